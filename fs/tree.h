@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the mounted directory looks like and does. Knows no FUSE: a unit test drives it over the in-memory store.
+ *
+ * Files are named to the kernel by node ids (nodes.h says which identifiers exist). A node id is valid from the
+ * call that returned it (lookup, create, symlink, mkdir: each counts one reference) until as many references
+ * were forgotten. `struct stat` results are complete: st_ino is the node id, st_size the exact size of the text.
+ *
+ * Every function returns 0 or a negative errno that a user's program understands, outputs are last and touched
+ * only on success, and any function may be called from any thread at any time.
+ */
+#ifndef SHELVEFS_TREE_H
+#define SHELVEFS_TREE_H
+
+#include "codecs/codec.h"
+#include "src/store.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <time.h>
+
+enum { TREE_ROOT = 1 };
+
+struct tree;
+struct tree_handle;  /* one open file */
+struct tree_listing; /* one open directory: a snapshot of its names */
+
+struct tree_options {
+    struct dialect dialect;
+    struct codec_rules rules;
+    bool read_only;
+    bool scratch; /* editors' files stay out of the database (design: Scratch files) */
+    unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
+    /* Called, without locks held, when what the kernel may have cached of a node is no longer true. */
+    void (*invalidate)(void *context, uint64_t node, uint64_t parent, const char *name);
+    void *context;
+};
+
+/* Who asks: the owner of what it creates. */
+struct tree_caller {
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+};
+
+/* Borrows the store, which must outlive the tree. */
+int tree_new(struct store *store, const struct tree_options *options, struct tree **out);
+/*
+ * Saves what is not saved yet: transients and displaced keys become keys. `report` gets one line per thing that a
+ * user must know (companion files that are lost, texts that could not be saved). Returns the first failure.
+ */
+int tree_finish(struct tree *tree, struct buffer *report);
+void tree_free(struct tree *tree); /* NULL is allowed */
+
+/* Does what time makes due. Returns the seconds until it wants to be called again. */
+unsigned tree_tick(struct tree *tree);
+
+/* --- names --- */
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out);
+void tree_forget(struct tree *tree, uint64_t node, uint64_t count);
+int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
+                const struct tree_caller *caller, struct stat *stat, struct tree_handle **out);
+int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const char *target,
+                 const struct tree_caller *caller, struct stat *out);
+int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode,
+               const struct tree_caller *caller, struct stat *out);
+int tree_unlink(struct tree *tree, uint64_t parent, const char *name);
+int tree_rmdir(struct tree *tree, uint64_t parent, const char *name);
+/* `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE of renameat2(2). */
+int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
+                const char *new_name, unsigned flags);
+int tree_readlink(struct tree *tree, uint64_t node, struct buffer *target);
+
+/* --- attributes --- */
+enum tree_set {
+    TREE_SET_MODE = 1 << 0,
+    TREE_SET_UID = 1 << 1,
+    TREE_SET_GID = 1 << 2,
+    TREE_SET_SIZE = 1 << 3,
+    TREE_SET_ATIME = 1 << 4,
+    TREE_SET_MTIME = 1 << 5,
+    TREE_SET_ATIME_NOW = 1 << 6,
+    TREE_SET_MTIME_NOW = 1 << 7,
+};
+int tree_getattr(struct tree *tree, uint64_t node, struct stat *out);
+/* `handle`: the open file that asks (ftruncate), or NULL: a truncation by path is then saved at once. */
+int tree_setattr(struct tree *tree, uint64_t node, struct tree_handle *handle, const struct stat *in,
+                 unsigned set, struct stat *out);
+int tree_access(struct tree *tree, uint64_t node, int mask, const struct tree_caller *caller);
+int tree_getxattr(struct tree *tree, uint64_t node, const char *name, struct buffer *value);
+/* Appends NUL-terminated names. */
+int tree_listxattr(struct tree *tree, uint64_t node, struct buffer *names);
+int tree_statfs(struct tree *tree, struct statvfs *out);
+
+/* --- files --- */
+/* How the kernel may cache the file that was opened. */
+enum tree_cache {
+    TREE_CACHE_KEEP,   /* what it has of this file is still true */
+    TREE_CACHE_DROP,   /* it must read the file anew */
+    TREE_CACHE_BYPASS, /* an older text is still open: this handle must not share its pages */
+};
+int tree_open(struct tree *tree, uint64_t node, int flags, struct tree_handle **out,
+              enum tree_cache *cache);
+/* Calls `reply` exactly once on success with the bytes that are there (fewer at the end), else never. */
+typedef void tree_reader(void *context, struct bytes part);
+int tree_read(struct tree_handle *handle, off_t offset, size_t size, tree_reader *reply,
+              void *context);
+int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes);
+/* A descriptor was closed: saves what was written. */
+int tree_flush(struct tree_handle *handle);
+/* Saves, and returns when it is durable. */
+int tree_fsync(struct tree_handle *handle);
+void tree_release(struct tree_handle *handle);
+
+/* --- directories --- */
+int tree_opendir(struct tree *tree, uint64_t node, struct tree_listing **out);
+/*
+ * Calls `entry` for the names from `position` on (0: from the start) until it returns false (no room; that name
+ * comes again at the next call). `next` is the position after the name. With `plus`, `stat` is complete and the
+ * node got a reference if `entry` returned true; else only st_ino and the type in st_mode are set.
+ */
+typedef bool tree_entry(void *context, const char *name, const struct stat *stat, off_t next);
+int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,
+                 void *context);
+int tree_fsyncdir(struct tree_listing *listing);
+void tree_closedir(struct tree_listing *listing);
+
+#endif

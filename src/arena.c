@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/arena.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    ALIGNMENT = 8,
+    FIRST_CHUNK = 4096,
+    LARGEST_CHUNK = 1 << 20,
+};
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size; /* with this header */
+};
+
+void arena_init(struct arena *arena, size_t limit)
+{
+    *arena = (struct arena){.limit = limit};
+}
+
+void arena_release(struct arena *arena)
+{
+    struct arena_chunk *chunk = arena->chunks;
+
+    while (chunk) {
+        struct arena_chunk *next = chunk->next;
+
+        free(chunk);
+        chunk = next;
+    }
+    arena_init(arena, arena->limit);
+}
+
+static void *arena_fail(struct arena *arena, int code)
+{
+    if (!arena->status)
+        arena->status = code;
+    return NULL;
+}
+
+static size_t aligned(size_t size)
+{
+    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+/* Chunks double, so a small value costs one page and a large one few system calls. */
+static bool arena_add_chunk(struct arena *arena, size_t want)
+{
+    size_t size = arena->chunks ? arena->chunks->size * 2 : FIRST_CHUNK;
+    struct arena_chunk *chunk;
+
+    if (size > LARGEST_CHUNK)
+        size = LARGEST_CHUNK;
+    if (size < want + sizeof *chunk)
+        size = want + sizeof *chunk;
+    if (size > arena->limit - arena->used) {
+        arena_fail(arena, -EFBIG);
+        return false;
+    }
+    chunk = malloc(size);
+    if (!chunk) {
+        arena_fail(arena, -ENOMEM);
+        return false;
+    }
+    *chunk = (struct arena_chunk){.next = arena->chunks, .size = size};
+    arena->chunks = chunk;
+    arena->used += size;
+    arena->next = (uint8_t *)(chunk + 1);
+    arena->room = size - sizeof *chunk;
+    return true;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t want;
+    void *piece;
+
+    if (arena->status)
+        return NULL;
+    if (size > SIZE_MAX / 2)
+        return arena_fail(arena, -ENOMEM);
+    want = aligned(size ? size : 1);
+    if (want > arena->room && !arena_add_chunk(arena, want))
+        return NULL;
+    piece = arena->next;
+    arena->next += want;
+    arena->room -= want;
+    return piece;
+}
+
+void *arena_grow(struct arena *arena, void *piece, size_t old_size, size_t size)
+{
+    size_t have, more;
+    void *copy;
+
+    if (arena->status || size > SIZE_MAX / 2)
+        return arena_fail(arena, -ENOMEM);
+    have = aligned(old_size ? old_size : 1);
+    if (piece && size <= have)
+        return piece;
+    more = aligned(size) - (piece ? have : 0);
+    if (piece && (uint8_t *)piece + have == arena->next && more <= arena->room) {
+        arena->next += more;
+        arena->room -= more;
+        return piece;
+    }
+    copy = arena_alloc(arena, size);
+    if (copy && old_size)
+        memcpy(copy, piece, old_size);
+    return copy;
+}
+
+struct bytes arena_copy(struct arena *arena, struct bytes bytes)
+{
+    uint8_t *copy = arena_alloc(arena, bytes.size);
+
+    if (!copy)
+        return (struct bytes){NULL, 0};
+    if (bytes.size)
+        memcpy(copy, bytes.data, bytes.size);
+    return bytes_of(copy, bytes.size);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What every source may assume: attributes and the few macros that C lacks. */
+#ifndef SHELVEFS_BASE_H
+#define SHELVEFS_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+#endif

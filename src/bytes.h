@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Slices and buffers.
+ *
+ * `struct bytes` is borrowed: it never frees, and is valid for as long as what it points into.
+ * `struct buffer` is owned: whoever initialised it releases it.
+ *
+ * A buffer's first failure sticks: after it, adding does nothing, so that a long run of additions needs
+ * one check, at its end, with buffer_status().
+ */
+#ifndef SHELVEFS_BYTES_H
+#define SHELVEFS_BYTES_H
+
+#include "src/base.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+struct bytes {
+    const uint8_t *data; /* may be NULL only when size is 0 */
+    size_t size;
+};
+
+/* The bytes of a string literal, without its NUL. */
+#define BYTES(literal) ((struct bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
+
+static inline struct bytes bytes_of(const void *data, size_t size)
+{
+    return (struct bytes){data, size};
+}
+
+static inline struct bytes bytes_of_string(const char *string)
+{
+    return bytes_of(string, strlen(string));
+}
+
+bool bytes_equal(struct bytes a, struct bytes b);
+/* As memcmp does, the shorter first: <0, 0 or >0. */
+int bytes_compare(struct bytes a, struct bytes b);
+bool bytes_start_with(struct bytes b, struct bytes prefix);
+bool bytes_end_with(struct bytes b, struct bytes suffix);
+/* The part from `from` (clamped) of at most `size` bytes. */
+struct bytes bytes_part(struct bytes b, size_t from, size_t size);
+/* The first occurrence's offset, or b.size. */
+size_t bytes_find_byte(struct bytes b, uint8_t byte);
+
+struct buffer {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+    size_t limit; /* most bytes it may hold; SIZE_MAX: no limit */
+    int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
+};
+
+#define BUFFER_INIT ((struct buffer){.limit = SIZE_MAX})
+
+void buffer_init(struct buffer *buffer, size_t limit);
+void buffer_release(struct buffer *buffer);
+/* Empties it, keeps its memory and limit, clears a failure. */
+void buffer_clear(struct buffer *buffer);
+void buffer_add(struct buffer *buffer, struct bytes bytes);
+void buffer_add_byte(struct buffer *buffer, uint8_t byte);
+void buffer_add_string(struct buffer *buffer, const char *string);
+void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_vprintf(struct buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+/* `size` more bytes to be written by the caller; NULL once it failed. */
+uint8_t *buffer_extend(struct buffer *buffer, size_t size);
+/* Sets the size; what is new is zero. */
+void buffer_resize(struct buffer *buffer, size_t size);
+static inline int buffer_status(const struct buffer *buffer)
+{
+    return buffer->status;
+}
+static inline struct bytes buffer_bytes(const struct buffer *buffer)
+{
+    return (struct bytes){buffer->data, buffer->size};
+}
+/* Moves what `from` owns into `to` (whose memory is freed); `from` is left empty. */
+void buffer_take(struct buffer *to, struct buffer *from);
+
+#endif

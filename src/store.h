@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One interface over all engines. Keys and values are plain byte slices; a store never knows what they mean.
+ *
+ * Found, absent and failed are three results: 0, -ENOENT and any other negative errno. An engine translates its
+ * library's errors at its own edge. Each change is one atomic step for every other process that respects the
+ * engine's own rules, and is not lost by `kill -9` afterwards; store_sync() makes it survive power loss.
+ *
+ * A store may be called from any thread: store.c serialises calls, so engines need not.
+ */
+#ifndef SHELVEFS_STORE_H
+#define SHELVEFS_STORE_H
+
+#include "src/bytes.h"
+#include "src/failure.h"
+
+#include <sys/stat.h>
+
+struct store;
+struct store_ops;
+
+enum store_flags {
+    STORE_READ_ONLY = 1 << 0,
+    STORE_CREATE = 1 << 1,  /* make it when it does not exist */
+    STORE_NO_LOCK = 1 << 2, /* peek at a locked file; only with STORE_READ_ONLY */
+};
+
+struct store_options {
+    unsigned flags;
+    const char *engine;     /* NULL or "auto": by content */
+    unsigned lock_timeout;  /* seconds to wait for another process */
+};
+
+/*
+ * Opens `name` as Python finds it: the exact path, else NAME.db, NAME.dir + NAME.dat, NAME.pag, by content.
+ * Errors, each with a sentence that says what to do:
+ * -ENOENT no such database, -EMEDIUMTYPE not a database (or an engine that this build lacks),
+ * -EBUSY locked by another process, -EUCLEAN damaged, -EACCES, -EROFS, other errno.
+ */
+int store_open(const char *name, const struct store_options *options, struct store **out,
+               struct failure *failure);
+/* Flushes and closes. The errno of a failed flush is returned, the store is gone all the same. NULL is allowed. */
+int store_close(struct store *store);
+
+/* Appends the value to `value`. -ENOENT: no such key. -EIO: the record is damaged. */
+int store_fetch(struct store *store, struct bytes key, struct buffer *value);
+/* Whether the key exists: 1, 0 or negative errno. */
+int store_exists(struct store *store, struct bytes key);
+
+enum store_mode {
+    STORE_REPLACE, /* insert or replace */
+    STORE_INSERT,  /* -EEXIST if the key exists */
+};
+int store_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
+int store_remove(struct store *store, struct bytes key);
+/*
+ * `to` gets the value of `from`, which is gone, in one step where the engine has transactions. Replaces `to`
+ * unless mode is STORE_INSERT (-EEXIST).
+ */
+int store_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);
+
+/* Return false to stop. The slice is borrowed for the call. The store must not be called from inside. */
+typedef bool store_visitor(void *context, struct bytes key);
+int store_visit(struct store *store, store_visitor *visitor, void *context);
+
+/* Everything changed before the call survives power loss after it. */
+int store_sync(struct store *store);
+
+/* Equal stamps: nobody has changed the database between the two calls. */
+struct store_stamp {
+    uint64_t words[6];
+};
+/* -ENOTSUP: this engine can't tell cheaply; look at the values. */
+int store_stamp(struct store *store, struct store_stamp *out);
+
+const char *store_engine(const struct store *store); /* "dumb", "tdb", ... */
+/* The file that holds the values: its owner, mode and times are the mount's defaults. */
+const char *store_path(const struct store *store);
+bool store_read_only(const struct store *store);
+/* "dumb, tdb": what this build has; for -V and messages. */
+void store_engines(struct buffer *out);
+
+/* An engine for unit tests: no file, one process. */
+struct store *store_new_memory(void);
+
+/*
+ * A decorator for unit tests: forwards to `inner` (which it owns), appends a line per call to `log`, and lets
+ * the call numbered `fail_at` (from 0, counted over all operations; SIZE_MAX: none) fail with `fail_code`.
+ */
+struct store_trace {
+    struct buffer log;
+    size_t calls;
+    size_t fail_at;
+    int fail_code;
+};
+struct store *store_new_trace(struct store *inner, struct store_trace *trace);
+
+/*
+ * What an engine implements. Contracts are those of the functions above, except that calls come one at a time.
+ * `struct store` is the first member of an engine's own structure. NULL means: exists: fetch and drop; stamp:
+ * -ENOTSUP; rename: fetch, store, remove (an engine without transactions only); sync: nothing to do.
+ */
+struct store_ops {
+    const char *engine;
+    int (*close)(struct store *store); /* frees the store */
+    int (*fetch)(struct store *store, struct bytes key, struct buffer *value);
+    int (*store)(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
+    int (*remove)(struct store *store, struct bytes key);
+    int (*rename)(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);
+    int (*visit)(struct store *store, store_visitor *visitor, void *context);
+    int (*sync)(struct store *store);
+    int (*stamp)(struct store *store, struct store_stamp *out);
+};
+
+#endif

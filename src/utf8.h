@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * UTF-8, strict and as CPython's "surrogatepass" writes it.
+ *
+ * Python's str may hold lone surrogates; pickle and marshal store those as three-byte sequences ED A0..BF xx
+ * (CPython, Objects/unicodeobject.c, error handler "surrogatepass"). Everything else that RFC 3629 forbids
+ * (overlong forms, beyond U+10FFFF, stray continuation bytes) is invalid in both.
+ */
+#ifndef SHELVEFS_UTF8_H
+#define SHELVEFS_UTF8_H
+
+#include "src/bytes.h"
+
+enum utf8_surrogates { UTF8_STRICT, UTF8_SURROGATES };
+
+/* The code point at `offset` and its length in bytes (1 to 4), or length 0 where it is invalid. */
+struct utf8_point {
+    uint32_t point;
+    unsigned length;
+};
+struct utf8_point utf8_decode(struct bytes text, size_t offset, enum utf8_surrogates surrogates);
+/* The offset of the first invalid byte, or text.size. */
+size_t utf8_find_invalid(struct bytes text, enum utf8_surrogates surrogates);
+static inline bool utf8_valid(struct bytes text, enum utf8_surrogates surrogates)
+{
+    return utf8_find_invalid(text, surrogates) == text.size;
+}
+/* Writes `point` (below 0x110000, surrogates allowed) and returns its length. */
+unsigned utf8_encode(uint32_t point, uint8_t out[4]);
+void utf8_add(struct buffer *buffer, uint32_t point);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+_Static_assert(sizeof(struct value) == 40, "memory is promised per byte of input");
+
+void document_init(struct document *document, size_t limit)
+{
+    *document = (struct document){0};
+    arena_init(&document->arena, limit);
+}
+
+void document_release(struct document *document)
+{
+    size_t limit = document->arena.limit;
+
+    arena_release(&document->arena);
+    document_init(document, limit);
+}
+
+struct value *value_new(struct document *document, enum value_kind kind)
+{
+    struct value *value = arena_alloc(&document->arena, sizeof *value);
+
+    if (value)
+        *value = (struct value){.kind = (uint8_t)kind};
+    return value;
+}
+
+struct value *value_new_int(struct document *document, int64_t integer)
+{
+    struct value *value = value_new(document, VALUE_INT);
+
+    if (value)
+        value->integer = integer;
+    return value;
+}
+
+struct value *value_new_float(struct document *document, uint64_t bits)
+{
+    struct value *value = value_new(document, VALUE_FLOAT);
+
+    if (value)
+        value->bits = bits;
+    return value;
+}
+
+struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes)
+{
+    struct value *value = value_new(document, kind);
+
+    if (value)
+        value->bytes = bytes;
+    return value;
+}
+
+static bool value_list_reserve(struct document *document, struct value_list *list, size_t more)
+{
+    size_t want = (size_t)list->count + more;
+    size_t capacity = list->capacity;
+    struct value **at;
+
+    if (want <= capacity)
+        return true;
+    if (want > UINT32_MAX) {
+        document->arena.status = -EFBIG;
+        return false;
+    }
+    /* Most lists that grow one by one stay at one item: formats.md 5.2, depth 10^6. */
+    capacity = capacity ? capacity * 2 : 1;
+    if (capacity < want)
+        capacity = want;
+    if (capacity > UINT32_MAX)
+        capacity = UINT32_MAX;
+    at = arena_grow(&document->arena, list->at, list->capacity * sizeof *at, capacity * sizeof *at);
+    if (!at)
+        return false;
+    list->at = at;
+    list->capacity = (uint32_t)capacity;
+    return true;
+}
+
+static bool value_list_add_all(struct document *document, struct value_list *list,
+                               struct value *const *items, size_t count)
+{
+    if (!value_list_reserve(document, list, count))
+        return false;
+    if (count)
+        memcpy(list->at + list->count, items, count * sizeof *items);
+    list->count += (uint32_t)count;
+    return true;
+}
+
+bool value_list_add(struct document *document, struct value_list *list, struct value *item)
+{
+    return value_list_add_all(document, list, &item, 1);
+}
+
+bool value_add_step(struct document *document, struct value *value, enum value_step_kind kind,
+                    struct value *const *items, size_t count)
+{
+    struct value_step *last = value->last_step, *step;
+
+    if (last && last->kind == kind && kind != STEP_BUILD)
+        return value_list_add_all(document, &last->items, items, count);
+    step = arena_alloc(&document->arena, sizeof *step);
+    if (!step)
+        return false;
+    *step = (struct value_step){.kind = kind};
+    if (!value_list_add_all(document, &step->items, items, count))
+        return false;
+    step->next = last ? last->next : step;
+    if (last)
+        last->next = step;
+    value->last_step = step;
+    return true;
+}
+
+/* Nodes whose children have not been looked at yet. */
+struct pending {
+    struct value **at;
+    size_t count, capacity;
+};
+
+static int pending_push(struct pending *pending, struct value *value)
+{
+    if (pending->count == pending->capacity) {
+        size_t capacity = pending->capacity ? pending->capacity * 2 : 64;
+        struct value **at = realloc(pending->at, capacity * sizeof *at);
+
+        if (!at)
+            return -ENOMEM;
+        pending->at = at;
+        pending->capacity = capacity;
+    }
+    pending->at[pending->count++] = value;
+    return 0;
+}
+
+static bool has_children(const struct value *value)
+{
+    return value->last_step || (value_has_items(value) && value->items.count);
+}
+
+/* The first edge to a node makes it pending, if anything is below it. */
+static int count_edge(struct pending *pending, struct value *value)
+{
+    return value->references++ == 0 && has_children(value) ? pending_push(pending, value) : 0;
+}
+
+static int count_edges(struct pending *pending, const struct value_list *list)
+{
+    int status = 0;
+
+    for (uint32_t i = 0; i < list->count && !status; i++)
+        status = count_edge(pending, list->at[i]);
+    return status;
+}
+
+static int count_all(struct document *document, struct pending *pending)
+{
+    int status = count_edges(pending, &document->effects);
+
+    if (!status && document->root)
+        status = count_edge(pending, document->root);
+    while (!status && pending->count) {
+        struct value *value = pending->at[--pending->count];
+        struct value_step *step = value_first_step(value);
+
+        if (value_has_items(value))
+            status = count_edges(pending, &value->items);
+        for (; step && !status; step = value_next_step(value, step))
+            status = count_edges(pending, &step->items);
+    }
+    return status;
+}
+
+int value_count_references(struct document *document)
+{
+    struct pending pending = {0};
+    int status;
+
+    if (document->counted)
+        return 0;
+    status = count_all(document, &pending);
+    document->counted = !status;
+    free(pending.at);
+    return status;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The graph of Python values: what a pickle or a marshal builds, without building it.
+ *
+ * A document owns one arena; every node, item array and byte string of its graph lives there, so sharing and
+ * cycles need no counting and everything is freed at once. Nothing that walks a graph may recurse: nesting
+ * of 10^7 levels is legal input.
+ *
+ * A node is a recipe for creating an object (its kind, its payload or its items) followed by an ordered list
+ * of mutation steps that happen to the object later (BUILD, APPENDS, SETITEMS, ADDITEMS on anything that is not
+ * a plain container of that type). Plain containers keep their contents as items. See formats.md 1.4 for
+ * why the order of steps matters, and codecs/pickle_trace.c for how we know that a graph tells the truth.
+ *
+ * Text kinds hold UTF-8 with surrogates (UTF8_SURROGATES of src/utf8.h); byte kinds hold anything.
+ */
+#ifndef SHELVEFS_VALUE_H
+#define SHELVEFS_VALUE_H
+
+#include "src/arena.h"
+
+enum value_kind {
+    /* Atoms: no identity, never named, may be one node used many times. */
+    VALUE_NONE,
+    VALUE_FALSE,
+    VALUE_TRUE,
+    VALUE_INT,     /* .integer */
+    VALUE_BIG_INT, /* .bytes: two's complement, little-endian, minimal; outside int64_t */
+    VALUE_FLOAT,   /* .bits: IEEE 754 binary64; NaN payloads kept */
+    /* Byte strings: .bytes */
+    VALUE_STR,       /* text */
+    VALUE_STR8,      /* Python 2's 8-bit str */
+    VALUE_BYTES,
+    VALUE_BYTEARRAY, /* mutable: has identity */
+    /* Containers: .items; a dict's are key, value, key, value, ... in order, duplicates kept. */
+    VALUE_LIST,
+    VALUE_TUPLE,
+    VALUE_SET,
+    VALUE_FROZENSET,
+    VALUE_DICT,
+    /* What a loader would look up or call: .items in the order given. */
+    VALUE_GLOBAL,     /* module, name: VALUE_STR, or any value where STACK_GLOBAL took a computed one */
+    VALUE_CALL,       /* REDUCE: callable, arguments */
+    VALUE_NEW,        /* NEWOBJ: class, arguments */
+    VALUE_NEW_EX,     /* NEWOBJ_EX: class, arguments, keywords */
+    VALUE_INSTANCE,   /* INST, OBJ: class, then each argument */
+    VALUE_PERSISTENT, /* PERSID, BINPERSID: id */
+    VALUE_EXTENSION,  /* EXT1, EXT2, EXT4: .integer is the code */
+    VALUE_NEXT_BUFFER,
+    VALUE_READONLY, /* READONLY_BUFFER: buffer */
+};
+
+enum value_step_kind {
+    STEP_BUILD,    /* one item: the state */
+    STEP_APPEND,   /* items, in order */
+    STEP_SET_ITEM, /* key, value, key, value, ... */
+    STEP_ADD,      /* items, in order */
+};
+
+struct value;
+
+/* A growing array in a document's arena. */
+struct value_list {
+    struct value **at;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+struct value_step {
+    enum value_step_kind kind;
+    struct value_list items;
+    struct value_step *next; /* the one that happens after it; the first one after the last */
+};
+
+/* 40 bytes: a one-byte opcode can make one, and memory is promised at 64 bytes a byte of input. */
+struct value {
+    uint8_t kind;   /* enum value_kind */
+    uint8_t flags;  /* of the decoder or parser that made it */
+    uint16_t spare;
+    uint32_t references; /* edges to it; set by value_count_references() */
+    uint32_t walk, mark; /* one walk's scratch: see value_mark() */
+    union {
+        int64_t integer;
+        uint64_t bits;
+        struct bytes bytes;
+        struct value_list items;
+    };
+    struct value_step *last_step; /* NULL: none; its next is the first, so that adding one is cheap */
+};
+
+struct document {
+    struct arena arena;
+    struct value *root;
+    struct value_list effects; /* computed and popped before the root: do(effect, ..., root) */
+    struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
+    uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
+    bool python2;              /* plain quoted literals are 8-bit strings */
+    bool counted;              /* value_count_references() was done: the graph is final */
+    uint32_t walk;             /* the current walk's number */
+    struct value *none, *true_, *false_; /* one node each */
+};
+
+/* `limit`: most bytes of memory for the graph (SIZE_MAX: none). */
+void document_init(struct document *document, size_t limit);
+void document_release(struct document *document);
+
+/* All return NULL when the arena failed; document->arena.status then tells why. */
+struct value *value_new(struct document *document, enum value_kind kind);
+struct value *value_new_int(struct document *document, int64_t integer);
+struct value *value_new_float(struct document *document, uint64_t bits);
+/* Borrows `bytes`: they must live as long as the document. */
+struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes);
+
+bool value_list_add(struct document *document, struct value_list *list, struct value *item);
+/* Adds to the last step if that is of this kind (never for STEP_BUILD), else to a new one. */
+bool value_add_step(struct document *document, struct value *value, enum value_step_kind kind,
+                    struct value *const *items, size_t count);
+
+static inline bool value_has_bytes(const struct value *value)
+{
+    return value->kind == VALUE_BIG_INT ||
+           (value->kind >= VALUE_STR && value->kind <= VALUE_BYTEARRAY);
+}
+static inline bool value_has_items(const struct value *value)
+{
+    return value->kind >= VALUE_LIST && value->kind != VALUE_EXTENSION &&
+           value->kind != VALUE_NEXT_BUFFER;
+}
+
+/* The first step, or NULL; and the one after `step`, or NULL. */
+static inline struct value_step *value_first_step(const struct value *value)
+{
+    return value->last_step ? value->last_step->next : NULL;
+}
+static inline struct value_step *value_next_step(const struct value *value,
+                                                 const struct value_step *step)
+{
+    return step == value->last_step ? NULL : step->next;
+}
+
+/*
+ * A walk keeps one number per node (memo index, name, ...): 0 until it sets it. A new walk sees all zeros
+ * without touching a node; only one walk uses the marks at a time.
+ */
+static inline void value_start_walk(struct document *document)
+{
+    document->walk++;
+}
+static inline uint32_t value_mark(const struct document *document, const struct value *value)
+{
+    return value->walk == document->walk ? value->mark : 0;
+}
+static inline void value_set_mark(const struct document *document, struct value *value, uint32_t mark)
+{
+    value->walk = document->walk;
+    value->mark = mark;
+}
+
+/*
+ * Sets `references` of every node reachable from the effects and the root: the number of edges to it. Only the
+ * first call does work; the graph must not change after it. Returns -ENOMEM or 0.
+ */
+int value_count_references(struct document *document);
+
+#endif
