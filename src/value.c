@@ -98,6 +98,27 @@ bool value_list_add(struct document *document, struct value_list *list, struct v
     return value_list_add_all(document, list, &item, 1);
 }
 
+struct value *value_new_global(struct document *document, struct value *module, struct value *name)
+{
+    struct value *global = value_new(document, VALUE_GLOBAL);
+    struct value *parts[] = {module, name};
+
+    if (!global || !value_list_add_all(document, &global->items, parts, ARRAY_SIZE(parts)) ||
+        !value_list_add(document, &document->globals, global))
+        return NULL;
+    return global;
+}
+
+struct value *value_new_extension(struct document *document, int64_t code)
+{
+    struct value *extension = value_new(document, VALUE_EXTENSION);
+
+    if (!extension || !value_list_add(document, &document->globals, extension))
+        return NULL;
+    extension->integer = code;
+    return extension;
+}
+
 bool value_add_step(struct document *document, struct value *value, enum value_step_kind kind,
                     struct value *const *items, size_t count)
 {

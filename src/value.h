@@ -91,6 +91,7 @@ struct document {
     struct arena arena;
     struct value *root;
     struct value_list effects; /* computed and popped before the root: do(effect, ..., root) */
+    struct value_list globals; /* each VALUE_GLOBAL and VALUE_EXTENSION made, also by a decoding that failed later */
     struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
     uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
     bool python2;              /* plain quoted literals are 8-bit strings */
@@ -109,6 +110,11 @@ struct value *value_new_int(struct document *document, int64_t integer);
 struct value *value_new_float(struct document *document, uint64_t bits);
 /* Borrows `bytes`: they must live as long as the document. */
 struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes);
+
+/* All nodes of kind VALUE_GLOBAL are made here, so that document->globals knows them. */
+struct value *value_new_global(struct document *document, struct value *module, struct value *name);
+/* Likewise VALUE_EXTENSION. */
+struct value *value_new_extension(struct document *document, int64_t code);
 
 bool value_list_add(struct document *document, struct value_list *list, struct value *item);
 /* Adds to the last step if that is of this kind (never for STEP_BUILD), else to a new one. */
