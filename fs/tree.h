@@ -22,6 +22,7 @@
 
 enum { TREE_ROOT = 1 };
 
+struct log;
 struct tree;
 struct tree_handle;  /* one open file */
 struct tree_listing; /* one open directory: a snapshot of its names */
@@ -35,6 +36,7 @@ struct tree_options {
     /* Called, without locks held, when what the kernel may have cached of a node is no longer true. */
     void (*invalidate)(void *context, uint64_t node, uint64_t parent, const char *name);
     void *context;
+    struct log *log; /* borrowed; refused saves and what else a user must know; NULL: nowhere */
 };
 
 /* Who asks: the owner of what it creates. */

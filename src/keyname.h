@@ -4,8 +4,10 @@
  *
  * A name is the key's bytes, except: '/', NUL, control bytes (01-1F, 7F) and bytes that are not valid UTF-8 are
  * %XX with two upper-case hexadecimal digits; '%' is %25 where two hexadecimal digits (of either case) follow it
- * in the key, else itself; the key "." is %2E, ".." is "%2E.", the empty key is "%", the key "%" is %25;
- * ".shelvefs" is %2Eshelvefs. A name that no key encodes to is not canonical and names nothing.
+ * in the key, or "+" and the end, else itself; the key "." is %2E, ".." is "%2E.", the empty key is "%", the key
+ * "%" is %25; ".shelvefs" is %2Eshelvefs. A name that no key encodes to is not canonical and names nothing.
+ *
+ * So no name of a whole key ends in "%+": that suffix marks the directories into which long names are folded.
  */
 #ifndef SHELVEFS_KEYNAME_H
 #define SHELVEFS_KEYNAME_H
