@@ -3,26 +3,23 @@
  * Stored bytes <-> the text of a file.
  *
  * codec_render() makes the text of a value, codec_accept() turns a saved text into the bytes to store. The rules
- * (which of the four forms a value takes, headers, what a save may not do) are those of "Values and text" in the
- * design and live in codec.c alone; what a pickle or an expression is lives behind struct codec_format.
+ * (which of the four forms a value takes, headers, what a save may not do) live in codec.c alone:
+ *
+ * 1. a str that could not be mistaken for anything else is shown as itself plus a newline (empty: an empty file);
+ * 2. any other decoded value is a pickle expression plus a newline;
+ * 3. bytes that are not valid UTF-8 and do not start like a header are shown verbatim;
+ * 4. what is no pickle at all, or can't be shown faithfully, is shown verbatim under the header "# raw".
+ *
+ * What is written is read the same way: not valid UTF-8 is bytes; what parses is that value; anything else is a
+ * str, less one final newline. A header line stands where a value differs from the mount's dialect.
  *
  * Neither sees a key or a store. Both are pure functions of their arguments and may run in any thread.
  */
 #ifndef SHELVEFS_CODEC_H
 #define SHELVEFS_CODEC_H
 
-#include "src/bytes.h"
+#include "codecs/dialect.h"
 #include "src/failure.h"
-#include "src/value.h"
-
-enum codec_kind { CODEC_RAW, CODEC_TEXT, CODEC_PICKLE };
-
-/* How values without a header are read and what new ones are: one per mount. */
-struct dialect {
-    enum codec_kind codec;
-    unsigned protocol; /* pickle protocol 0-5 */
-    bool python2;      /* str literals are 8-bit strings */
-};
 
 /* What a save may do. */
 struct codec_rules {
@@ -36,17 +33,10 @@ struct codec_note {
     const char *type;       /* "str", "dict", "collections.OrderedDict"-like kinds: a constant: "object" */
 };
 
-/* "raw", "text", "pickle"; and back, or -1. */
-const char *codec_name(enum codec_kind kind);
-int codec_from_name(const char *name);
-
-/* "pickle protocol 4", "pickle protocol 0 (Python 2 str)", "raw": as a header and the status say it. */
-void dialect_describe(const struct dialect *dialect, struct buffer *out);
-
 /*
- * The text of `stored`, appended to `text` (whose limit bounds it). Never fails because of what `stored`
- * holds: what can't be shown as a value is shown as raw bytes. -ENOMEM, or -EFBIG when even the raw form
- * exceeds the buffer's limit.
+ * The text of `stored`, appended to `text` (whose limit bounds it). `note` may be NULL. Never fails because of what `stored`
+ * holds: what can't be shown as a value, or only in a text beyond the buffer's limit, is shown as raw bytes.
+ * -ENOMEM, or -EFBIG when even the raw form exceeds the limit.
  */
 int codec_render(const struct dialect *dialect, struct bytes stored, struct buffer *text,
                  struct codec_note *note);
@@ -63,13 +53,11 @@ int codec_render(const struct dialect *dialect, struct bytes stored, struct buff
 int codec_accept(const struct dialect *dialect, const struct codec_rules *rules, struct bytes text,
                  const struct bytes *old, struct buffer *stored, struct failure *failure);
 
-/* Finds a database's dialect from some of its values: start, add up to 64, end. */
-struct dialect_sample {
-    unsigned values;
-    unsigned pickles[6]; /* by protocol */
-    unsigned python2;
-};
-void dialect_sample_add(struct dialect_sample *sample, struct bytes stored);
-struct dialect dialect_sample_result(const struct dialect_sample *sample);
+/*
+ * The same for a view of stored bytes (.shelvefs/raw): takes `bytes` as they are, but a pickle among them may
+ * name no more than a save as text may. Where the mount's codec is not pickle, anything goes.
+ */
+int codec_accept_stored(const struct dialect *dialect, const struct codec_rules *rules,
+                        struct bytes bytes, const struct bytes *old, struct failure *failure);
 
 #endif

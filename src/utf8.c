@@ -74,6 +74,13 @@ size_t utf8_find_invalid(struct bytes text, enum utf8_surrogates surrogates)
     return offset;
 }
 
+bool utf8_is_control(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x61C ||
+           (point >= 0x200E && point <= 0x200F) || (point >= 0x202A && point <= 0x202E) ||
+           (point >= 0x2066 && point <= 0x2069);
+}
+
 unsigned utf8_encode(uint32_t point, uint8_t out[4])
 {
     if (point < 0x80) {

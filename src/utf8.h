@@ -25,6 +25,11 @@ static inline bool utf8_valid(struct bytes text, enum utf8_surrogates surrogates
 {
     return utf8_find_invalid(text, surrogates) == text.size;
 }
+/*
+ * Whether a code point may not reach a terminal bare: C0 and C1 controls, DEL, and the characters that reorder
+ * text (bidirectional marks, embeddings, overrides and isolates; Unicode TR 36).
+ */
+bool utf8_is_control(uint32_t point);
 /* Writes `point` (below 0x110000, surrogates allowed) and returns its length. */
 unsigned utf8_encode(uint32_t point, uint8_t out[4]);
 void utf8_add(struct buffer *buffer, uint32_t point);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The text of a value and the value of a text: the rules of codec.h.
+ *
+ * - "Text that means what is stored" is decided on text: both the stored value and the saved text are printed
+ *   canonically and the two prints are compared. No comparison of graphs is needed, and what text can't
+ *   tell apart (whether two equal strings are one object) can't make a difference.
+ * - A plain str is shown bare only if reading the very text that would be shown gives that str again.
+ */
+#include "codecs/codec.h"
+
+#include "codecs/expression.h"
+#include "codecs/globals.h"
+#include "codecs/pickle.h"
+#include "src/utf8.h"
+
+#include <errno.h>
+
+/* A value as it was found or is about to be stored. */
+struct reading {
+    struct document document;
+    struct dialect dialect;
+    bool decoded; /* else only document.globals means anything */
+};
+
+static void reading_release(struct reading *reading)
+{
+    document_release(&reading->document);
+}
+
+/* The graph's memory follows the input's size: formats.md 5.2 has inputs of a few bytes that ask for gigabytes. */
+static size_t memory_limit(size_t input)
+{
+    return input < (SIZE_MAX >> 7) - (1 << 20) ? input * 128 + (1 << 20) : SIZE_MAX;
+}
+
+/* A value without 8-bit strings reads the same in Python 2's notation: on such a mount it needs no header. */
+static bool reads_as_python2(const struct document *document, const struct dialect *mount)
+{
+    return document->protocol <= 2 &&
+           (document->python2 || (mount->codec == CODEC_PICKLE && mount->python2));
+}
+
+/* -ENOMEM or 0; whether it could be decoded is in `reading`. */
+static int reading_of_stored(struct bytes stored, const struct dialect *mount,
+                             struct reading *reading)
+{
+    struct document *document = &reading->document;
+    int status;
+
+    reading->decoded = false;
+    document_init(document, memory_limit(stored.size));
+    status = pickle_decode(stored, document, NULL);
+    if (!status) {
+        status = pickle_faithful(stored, document);
+        reading->decoded = status == 1;
+        document->python2 = reads_as_python2(document, mount);
+        reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
+    }
+    return status == -ENOMEM ? status : 0;
+}
+
+static bool is_str(const struct value *value)
+{
+    return value->kind == VALUE_STR || value->kind == VALUE_STR8;
+}
+
+/* The content that may be shown without quotes or escapes, if there is any. */
+static bool plain_content(const struct document *document, struct bytes *content)
+{
+    const struct value *root = document->root;
+    bool native = document->python2 ? root->kind == VALUE_STR8
+                                    : root->kind == VALUE_STR || root->kind == VALUE_BYTES;
+
+    if (!native || root->last_step || document->effects.count || document->rest.size)
+        return false;
+    *content = root->bytes;
+    return !header_resembles(*content);
+}
+
+static bool has_controls(struct bytes text)
+{
+    for (size_t offset = 0; offset < text.size;) {
+        struct utf8_point point = utf8_decode(text, offset, UTF8_STRICT);
+
+        bool layout = point.point == '\t' || point.point == '\r' || point.point == '\n';
+
+        if (utf8_is_control(point.point) && !layout)
+            return true;
+        offset += point.length;
+    }
+    return false;
+}
+
+static int parse(struct bytes text, struct dialect dialect, struct document *document,
+                 struct failure *failure)
+{
+    document_init(document, memory_limit(text.size));
+    document->protocol = (uint8_t)dialect.protocol;
+    document->python2 = dialect.python2;
+    return expression_parse(text, document, failure);
+}
+
+static bool is_expression(struct bytes text, struct dialect dialect)
+{
+    struct document document;
+    int status = parse(text, dialect, &document, NULL);
+
+    document_release(&document);
+    return status != -EINVAL;
+}
+
+/* Appends `content` bare and says true, or appends nothing. */
+static bool print_plain(const struct document *document, struct dialect dialect, struct buffer *text)
+{
+    size_t start = text->size;
+    struct bytes content;
+
+    if (!plain_content(document, &content))
+        return false;
+    if (!utf8_valid(content, UTF8_STRICT)) {
+        if (document->root->kind == VALUE_STR)
+            return false;
+        buffer_add(text, content);
+        return true;
+    }
+    if (document->root->kind == VALUE_BYTES || has_controls(content))
+        return false;
+    if (!content.size)
+        return true;
+    buffer_add(text, content);
+    buffer_add_byte(text, '\n');
+    if (text->status || !is_expression(bytes_part(buffer_bytes(text), start, SIZE_MAX), dialect))
+        return true;
+    buffer_resize(text, start);
+    return false;
+}
+
+/* Forms 1 to 3, with a header if the mount's dialect is another. */
+static int print_reading(struct reading *reading, const struct dialect *mount, struct buffer *text)
+{
+    int status;
+
+    if (!dialect_equal(reading->dialect, *mount))
+        header_print(reading->dialect, text);
+    if (!print_plain(&reading->document, reading->dialect, text)) {
+        status = expression_print(&reading->document, text);
+        if (status)
+            return status;
+        buffer_add_byte(text, '\n');
+    }
+    return buffer_status(text);
+}
+
+static int print_raw(struct bytes stored, struct buffer *text)
+{
+    header_print((struct dialect){.codec = CODEC_RAW}, text);
+    buffer_add(text, stored);
+    return buffer_status(text);
+}
+
+/* The canonical text: of a decoded value, or the raw form. */
+static int print_canonical(struct bytes stored, struct reading *reading,
+                           const struct dialect *mount, struct buffer *text)
+{
+    size_t start = text->size;
+    int status;
+
+    if (reading->decoded) {
+        status = print_reading(reading, mount, text);
+        if (status != -EFBIG)
+            return status;
+        reading->decoded = false;
+        text->size = start;
+        text->status = 0;
+    }
+    return print_raw(stored, text);
+}
+
+static const char *type_name(const struct reading *reading)
+{
+    static const char *const NAMES[] = {
+        [VALUE_NONE] = "NoneType",   [VALUE_FALSE] = "bool",         [VALUE_TRUE] = "bool",
+        [VALUE_INT] = "int",         [VALUE_BIG_INT] = "int",        [VALUE_FLOAT] = "float",
+        [VALUE_STR] = "str",         [VALUE_STR8] = "str",           [VALUE_BYTES] = "bytes",
+        [VALUE_LIST] = "list",       [VALUE_BYTEARRAY] = "bytearray", [VALUE_TUPLE] = "tuple",
+        [VALUE_SET] = "set",         [VALUE_FROZENSET] = "frozenset", [VALUE_DICT] = "dict",
+        [VALUE_GLOBAL] = "global",
+    };
+    const struct value *root = reading->document.root;
+
+    if (!reading->decoded)
+        return "raw";
+    if (root->kind == VALUE_STR && reading->dialect.python2)
+        return "unicode";
+    return root->kind <= VALUE_GLOBAL ? NAMES[root->kind] : "object";
+}
+
+static int render_pickle(const struct dialect *mount, struct bytes stored, struct buffer *text,
+                         struct codec_note *note)
+{
+    struct reading reading;
+    int status = reading_of_stored(stored, mount, &reading);
+
+    if (!status)
+        status = print_canonical(stored, &reading, mount, text);
+    if (!status && note) {
+        note->dialect = reading.decoded ? reading.dialect : (struct dialect){.codec = CODEC_RAW};
+        note->type = type_name(&reading);
+    }
+    reading_release(&reading);
+    return status;
+}
+
+int codec_render(const struct dialect *dialect, struct bytes stored, struct buffer *text,
+                 struct codec_note *note)
+{
+    if (dialect->codec == CODEC_PICKLE)
+        return render_pickle(dialect, stored, text, note);
+    if (note)
+        *note = (struct codec_note){*dialect, dialect->codec == CODEC_TEXT ? "str" : "bytes"};
+    buffer_add(text, stored);
+    if (dialect->codec == CODEC_TEXT && stored.size && utf8_valid(stored, UTF8_STRICT))
+        buffer_add_byte(text, '\n');
+    return buffer_status(text);
+}
+
+static struct bytes less_final_newline(struct bytes text)
+{
+    if (bytes_end_with(text, BYTES("\n")))
+        text.size--;
+    return text;
+}
+
+static size_t name_length(struct bytes text)
+{
+    size_t length = 0;
+
+    while (length < text.size) {
+        uint8_t byte = text.data[length];
+        bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_' ||
+                      byte >= 0x80;
+
+        if (!letter && !(length && (byte == '.' || (byte >= '0' && byte <= '9'))))
+            break;
+        length++;
+    }
+    return length;
+}
+
+static bool byte_is_one_of(struct bytes text, size_t at, struct bytes set)
+{
+    return at < text.size && bytes_find_byte(set, text.data[at]) < set.size;
+}
+
+/* A bracket, a quote (perhaps with a prefix), `name(`: what nobody types who means plain text. */
+static bool starts_like_expression(struct bytes text)
+{
+    size_t name;
+
+    while (byte_is_one_of(text, 0, BYTES(" \t\r\n")))
+        text = bytes_part(text, 1, SIZE_MAX);
+    if (byte_is_one_of(text, 0, BYTES("[({'\"")))
+        return true;
+    name = name_length(text);
+    return name && (byte_is_one_of(text, name, BYTES("(")) ||
+                    (name <= 2 && byte_is_one_of(text, name, BYTES("'\""))));
+}
+
+static int out_of_memory(struct failure *failure)
+{
+    return failure_set(failure, -ENOMEM, 0, "out of memory");
+}
+
+/* `body` is `text` without its header line; `strict`: what looks like an expression must be one. */
+static int reading_of_text(struct bytes text, struct bytes body, struct dialect dialect, bool strict,
+                           struct reading *reading, struct failure *failure)
+{
+    struct document *document = &reading->document;
+    enum value_kind kind = dialect.python2 ? VALUE_STR8 : VALUE_STR;
+    struct failure why = {0};
+    int status;
+
+    *reading = (struct reading){.dialect = dialect, .decoded = true};
+    document_init(document, memory_limit(text.size));
+    if (!utf8_valid(body, UTF8_STRICT)) {
+        if (!dialect.python2)
+            kind = VALUE_BYTES;
+    } else {
+        /* With the header, which is a comment to the parser: so that line numbers are the file's. */
+        status = parse(text, dialect, document, &why);
+        if (status != -EINVAL)
+            return status ? failure_set(failure, status, why.offset, "%s", why.message) : 0;
+        if (strict && starts_like_expression(body))
+            return failure_set(failure, status, why.offset, "%s", why.message);
+        body = less_final_newline(body);
+    }
+    document_release(document);
+    document->protocol = (uint8_t)dialect.protocol;
+    document->python2 = dialect.python2;
+    document->root = value_new_bytes(document, kind, body);
+    return document->root ? 0 : out_of_memory(failure);
+}
+
+int codec_accept_stored(const struct dialect *dialect, const struct codec_rules *rules,
+                        struct bytes bytes, const struct bytes *old, struct failure *failure)
+{
+    struct reading reading, before = {.decoded = false};
+    int status;
+
+    if (bytes.size > rules->max_value)
+        return failure_set(failure, -EFBIG, 0, "larger than max_value (%zu bytes)",
+                           rules->max_value);
+    if (dialect->codec != CODEC_PICKLE || rules->any_globals || (old && bytes_equal(*old, bytes)))
+        return 0;
+    status = reading_of_stored(bytes, dialect, &reading);
+    if (!status && old)
+        status = reading_of_stored(*old, dialect, &before);
+    if (status)
+        status = out_of_memory(failure);
+    else
+        status = globals_check(&reading.document, old ? &before.document : NULL, failure);
+    reading_release(&reading);
+    if (old)
+        reading_release(&before);
+    return status;
+}
+
+/* What is stored now, as far as it matters to a save. */
+struct current {
+    const struct bytes *stored; /* NULL: nothing */
+    struct reading reading;
+    struct buffer text; /* canonical */
+};
+
+static int current_init(struct current *current, const struct bytes *old,
+                        const struct dialect *mount)
+{
+    int status;
+
+    *current = (struct current){.stored = old, .text = BUFFER_INIT};
+    if (!old)
+        return 0;
+    status = reading_of_stored(*old, mount, &current->reading);
+    return status ? status : print_canonical(*old, &current->reading, mount, &current->text);
+}
+
+static void current_release(struct current *current)
+{
+    reading_release(&current->reading);
+    buffer_release(&current->text);
+}
+
+static bool current_is(const struct current *current, struct bytes text)
+{
+    return current->stored && bytes_equal(buffer_bytes(&current->text), text);
+}
+
+/* Whether replacing it by a text that looks like a broken expression would lose a structure. */
+static bool current_is_structure(const struct current *current)
+{
+    return current->stored &&
+           !(current->reading.decoded && is_str(current->reading.document.root));
+}
+
+/* Whether `reading` prints as what is stored does: 1, 0 or negative errno. */
+static int means_current(struct reading *reading, const struct current *current,
+                         const struct dialect *mount)
+{
+    struct buffer text = BUFFER_INIT;
+    int status;
+
+    if (!current->stored)
+        return 0;
+    status = print_reading(reading, mount, &text);
+    if (!status)
+        status = current_is(current, buffer_bytes(&text));
+    buffer_release(&text);
+    return status;
+}
+
+static int store_reading(struct reading *reading, const struct current *current,
+                         const struct dialect *mount, const struct codec_rules *rules,
+                         struct buffer *stored, struct failure *failure)
+{
+    int status = means_current(reading, current, mount);
+
+    if (status == 1)
+        buffer_add(stored, *current->stored);
+    else if (!status && !rules->any_globals)
+        status = globals_check(&reading->document, current->stored ? &current->reading.document : NULL,
+                               failure);
+    if (!status)
+        status = pickle_encode(&reading->document, reading->dialect.protocol, stored, failure);
+    return status < 0 ? status : buffer_status(stored);
+}
+
+static int accept_pickle(const struct dialect *mount, const struct codec_rules *rules,
+                         struct bytes text, const struct current *current, struct buffer *stored,
+                         struct failure *failure)
+{
+    struct dialect dialect = *mount;
+    size_t header = header_parse(text, &dialect);
+    struct bytes body = bytes_part(text, header, SIZE_MAX);
+    struct reading reading;
+    int status;
+
+    if (current_is(current, text))
+        body = *current->stored;
+    else if (dialect.codec == CODEC_PICKLE) {
+        status = reading_of_text(text, body, dialect, current_is_structure(current), &reading, failure);
+        if (!status)
+            status = store_reading(&reading, current, mount, rules, stored, failure);
+        reading_release(&reading);
+        return status;
+    }
+    status = codec_accept_stored(mount, rules, body, current->stored, failure);
+    if (status)
+        return status;
+    buffer_add(stored, body);
+    return buffer_status(stored);
+}
+
+int codec_accept(const struct dialect *dialect, const struct codec_rules *rules, struct bytes text,
+                 const struct bytes *old, struct buffer *stored, struct failure *failure)
+{
+    struct buffer made = BUFFER_INIT;
+    struct current current;
+    int status;
+
+    if (text.size > rules->max_value)
+        return failure_set(failure, -EFBIG, 0, "larger than max_value (%zu bytes)",
+                           rules->max_value);
+    if (dialect->codec != CODEC_PICKLE) {
+        bool newline = dialect->codec == CODEC_TEXT && utf8_valid(text, UTF8_STRICT);
+
+        buffer_add(stored, newline ? less_final_newline(text) : text);
+        return buffer_status(stored);
+    }
+    status = current_init(&current, old, dialect);
+    if (!status)
+        status = accept_pickle(dialect, rules, text, &current, &made, failure);
+    if (!status && made.size > rules->max_value)
+        status = failure_set(failure, -EFBIG, 0, "its pickle is larger than max_value (%zu bytes)",
+                             rules->max_value);
+    if (!status) {
+        buffer_add(stored, buffer_bytes(&made));
+        status = buffer_status(stored);
+    }
+    if (status == -ENOMEM)
+        out_of_memory(failure);
+    current_release(&current);
+    buffer_release(&made);
+    return status;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "codecs/globals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * "module" and its names. No getattr, no type, no operator, no functools: those reach everything.
+ * copyreg._reconstructor calls only the class beside it, which is checked by itself; _codecs.encode is how
+ * protocols 0 to 2 write bytes, and imports nothing but the standard library's encodings.
+ */
+static const struct {
+    const char *module;
+    const char *names; /* separated by blanks */
+} HARMLESS[] = {
+    {"builtins", "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple"},
+    {"__builtin__", "bool bytearray bytes complex dict float frozenset int list long object range set slice str "
+                    "tuple unicode xrange"},
+    {"_codecs", "encode"},
+    {"copyreg", "_reconstructor"},
+    {"copy_reg", "_reconstructor"},
+    {"collections", "ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque"},
+    {"datetime", "date datetime time timedelta timezone"},
+    {"decimal", "Decimal"},
+    {"fractions", "Fraction"},
+    {"ipaddress", "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"},
+    {"pathlib", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath"},
+    {"pathlib._local", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath"},
+    {"types", "SimpleNamespace"},
+    {"uuid", "SafeUUID UUID"},
+};
+
+static bool has_word(const char *words, struct bytes word)
+{
+    while (*words) {
+        size_t length = strcspn(words, " ");
+
+        if (bytes_equal(bytes_of(words, length), word))
+            return true;
+        words += length + (words[length] == ' ');
+    }
+    return false;
+}
+
+/* Module and name, where both are plain text. */
+static bool global_parts(const struct value *global, struct bytes *module, struct bytes *name)
+{
+    const struct value *first = global->items.at[0], *second = global->items.at[1];
+    bool plain = (first->kind == VALUE_STR || first->kind == VALUE_STR8) &&
+                 (second->kind == VALUE_STR || second->kind == VALUE_STR8);
+
+    if (plain) {
+        *module = first->bytes;
+        *name = second->bytes;
+    }
+    return plain;
+}
+
+static bool harmless(struct bytes module, struct bytes name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(HARMLESS); i++)
+        if (bytes_equal(module, bytes_of_string(HARMLESS[i].module)))
+            return has_word(HARMLESS[i].names, name);
+    return false;
+}
+
+static bool same_global(const struct value *a, const struct value *b)
+{
+    struct bytes module[2], name[2];
+
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == VALUE_EXTENSION)
+        return a->integer == b->integer;
+    return global_parts(a, &module[0], &name[0]) && global_parts(b, &module[1], &name[1]) &&
+           bytes_equal(module[0], module[1]) && bytes_equal(name[0], name[1]);
+}
+
+/* An order for plain globals and extensions, so that a long list can be searched. */
+static int compare_globals(const void *left, const void *right)
+{
+    const struct value *a = *(struct value *const *)left, *b = *(struct value *const *)right;
+    struct bytes module[2] = {{NULL, 0}, {NULL, 0}}, name[2] = {{NULL, 0}, {NULL, 0}};
+    int order;
+
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->kind == VALUE_EXTENSION)
+        return a->integer < b->integer ? -1 : a->integer > b->integer;
+    global_parts(a, &module[0], &name[0]);
+    global_parts(b, &module[1], &name[1]);
+    order = bytes_compare(module[0], module[1]);
+    return order ? order : bytes_compare(name[0], name[1]);
+}
+
+static int refuse(const struct value *global, struct failure *failure)
+{
+    struct bytes module, name;
+
+    if (global->kind == VALUE_EXTENSION)
+        return failure_set(failure, -EPERM, 0,
+                           "ext(%lld) may be any function and the stored value does not name it; "
+                           "-o globals=any allows it",
+                           (long long)global->integer);
+    if (!global_parts(global, &module, &name))
+        return failure_set(failure, -EPERM, 0,
+                           "a computed global may be any function; -o globals=any allows it");
+    return failure_set(failure, -EPERM, 0,
+                       "names %.*s.%.*s, which the stored value does not name; -o globals=any allows it",
+                       (int)(module.size < 80 ? module.size : 80), (const char *)module.data,
+                       (int)(name.size < 80 ? name.size : 80), (const char *)name.data);
+}
+
+static bool is_known(struct value *global, const struct value_list *sorted)
+{
+    struct bytes module, name;
+    struct value **found;
+
+    if (global->kind == VALUE_GLOBAL) {
+        if (!global_parts(global, &module, &name))
+            return false;
+        if (harmless(module, name))
+            return true;
+    }
+    if (!sorted->count)
+        return false;
+    found = bsearch(&global, sorted->at, sorted->count, sizeof *sorted->at, compare_globals);
+    return found && same_global(*found, global);
+}
+
+int globals_check(const struct document *document, const struct document *old,
+                  struct failure *failure)
+{
+    struct value_list known = {0};
+    int status = 0;
+
+    if (old && old->globals.count) {
+        known.at = malloc(old->globals.count * sizeof *known.at);
+        if (!known.at)
+            return failure_set(failure, -ENOMEM, 0, "out of memory");
+        known.count = old->globals.count;
+        memcpy(known.at, old->globals.at, known.count * sizeof *known.at);
+        qsort(known.at, known.count, sizeof *known.at, compare_globals);
+    }
+    for (uint32_t i = 0; i < document->globals.count && !status; i++)
+        if (!is_known(document->globals.at[i], &known))
+            status = refuse(document->globals.at[i], failure);
+    free(known.at);
+    return status;
+}
