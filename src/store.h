@@ -79,6 +79,8 @@ const char *store_path(const struct store *store);
 bool store_read_only(const struct store *store);
 /* "dumb, tdb": what this build has; for -V and messages. */
 void store_engines(struct buffer *out);
+/* Appends a line for each thing about the database that its owner should know: what was recovered, what is damaged. */
+void store_notes(struct store *store, struct buffer *out);
 
 /* An engine for unit tests: no file, one process. */
 struct store *store_new_memory(void);
@@ -96,14 +98,15 @@ struct store_trace {
 struct store *store_new_trace(struct store *inner, struct store_trace *trace);
 
 /*
- * What an engine implements. Contracts are those of the functions above, except that calls come one at a time.
- * `struct store` is the first member of an engine's own structure. NULL means: exists: fetch and drop; stamp:
- * -ENOTSUP; rename: fetch, store, remove (an engine without transactions only); sync: nothing to do.
+ * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions above, except
+ * that calls come one at a time, never change a read-only store, and never rename a key to itself. `struct store` is
+ * the first member of an engine's own structure. NULL means: exists: fetch and drop; stamp: -ENOTSUP; rename: fetch,
+ * store, remove (an engine without transactions only); sync: nothing to do.
  */
 struct store_ops {
-    const char *engine;
-    int (*close)(struct store *store); /* frees the store */
+    int (*close)(struct store *store); /* releases all but the store itself, which store.c frees */
     int (*fetch)(struct store *store, struct bytes key, struct buffer *value);
+    int (*exists)(struct store *store, struct bytes key);
     int (*store)(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
     int (*remove)(struct store *store, struct bytes key);
     int (*rename)(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);

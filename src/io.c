@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { READ_STEP = 1 << 16, NAME_TRIES = 100 };
+
+int io_read(int fd, void *data, size_t size, off_t offset, size_t *done)
+{
+    size_t got = 0;
+
+    while (got < size) {
+        ssize_t count = pread(fd, (uint8_t *)data + got, size - got, offset + (off_t)got);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        if (count == 0)
+            break;
+        got += (size_t)count;
+    }
+    *done = got;
+    return 0;
+}
+
+int io_write(int fd, struct bytes bytes, off_t offset)
+{
+    while (bytes.size) {
+        ssize_t count = pwrite(fd, bytes.data, bytes.size, offset);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -errno;
+        bytes = bytes_part(bytes, (size_t)count, SIZE_MAX);
+        offset += count;
+    }
+    return 0;
+}
+
+int io_read_all(int fd, struct buffer *out)
+{
+    size_t before = out->size, step = READ_STEP, got;
+    struct stat stat;
+    int status;
+
+    /* One byte more than the file has, so that a file of that size takes one call and one look at its end. */
+    if (!fstat(fd, &stat) && stat.st_size > 0 && stat.st_size < SSIZE_MAX)
+        step = (size_t)stat.st_size + 1;
+    do {
+        uint8_t *room = buffer_extend(out, step);
+
+        status = room ? io_read(fd, room, step, (off_t)(out->size - step - before), &got)
+                      : buffer_status(out);
+        if (status) {
+            out->size = before;
+            return status;
+        }
+        out->size -= step - got;
+    } while (got == step);
+    return 0;
+}
+
+int io_read_file(const char *path, struct buffer *out)
+{
+    struct stat stat;
+    int fd, status = io_open_regular(path, O_RDONLY, &stat, &fd);
+
+    if (status)
+        return status;
+    status = io_read_all(fd, out);
+    close(fd);
+    return status;
+}
+
+int io_open_regular(const char *path, int flags, struct stat *out, int *fd)
+{
+    struct stat stat;
+    int file = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int status = 0;
+
+    if (file < 0)
+        return -errno;
+    if (fstat(file, &stat))
+        status = -errno;
+    else if (!S_ISREG(stat.st_mode))
+        status = S_ISDIR(stat.st_mode) ? -EISDIR : -ENOTSUP;
+    if (status) {
+        close(file);
+        return status;
+    }
+    *out = stat;
+    *fd = file;
+    return 0;
+}
+
+/* An absolute path without symbolic links in its last step, also where nothing is there yet. */
+static int resolve(const char *path, char **out)
+{
+    char *resolved = realpath(path, NULL);
+
+    if (!resolved && errno == ENOENT)
+        resolved = strdup(path);
+    if (!resolved)
+        return -errno;
+    *out = resolved;
+    return 0;
+}
+
+static int make_temporary(const char *path, mode_t mode, char **name, int *fd)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+
+    for (int i = 0; i < NAME_TRIES; i++) {
+        uint64_t number;
+        char *candidate;
+        int file;
+
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            return -EIO;
+        /* Short, whatever the target's name is: that may be 255 bytes long. */
+        if (asprintf(&candidate, "%.*s.shelvefs-%016llx", folder, path, (unsigned long long)number) < 0)
+            return -ENOMEM;
+        file = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (file >= 0) {
+            *name = candidate;
+            *fd = file;
+            return 0;
+        }
+        free(candidate);
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+/* The draft gets the owner and mode of what it will replace. */
+static int inherit(int fd, const struct stat *old)
+{
+    /* An owner who may not be given to a file is no reason to refuse the save: the writer owns it then. */
+    if (fchown(fd, old->st_uid, old->st_gid) && fchown(fd, (uid_t)-1, old->st_gid))
+        errno = 0;
+    return fchmod(fd, old->st_mode & 0777) ? -errno : 0;
+}
+
+int io_draft_open(const char *path, struct io_draft *out)
+{
+    struct io_draft draft = {.fd = -1};
+    struct stat old;
+    bool replaces;
+    int status = resolve(path, &draft.path);
+
+    if (status)
+        return status;
+    replaces = !stat(draft.path, &old);
+    status = make_temporary(draft.path, replaces ? 0600 : 0666, &draft.temporary, &draft.fd);
+    if (!status && replaces)
+        status = inherit(draft.fd, &old);
+    if (status) {
+        io_draft_discard(&draft);
+        return status;
+    }
+    *out = draft;
+    return 0;
+}
+
+void io_draft_discard(struct io_draft *draft)
+{
+    if (draft->fd >= 0)
+        close(draft->fd);
+    if (draft->temporary)
+        unlink(draft->temporary);
+    free(draft->temporary);
+    free(draft->path);
+    *draft = (struct io_draft){.fd = -1};
+}
+
+static int rename_without_replacing(const char *from, const char *to)
+{
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    /* Filesystems that lack the flag (NFS) have hard links. */
+    if (link(from, to))
+        return -errno;
+    unlink(from);
+    return 0;
+}
+
+int io_draft_publish(struct io_draft *draft, enum io_publish how)
+{
+    int status = fsync(draft->fd) ? -errno : 0;
+
+    if (!status && how == IO_CREATE)
+        status = rename_without_replacing(draft->temporary, draft->path);
+    else if (!status && rename(draft->temporary, draft->path))
+        status = -errno;
+    if (!status) {
+        free(draft->temporary);
+        draft->temporary = NULL;
+        status = io_sync_directory_of(draft->path);
+    }
+    io_draft_discard(draft);
+    return status;
+}
+
+int io_write_file(const char *path, struct bytes content, enum io_publish how)
+{
+    struct io_draft draft;
+    int status = io_draft_open(path, &draft);
+
+    if (status)
+        return status;
+    status = io_write(draft.fd, content, 0);
+    if (status) {
+        io_draft_discard(&draft);
+        return status;
+    }
+    return io_draft_publish(&draft, how);
+}
+
+int io_sync_directory_of(const char *path)
+{
+    char *copy = strdup(path);
+    int fd, status = 0;
+
+    if (!copy)
+        return -ENOMEM;
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (fd < 0)
+        return -errno;
+    /* EINVAL: a filesystem that has nothing to sync. */
+    if (fsync(fd) && errno != EINVAL)
+        status = -errno;
+    close(fd);
+    return status;
+}

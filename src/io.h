@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Files: reading and writing all that was asked for, and replacing a file in one step.
+ *
+ * Everything returns 0 or negative errno, survives signals and short counts, and opens with O_CLOEXEC.
+ */
+#ifndef SHELVEFS_IO_H
+#define SHELVEFS_IO_H
+
+#include "src/bytes.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Reads at `offset` up to `size` bytes; fewer, in `*done`, only at the end of the file. */
+int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
+/* Writes all of it at `offset`. After a failure the file may hold a part of it. */
+int io_write(int fd, struct bytes bytes, off_t offset);
+/* Appends the file from its start to its end, also if that moves meanwhile; `out` is as before on failure. */
+int io_read_all(int fd, struct buffer *out);
+int io_read_file(const char *path, struct buffer *out);
+/* Opens a regular file and nothing else: never waits for a FIFO, -EISDIR for a directory, -ENOTSUP for the rest. */
+int io_open_regular(const char *path, int flags, struct stat *stat, int *out);
+
+/*
+ * A file that appears under its name complete or not at all.
+ *
+ * It is made beside the target (whose symbolic links are followed), exclusively and never through a link. A file
+ * that it replaces passes on its mode, and its owner where that is permitted; access control lists are not kept.
+ */
+struct io_draft {
+    int fd;
+    char *temporary; /* its name until it is published */
+    char *path;      /* the target */
+};
+int io_draft_open(const char *path, struct io_draft *out);
+enum io_publish {
+    IO_REPLACE, /* whatever has that name */
+    IO_CREATE,  /* -EEXIST if something has that name */
+};
+/* fsync, rename, fsync of the directory. The draft is gone afterwards, also on failure. */
+int io_draft_publish(struct io_draft *draft, enum io_publish how);
+void io_draft_discard(struct io_draft *draft);
+/* The three in one. */
+int io_write_file(const char *path, struct bytes content, enum io_publish how);
+
+/* Makes what happened to the names in the directory of `path` durable. */
+int io_sync_directory_of(const char *path);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/store.h"
+
+#include "src/store/detect.h"
+#include "src/store/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What this build opens. */
+static const struct engine *const engines[] = {
+    &engine_tdb,
+};
+
+/* What a new database becomes by its name; anything else becomes dumb, which every Python opens. */
+static const struct {
+    const char *suffix;
+    const char *engine;
+} suffixes[] = {
+    {".tdb", "tdb"},
+    {".sqlite", "sqlite"},
+};
+
+/* Every engine that the design knows: an engine that is missing here is a typing error, not a matter of building. */
+static const char *const known_engines[] = {"dumb", "gdbm", "ndbm", "sqlite", "tdb"};
+
+static const struct engine *find_engine(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+        if (strcmp(engines[i]->name, name) == 0)
+            return engines[i];
+    }
+    return NULL;
+}
+
+void store_engines(struct buffer *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+        buffer_printf(out, "%s%s", i ? ", " : "", engines[i]->name);
+}
+
+static bool engine_is_known(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(known_engines); i++) {
+        if (strcmp(known_engines[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The engine that the user asks for: NULL is by content. */
+static int wanted_engine(const struct store_options *options, const char **out,
+                         struct failure *failure)
+{
+    const char *name = options->engine;
+
+    if (!name || strcmp(name, "auto") == 0)
+        name = NULL;
+    else if (!engine_is_known(name))
+        return failure_set(failure, -EINVAL, 0, "there is no engine \"%s\"", name);
+    else if (!find_engine(name))
+        return failure_set(failure, -EMEDIUMTYPE, 0, "this shelvefs was built without %s", name);
+    *out = name;
+    return 0;
+}
+
+static const char *engine_of_new(const char *name, const char *wanted)
+{
+    if (wanted)
+        return wanted;
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        if (bytes_end_with(bytes_of_string(name), bytes_of_string(suffixes[i].suffix)))
+            return suffixes[i].engine;
+    }
+    return "dumb";
+}
+
+static int create_database(const char *name, const char *wanted, struct detection *out,
+                           struct failure *failure)
+{
+    const char *engine_name = engine_of_new(name, wanted);
+    const struct engine *engine = find_engine(engine_name);
+    int status;
+
+    if (!engine)
+        return failure_set(failure, -EMEDIUMTYPE, 0,
+                           "can't create %s: this shelvefs was built without %s", name, engine_name);
+    status = engine->create(name, failure);
+    if (status && status != -EEXIST)
+        return failure_set(failure, status, 0, "can't create %s: %s", name, strerror(-status));
+    /* EEXIST: somebody was faster, and what they made is what we open. */
+    return detect_database(name, engine_name, out, failure);
+}
+
+static int find_database(const char *name, const struct store_options *options,
+                         struct detection *out, struct failure *failure)
+{
+    const char *wanted = NULL;
+    int status = wanted_engine(options, &wanted, failure);
+
+    if (status)
+        return status;
+    status = detect_database(name, wanted, out, failure);
+    if (status != -ENOENT)
+        return status;
+    if ((options->flags & STORE_CREATE) && !(options->flags & STORE_READ_ONLY))
+        return create_database(name, wanted, out, failure);
+    return failure_set(failure, -ENOENT, 0,
+                       "there is no database %s, nor %s.db, .dir with .dat, or .pag (-o create makes one)",
+                       name, name);
+}
+
+int store_open(const char *name, const struct store_options *options, struct store **out,
+               struct failure *failure)
+{
+    struct detection found;
+    const struct engine *engine;
+    int status = find_database(name, options, &found, failure);
+
+    if (status)
+        return failure_set(failure, status, 0, "can't open %s: %s", name, strerror(-status));
+    engine = find_engine(found.format->engine);
+    if (engine)
+        status = engine->open(found.path, options, out, failure);
+    else
+        status = failure_set(failure, -EMEDIUMTYPE, 0, "%s is %s; this shelvefs was built without %s",
+                             found.path, found.format->what, found.format->engine);
+    if (status)
+        failure_set(failure, status, 0, "can't open %s: %s", found.path, strerror(-status));
+    free(found.path);
+    return status;
+}
+
+void *engine_new(size_t size, const char *engine, const struct store_ops *ops, const char *path,
+                 bool read_only)
+{
+    struct store *store = calloc(1, size);
+
+    if (!store)
+        return NULL;
+    store->ops = ops;
+    store->engine = engine;
+    store->read_only = read_only;
+    store->path = strdup(path);
+    buffer_init(&store->notes, SIZE_MAX);
+    if (!store->path || pthread_mutex_init(&store->mutex, NULL)) {
+        free(store->path);
+        free(store);
+        return NULL;
+    }
+    return store;
+}
+
+void engine_free(struct store *store)
+{
+    pthread_mutex_destroy(&store->mutex);
+    buffer_release(&store->notes);
+    free(store->path);
+    free(store);
+}
+
+int store_close(struct store *store)
+{
+    int status;
+
+    if (!store)
+        return 0;
+    status = store->ops->close(store);
+    engine_free(store);
+    return status;
+}
+
+int store_fetch(struct store *store, struct bytes key, struct buffer *value)
+{
+    int status;
+
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->fetch(store, key, value);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+static int exists_by_fetching(struct store *store, struct bytes key)
+{
+    struct buffer value = BUFFER_INIT;
+    int status = store->ops->fetch(store, key, &value);
+
+    buffer_release(&value);
+    if (status == -ENOENT)
+        return 0;
+    return status ? status : 1;
+}
+
+static int exists_unlocked(struct store *store, struct bytes key)
+{
+    return store->ops->exists ? store->ops->exists(store, key) : exists_by_fetching(store, key);
+}
+
+int store_exists(struct store *store, struct bytes key)
+{
+    int status;
+
+    pthread_mutex_lock(&store->mutex);
+    status = exists_unlocked(store, key);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+int store_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode)
+{
+    int status;
+
+    if (store->read_only)
+        return -EROFS;
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->store(store, key, value, mode);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+int store_remove(struct store *store, struct bytes key)
+{
+    int status;
+
+    if (store->read_only)
+        return -EROFS;
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->remove(store, key);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+static int rename_to_itself(struct store *store, struct bytes key, enum store_mode mode)
+{
+    int status = exists_unlocked(store, key);
+
+    if (status < 0)
+        return status;
+    if (!status)
+        return -ENOENT;
+    return mode == STORE_INSERT ? -EEXIST : 0;
+}
+
+/* Ends with both keys rather than with none if it fails half-way. */
+static int rename_by_copying(struct store *store, struct bytes from, struct bytes to,
+                             enum store_mode mode)
+{
+    struct buffer value = BUFFER_INIT;
+    int status = store->ops->fetch(store, from, &value);
+
+    if (!status)
+        status = store->ops->store(store, to, buffer_bytes(&value), mode);
+    if (!status)
+        status = store->ops->remove(store, from);
+    buffer_release(&value);
+    return status;
+}
+
+int store_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode)
+{
+    int status;
+
+    if (store->read_only)
+        return -EROFS;
+    pthread_mutex_lock(&store->mutex);
+    if (bytes_equal(from, to))
+        status = rename_to_itself(store, from, mode);
+    else if (store->ops->rename)
+        status = store->ops->rename(store, from, to, mode);
+    else
+        status = rename_by_copying(store, from, to, mode);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+int store_visit(struct store *store, store_visitor *visitor, void *context)
+{
+    int status;
+
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->visit(store, visitor, context);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+int store_sync(struct store *store)
+{
+    int status;
+
+    if (!store->ops->sync)
+        return 0;
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->sync(store);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+int store_stamp(struct store *store, struct store_stamp *out)
+{
+    int status;
+
+    if (!store->ops->stamp)
+        return -ENOTSUP;
+    pthread_mutex_lock(&store->mutex);
+    status = store->ops->stamp(store, out);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+void store_notes(struct store *store, struct buffer *out)
+{
+    pthread_mutex_lock(&store->mutex);
+    buffer_add(out, buffer_bytes(&store->notes));
+    pthread_mutex_unlock(&store->mutex);
+}
+
+const char *store_engine(const struct store *store)
+{
+    return store->engine;
+}
+
+const char *store_path(const struct store *store)
+{
+    return store->path;
+}
+
+bool store_read_only(const struct store *store)
+{
+    return store->read_only;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What engines and store.c share, and nobody else sees.
+ *
+ * A new engine is one file that defines a `const struct engine`, one line in the table of store.c and one in
+ * meson.build. How its files look and are found is in detect.c, which also knows the formats that no engine of
+ * this build opens, so that the message can name them.
+ */
+#ifndef SHELVEFS_STORE_ENGINE_H
+#define SHELVEFS_STORE_ENGINE_H
+
+#include "src/store.h"
+
+#include <pthread.h>
+
+struct store {
+    const struct store_ops *ops;
+    const char *engine;
+    char *path;           /* of the file that holds the values */
+    bool read_only;       /* store.c refuses changes: engines need not */
+    struct buffer notes;  /* lines for the user, see store_notes() */
+    pthread_mutex_t mutex; /* held around every operation */
+};
+
+/*
+ * Allocates an engine's structure of `size` bytes, zeroed, with its store set up. NULL: out of memory.
+ * store.c frees it after ops->close; an engine that fails while opening calls engine_free().
+ */
+void *engine_new(size_t size, const char *engine, const struct store_ops *ops, const char *path,
+                 bool read_only);
+void engine_free(struct store *store);
+
+struct engine {
+    const char *name;
+    /* `path` is what detection found: for engines of several files, their common base name. */
+    int (*open)(const char *path, const struct store_options *options, struct store **out,
+                struct failure *failure);
+    /* Makes an empty database that appears complete or not at all. -EEXIST: there is one. */
+    int (*create)(const char *path, struct failure *failure);
+};
+
+extern const struct engine engine_dumb;
+extern const struct engine engine_tdb;
+
+#endif
