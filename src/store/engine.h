@@ -30,6 +30,14 @@ void *engine_new(size_t size, const char *engine, const struct store_ops *ops, c
                  bool read_only);
 void engine_free(struct store *store);
 
+/* Waiting for another process that holds a lock. */
+struct patience {
+    int64_t deadline_ns;
+};
+void patience_start(struct patience *patience, unsigned seconds);
+/* Sleeps a little and returns true, or false when the time is over. */
+bool patience_wait(const struct patience *patience);
+
 struct engine {
     const char *name;
     /* `path` is what detection found: for engines of several files, their common base name. */

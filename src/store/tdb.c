@@ -26,7 +26,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -35,7 +34,6 @@ enum {
     /* Where the chains begin, each as an offset: after the header and the free list (formats.md 3.6). */
     HEAD_SIZE = 4,
     FIRST_HEAD = 168 + HEAD_SIZE,
-    LOCK_POLL_NS = 2 * 1000 * 1000,
     LARGEST = INT32_MAX, /* key and value; the file itself ends at 4 GiB */
 };
 
@@ -85,25 +83,16 @@ static int last_error(struct tdb_store *t)
     }
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static int begin(struct tdb_store *t)
 {
-    double deadline = seconds_now() + t->lock_timeout;
-    struct timespec pause = {.tv_nsec = LOCK_POLL_NS};
+    struct patience patience;
 
+    patience_start(&patience, t->lock_timeout);
     while (tdb_transaction_start_nonblock(t->tdb)) {
         int status = last_error(t);
 
-        if (status != -EBUSY || seconds_now() >= deadline)
+        if (status != -EBUSY || !patience_wait(&patience))
             return status;
-        nanosleep(&pause, NULL);
     }
     errno = 0;
     return 0;

@@ -466,6 +466,9 @@ static const struct refusal {
     {"refuse-pag-gdbm", {{"x.pag", BYTES("\xCF\x9A\x57\x13")}, {"x.dir", BYTES("GDBM\0\0\0\1")}}, "x", NULL, -EMEDIUMTYPE, "x.pag is a gdbm file"},
     {"refuse-pag-sdbm", {{"x.pag", BYTES("\4\0\1\2")}, {"x.dir", BYTES("")}}, "x", NULL, -EMEDIUMTYPE, "is a .pag and .dir pair"},
     {"refuse-tdb-header", {{"x", BYTES("TDB file\n")}}, "x", NULL, -EUCLEAN, "damaged tdb file"},
+    {"refuse-dir-without-dat", {{"x.dir", BYTES("'a', (0, 1)\n")}}, "x", NULL, -EUCLEAN, "x.dat is missing"},
+    {"refuse-dat-alone", {{"x.dat", BYTES("1")}}, "x", NULL, -ENOENT, "no database"},
+    {"refuse-dumb-as-tdb", {{"x.dir", BYTES("'a', (0, 1)\n")}, {"x.dat", BYTES("1")}}, "x", "tdb", -EMEDIUMTYPE, "is a dbm.dumb database, not a tdb"},
     {"refuse-unknown-engine", {{NULL}}, "x", "tbd", -EINVAL, "no engine \"tbd\""},
     {"refuse-unbuilt-engine", {{NULL}}, "x", "gdbm", -EMEDIUMTYPE, "built without gdbm"},
 };
@@ -497,6 +500,8 @@ static const struct creation {
 } creations[] = {
     {"a.tdb", NULL, "tdb", "a.tdb"},
     {"b", "tdb", "tdb", "b"},
+    {"c", NULL, "dumb", "c.dir"},
+    {"d.tdb", "dumb", "dumb", "d.tdb.dat"},
     {"e.sqlite", NULL, NULL, NULL},
     {"f", "ndbm", NULL, NULL},
 };
@@ -605,7 +610,7 @@ static void test_tdb_truncated_while_open(void **state)
 
 int main(void)
 {
-    static const char *const engines[] = {NULL, "tdb"};
+    static const char *const engines[] = {NULL, "dumb", "tdb"};
     const struct CMUnitTest others[] = {
         cmocka_unit_test(test_trace_fails_once),
         cmocka_unit_test_setup_teardown(test_refusals, set_up_folder, tear_down_folder),

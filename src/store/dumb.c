@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * dbm.dumb, the database that every Python opens: values in NAME.dat, a text index in NAME.dir, the index
+ * before that in NAME.bak. What CPython does with them, and loses, is in formats.md 3.2.
+ *
+ * - A value is written once, at the end of NAME.dat (at a multiple of 512, as CPython does), and never changed in place: a
+ *   process that read the index earlier still reads whole values. The room of old values is not used again.
+ * - A save appends one line to NAME.dir, for a key that exists too: for every Python the last line of a key counts. So its
+ *   cost doesn't grow with the database. When superseded lines outnumber the others, the index is rewritten.
+ * - Removing and renaming rewrite the index: temporary file, fsync, rename, and the old index becomes NAME.bak. That
+ *   takes time in proportion to the number of keys.
+ * - The value is written before the line that names it. dumb_sync() waits for the disk in that order too. If a power cut
+ *   comes first and the line survived without its value, the key's previous line counts when the index is read again, and
+ *   the index is repaired, so that Python sees the same.
+ * - Before every operation two stat() calls tell whether another process changed the files; then the index is read again.
+ * - An index that Python can't open because of a torn last line or blank lines is repaired when it is opened for writing (the
+ *   damaged one is NAME.bak then). Other lines that make no sense are kept as they are, in their place, and noted.
+ *   A missing index is recovered from NAME.bak, which is what a crash in CPython's own rewrite calls for.
+ * - A lock (flock) on NAME.dat keeps a second shelvefs from writing. Python looks at no lock at all.
+ *
+ * What can't be helped: a Python process that changes the database while it has it open writes its own idea of the
+ * index when it closes it, and our changes since it opened it are lost; and it overwrites values in place, so that
+ * between that and its close a value can be read half old, half new. A kill in the very middle of a write() of a
+ * line that crosses a page can tear the line; it is repaired at the next opening. Two records that overlap are not
+ * told apart from two that don't: nothing is ever written there.
+ */
+#include "src/io.h"
+#include "src/store/dumb_index.h"
+#include "src/store/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { BLOCK_SIZE = 512, APPEND_TRIES = 5 };
+
+struct dumb {
+    struct store store; /* its path is that of NAME.dat */
+    struct dumb_index index;
+    int values; /* NAME.dat */
+    ino_t inode; /* of what is open */
+    bool dirty; /* values written since the last fsync */
+    unsigned lock_timeout;
+};
+
+static struct dumb *dumb_of(struct store *store)
+{
+    return (struct dumb *)store;
+}
+
+static int lock_values(int fd, unsigned timeout)
+{
+    struct patience patience;
+
+    patience_start(&patience, timeout);
+    while (flock(fd, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (!patience_wait(&patience))
+            return -EBUSY;
+    }
+    return 0;
+}
+
+static int open_values(struct dumb *dumb)
+{
+    struct stat stat;
+    int flags = dumb->store.read_only ? O_RDONLY : O_RDWR;
+    int fd, status = io_open_regular(dumb->store.path, flags, &stat, &fd);
+
+    if (status)
+        return status;
+    if (!dumb->store.read_only)
+        status = lock_values(fd, dumb->lock_timeout);
+    if (status) {
+        close(fd);
+        return status;
+    }
+    if (dumb->values >= 0)
+        close(dumb->values);
+    dumb->values = fd;
+    dumb->inode = stat.st_ino;
+    return 0;
+}
+
+/* Brings `index` and `values` up to date. The database that is gone is no missing key: -EIO. */
+static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
+{
+    struct stat now;
+    int status = stat(dumb->store.path, &now) ? -errno : 0;
+
+    if (!status && now.st_ino != dumb->inode)
+        status = open_values(dumb);
+    if (!status)
+        status = dumb_index_refresh(&dumb->index, dumb->values, purpose);
+    if (!status) {
+        buffer_clear(&dumb->store.notes);
+        buffer_add(&dumb->store.notes, buffer_bytes(&dumb->index.notes));
+    }
+    return status == -ENOENT ? -EIO : status;
+}
+
+static int sync_values(struct dumb *dumb)
+{
+    if (!dumb->dirty)
+        return 0;
+    if (fdatasync(dumb->values))
+        return -errno;
+    dumb->dirty = false;
+    return 0;
+}
+
+/* The table is complete and may be changed; dumb_index_rewrite() has to follow. */
+static int prepare_rewrite(struct dumb *dumb)
+{
+    int status = refresh(dumb, DUMB_REWRITE);
+
+    return status ? status : sync_values(dumb);
+}
+
+static int repair(struct dumb *dumb)
+{
+    int status = prepare_rewrite(dumb);
+
+    if (!status && dumb->index.needs_rewrite)
+        status = dumb_index_rewrite(&dumb->index);
+    return status;
+}
+
+static int refresh_to_append(struct dumb *dumb)
+{
+    int status = refresh(dumb, DUMB_LOOK);
+
+    return !status && dumb->index.needs_rewrite ? repair(dumb) : status;
+}
+
+/* --- values --- */
+
+static int read_value(struct dumb *dumb, const struct table_entry *entry, struct buffer *value)
+{
+    size_t before = value->size, done = 0;
+    struct stat stat;
+    uint8_t *room;
+    int status;
+
+    if (entry->offset < 0 || entry->size < 0)
+        return -EIO;
+    if (!entry->size)
+        return 0;
+    if (fstat(dumb->values, &stat))
+        return -errno;
+    if (entry->size > stat.st_size || entry->offset > stat.st_size - entry->size)
+        return -EIO;
+    room = buffer_extend(value, (size_t)entry->size);
+    if (!room)
+        return buffer_status(value);
+    status = io_read(dumb->values, room, (size_t)entry->size, entry->offset, &done);
+    if (!status && done < (size_t)entry->size)
+        status = -EIO;
+    if (status)
+        value->size = before;
+    return status;
+}
+
+static int append_value(struct dumb *dumb, struct bytes value, int64_t *offset)
+{
+    struct stat stat;
+    int64_t at;
+    int status;
+
+    if (fstat(dumb->values, &stat))
+        return -errno;
+    at = (stat.st_size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
+    dumb->dirty = true;
+    status = io_write(dumb->values, value, at);
+    if (!status)
+        *offset = at;
+    return status;
+}
+
+/* --- operations --- */
+
+static int dumb_fetch(struct store *store, struct bytes key, struct buffer *value)
+{
+    struct dumb *dumb = dumb_of(store);
+    struct table_entry *entry;
+    int status = refresh(dumb, DUMB_LOOK);
+
+    if (status)
+        return status;
+    entry = table_find(&dumb->index.table, key);
+    return entry ? read_value(dumb, entry, value) : -ENOENT;
+}
+
+static int dumb_exists(struct store *store, struct bytes key)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = refresh(dumb, DUMB_LOOK);
+
+    return status ? status : table_find(&dumb->index.table, key) != NULL;
+}
+
+static bool names_record(struct dumb *dumb, struct bytes key, int64_t offset, int64_t size)
+{
+    struct table_entry *entry = table_find(&dumb->index.table, key);
+
+    return entry && entry->offset == offset && entry->size == size;
+}
+
+/* Until the file that has the line is the one that everybody reads. */
+static int append_record(struct dumb *dumb, struct bytes key, int64_t offset, int64_t size)
+{
+    int status = -ESTALE;
+
+    for (int i = 0; status == -ESTALE && i < APPEND_TRIES; i++) {
+        status = dumb_index_append(&dumb->index, key, offset, size);
+        if (status != -ESTALE)
+            break;
+        status = refresh_to_append(dumb);
+        if (status || names_record(dumb, key, offset, size))
+            break;
+        status = -ESTALE;
+    }
+    return status == -ESTALE ? -EBUSY : status;
+}
+
+static int dumb_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode)
+{
+    struct dumb *dumb = dumb_of(store);
+    int64_t offset;
+    int status = refresh_to_append(dumb);
+
+    if (status)
+        return status;
+    if (mode == STORE_INSERT && table_find(&dumb->index.table, key))
+        return -EEXIST;
+    status = append_value(dumb, value, &offset);
+    if (!status)
+        status = append_record(dumb, key, offset, (int64_t)value.size);
+    /* The save is done: that the index could not be made smaller is no failure of it. */
+    if (!status && dumb_index_is_sparse(&dumb->index) && !prepare_rewrite(dumb))
+        dumb_index_rewrite(&dumb->index);
+    return status;
+}
+
+static int dumb_remove(struct store *store, struct bytes key)
+{
+    struct dumb *dumb = dumb_of(store);
+    struct table_entry *entry;
+    int status = prepare_rewrite(dumb);
+
+    if (status)
+        return status;
+    entry = table_find(&dumb->index.table, key);
+    if (!entry)
+        return -ENOENT;
+    table_remove(&dumb->index.table, entry);
+    return dumb_index_rewrite(&dumb->index);
+}
+
+static int dumb_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode)
+{
+    struct dumb *dumb = dumb_of(store);
+    struct table *table = &dumb->index.table;
+    struct table_entry *target, *source;
+    int status = prepare_rewrite(dumb);
+
+    if (status)
+        return status;
+    if (!table_find(table, from))
+        return -ENOENT;
+    target = table_find(table, to);
+    if (target && mode == STORE_INSERT)
+        return -EEXIST;
+    if (!target)
+        target = table_add(table, to);
+    if (!target)
+        return -ENOMEM;
+    source = table_find(table, from);
+    target->offset = source->offset;
+    target->size = source->size;
+    table_remove(table, source);
+    return dumb_index_rewrite(&dumb->index);
+}
+
+static int dumb_visit(struct store *store, store_visitor *visitor, void *context)
+{
+    struct dumb *dumb = dumb_of(store);
+    struct table_entry *entry;
+    uint32_t position = 0;
+    int status = refresh(dumb, DUMB_LOOK);
+
+    if (status)
+        return status;
+    while ((entry = table_next(&dumb->index.table, &position))) {
+        if (!entry->is_line && !visitor(context, table_key(entry)))
+            break;
+    }
+    return 0;
+}
+
+static int dumb_sync(struct store *store)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = sync_values(dumb);
+
+    return status ? status : dumb_index_sync(&dumb->index);
+}
+
+static int dumb_stamp(struct store *store, struct store_stamp *out)
+{
+    struct dumb *dumb = dumb_of(store);
+    struct file_mark values;
+    const struct file_mark *index = &dumb->index.mark;
+    struct stat now;
+    int status = refresh(dumb, DUMB_LOOK);
+
+    if (!status && fstat(dumb->values, &now))
+        status = -errno;
+    if (status)
+        return status;
+    file_mark_set(&values, &now);
+    *out = (struct store_stamp){
+        .words = {values.inode, (uint64_t)values.mtime_ns, (uint64_t)values.size,
+                  index->inode, (uint64_t)index->mtime_ns, (uint64_t)index->size}};
+    return 0;
+}
+
+static void release(struct dumb *dumb)
+{
+    dumb_index_release(&dumb->index);
+    if (dumb->values >= 0)
+        close(dumb->values);
+}
+
+static int dumb_close(struct store *store)
+{
+    int status = store->read_only ? 0 : dumb_sync(store);
+
+    release(dumb_of(store));
+    return status;
+}
+
+static const struct store_ops dumb_ops = {
+    .close = dumb_close,
+    .fetch = dumb_fetch,
+    .exists = dumb_exists,
+    .store = dumb_store,
+    .remove = dumb_remove,
+    .rename = dumb_rename,
+    .visit = dumb_visit,
+    .sync = dumb_sync,
+    .stamp = dumb_stamp,
+};
+
+/* --- opening and creating --- */
+
+static int start(struct dumb *dumb, const char *base, struct failure *failure)
+{
+    const char *path = dumb->store.path;
+    int status = dumb_index_init(&dumb->index, base);
+
+    if (!status)
+        status = open_values(dumb);
+    if (status == -ENOENT)
+        return failure_set(failure, -EUCLEAN, 0, "%s.dir is there but its values are not: %s is missing",
+                           base, path);
+    if (status == -EBUSY)
+        return failure_set(failure, status, 0,
+                           "another shelvefs writes to %s: unmount that one, or mount this read-only", base);
+    if (status == -EACCES && !dumb->store.read_only)
+        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only", path);
+    if (!status)
+        status = refresh(dumb, DUMB_LOOK);
+    if (!status && dumb->index.needs_rewrite && !dumb->store.read_only)
+        status = repair(dumb);
+    return status;
+}
+
+static int dumb_open(const char *base, const struct store_options *options, struct store **out,
+                     struct failure *failure)
+{
+    struct dumb *dumb = NULL;
+    char *path;
+    int status;
+
+    if (asprintf(&path, "%s.dat", base) < 0)
+        return -ENOMEM;
+    dumb = engine_new(sizeof *dumb, engine_dumb.name, &dumb_ops, path,
+                      options->flags & STORE_READ_ONLY);
+    free(path);
+    if (!dumb)
+        return -ENOMEM;
+    dumb->values = -1;
+    dumb->lock_timeout = options->lock_timeout;
+    status = start(dumb, base, failure);
+    if (status) {
+        release(dumb);
+        engine_free(&dumb->store);
+        return status;
+    }
+    *out = &dumb->store;
+    return 0;
+}
+
+/* Values without an index are not taken for a new database: an empty file is what older Pythons leave. */
+static int create_values(const char *path, struct failure *failure)
+{
+    struct stat stat;
+    int fd, status = io_write_file(path, (struct bytes){NULL, 0}, IO_CREATE);
+
+    if (status != -EEXIST)
+        return status;
+    status = io_open_regular(path, O_RDONLY, &stat, &fd);
+    if (status)
+        return status;
+    close(fd);
+    if (stat.st_size)
+        return failure_set(failure, -EUCLEAN, 0,
+                           "%s has values, but its index is missing: restore it, or move that file away", path);
+    return 0;
+}
+
+static int dumb_create(const char *base, struct failure *failure)
+{
+    char *values = NULL, *index = NULL;
+    int status = -ENOMEM;
+
+    if (asprintf(&values, "%s.dat", base) < 0)
+        values = NULL;
+    if (asprintf(&index, "%s.dir", base) < 0)
+        index = NULL;
+    if (values && index)
+        status = create_values(values, failure);
+    if (!status)
+        status = io_write_file(index, (struct bytes){NULL, 0}, IO_CREATE);
+    free(values);
+    free(index);
+    return status;
+}
+
+const struct engine engine_dumb = {
+    .name = "dumb",
+    .open = dumb_open,
+    .create = dumb_create,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The index of a dbm.dumb database: NAME.dir, in memory and on disk. dumb.c has the design.
+ *
+ * The table holds what the file says; a failed change forgets what is known of the file, so that the next refresh reads
+ * it again and memory never differs from the disk for long.
+ */
+#ifndef SHELVEFS_STORE_DUMB_INDEX_H
+#define SHELVEFS_STORE_DUMB_INDEX_H
+
+#include "src/store/table.h"
+
+#include <sys/stat.h>
+
+/* A file as it was: equal marks, same content. */
+struct file_mark {
+    uint64_t inode;
+    int64_t mtime_ns;
+    int64_t size;
+};
+
+struct dumb_index {
+    struct table table; /* offset and size of each key; lines that were not understood */
+    char *path;         /* NAME.dir */
+    char *backup;       /* NAME.bak */
+    struct file_mark mark;
+    bool known;         /* `mark` and `table` are the file's */
+    bool ours;          /* the last change that we know of was made by us */
+    bool needs_rewrite; /* Python could not read the file, or would read another value */
+    bool ends_open;     /* the last line has no line end, but is whole */
+    bool dirty;         /* appended to since the last fsync */
+    uint32_t lines;     /* in the file: superseded ones too */
+    struct buffer notes; /* what the reading found, for the user */
+};
+
+int dumb_index_init(struct dumb_index *index, const char *base);
+void dumb_index_release(struct dumb_index *index);
+
+enum dumb_purpose {
+    DUMB_LOOK,    /* what is there right now */
+    DUMB_REWRITE, /* all of it: wait while another process seems to be writing the file */
+};
+/*
+ * Reads the file again if it is not the one we know. `values` is the open NAME.dat: a record that lies beyond its end
+ * does not supersede one that doesn't. If NAME.dir is missing, NAME.bak is read and a rewrite is due.
+ * -ENOENT: neither is there.
+ */
+int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose purpose);
+/* Sets a record by appending a line. -ESTALE: the file changed since the refresh, nothing is done or known. */
+int dumb_index_append(struct dumb_index *index, struct bytes key, int64_t offset, int64_t size);
+/* Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns. */
+int dumb_index_rewrite(struct dumb_index *index);
+/* Whether superseded lines outweigh the others. */
+bool dumb_index_is_sparse(const struct dumb_index *index);
+int dumb_index_sync(struct dumb_index *index);
+
+void file_mark_set(struct file_mark *mark, const struct stat *stat);
+
+#endif
