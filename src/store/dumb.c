@@ -230,7 +230,7 @@ static int append_record(struct dumb *dumb, struct bytes key, int64_t offset, in
 static int dumb_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode)
 {
     struct dumb *dumb = dumb_of(store);
-    int64_t offset;
+    int64_t offset = 0;
     int status = refresh_to_append(dumb);
 
     if (status)
