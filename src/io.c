@@ -10,7 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { READ_STEP = 1 << 16, NAME_TRIES = 100 };
+#define FD_LINK "/proc/self/fd/%d"
+
+enum { READ_STEP = 1 << 16, FD_LINK_SIZE = 32 };
 
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done)
 {
@@ -115,32 +117,55 @@ static int resolve(const char *path, char **out)
     return 0;
 }
 
-static int make_temporary(const char *path, mode_t mode, char **name, int *fd)
+/* A new name beside `path`, short whatever the target's name is: that may be 255 bytes long. */
+static int invent_name(const char *path, char **out)
 {
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path) + 1 : 0;
+    uint64_t number;
 
-    for (int i = 0; i < NAME_TRIES; i++) {
-        uint64_t number;
-        char *candidate;
-        int file;
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        return -EIO;
+    if (asprintf(out, "%.*s.shelvefs-%016llx", folder, path, (unsigned long long)number) < 0)
+        return -ENOMEM;
+    return 0;
+}
 
-        if (getrandom(&number, sizeof number, 0) != sizeof number)
-            return -EIO;
-        /* Short, whatever the target's name is: that may be 255 bytes long. */
-        if (asprintf(&candidate, "%.*s.shelvefs-%016llx", folder, path, (unsigned long long)number) < 0)
-            return -ENOMEM;
-        file = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (file >= 0) {
-            *name = candidate;
-            *fd = file;
-            return 0;
-        }
-        free(candidate);
-        if (errno != EEXIST)
-            return -errno;
+static int open_unnamed(const char *path, mode_t mode, int *out)
+{
+    char *copy = strdup(path), link[FD_LINK_SIZE];
+    int fd;
+
+    if (!copy)
+        return -ENOMEM;
+    fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    free(copy);
+    if (fd < 0)
+        return -EOPNOTSUPP;
+    snprintf(link, sizeof link, FD_LINK, fd);
+    if (access(link, F_OK)) {
+        close(fd);
+        return -EOPNOTSUPP;
     }
-    return -EEXIST;
+    *out = fd;
+    return 0;
+}
+
+static int open_named(const char *path, mode_t mode, char **name, int *out)
+{
+    int fd, status = invent_name(path, name);
+
+    if (status)
+        return status;
+    fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) {
+        status = -errno;
+        free(*name);
+        *name = NULL;
+        return status;
+    }
+    *out = fd;
+    return 0;
 }
 
 /* The draft gets the owner and mode of what it will replace. */
@@ -162,7 +187,9 @@ int io_draft_open(const char *path, struct io_draft *out)
     if (status)
         return status;
     replaces = !stat(draft.path, &old);
-    status = make_temporary(draft.path, replaces ? 0600 : 0666, &draft.temporary, &draft.fd);
+    status = open_unnamed(draft.path, replaces ? 0600 : 0666, &draft.fd);
+    if (status == -EOPNOTSUPP)
+        status = open_named(draft.path, replaces ? 0600 : 0666, &draft.temporary, &draft.fd);
     if (!status && replaces)
         status = inherit(draft.fd, &old);
     if (status) {
@@ -184,6 +211,32 @@ void io_draft_discard(struct io_draft *draft)
     *draft = (struct io_draft){.fd = -1};
 }
 
+static int link_draft(const struct io_draft *draft, const char *name)
+{
+    char link[FD_LINK_SIZE];
+
+    snprintf(link, sizeof link, FD_LINK, draft->fd);
+    return linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+int io_draft_name(struct io_draft *draft)
+{
+    char *name;
+    int status;
+
+    if (draft->temporary)
+        return 0;
+    status = invent_name(draft->path, &name);
+    if (status)
+        return status;
+    status = link_draft(draft, name);
+    if (status)
+        free(name);
+    else
+        draft->temporary = name;
+    return status;
+}
+
 static int rename_without_replacing(const char *from, const char *to)
 {
     if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
@@ -197,14 +250,26 @@ static int rename_without_replacing(const char *from, const char *to)
     return 0;
 }
 
+static int show_draft(struct io_draft *draft, enum io_publish how)
+{
+    int status;
+
+    if (how == IO_CREATE && !draft->temporary)
+        return link_draft(draft, draft->path);
+    if (how == IO_CREATE)
+        return rename_without_replacing(draft->temporary, draft->path);
+    status = io_draft_name(draft);
+    if (status)
+        return status;
+    return rename(draft->temporary, draft->path) ? -errno : 0;
+}
+
 int io_draft_publish(struct io_draft *draft, enum io_publish how)
 {
     int status = fsync(draft->fd) ? -errno : 0;
 
-    if (!status && how == IO_CREATE)
-        status = rename_without_replacing(draft->temporary, draft->path);
-    else if (!status && rename(draft->temporary, draft->path))
-        status = -errno;
+    if (!status)
+        status = show_draft(draft, how);
     if (!status) {
         free(draft->temporary);
         draft->temporary = NULL;

@@ -25,15 +25,18 @@ int io_open_regular(const char *path, int flags, struct stat *stat, int *out);
 /*
  * A file that appears under its name complete or not at all.
  *
- * It is made beside the target (whose symbolic links are followed), exclusively and never through a link. A file
+ * It is made beside the target (whose symbolic links are followed), exclusively and never through a link. It
+ * has no name until it is published where the filesystem allows that (O_TMPFILE), so a crash leaves no litter. A file
  * that it replaces passes on its mode, and its owner where that is permitted; access control lists are not kept.
  */
 struct io_draft {
     int fd;
-    char *temporary; /* its name until it is published */
+    char *temporary; /* its name until it is published; NULL: none */
     char *path;      /* the target */
 };
 int io_draft_open(const char *path, struct io_draft *out);
+/* Gives it a name now, for libraries that open files by name. */
+int io_draft_name(struct io_draft *draft);
 enum io_publish {
     IO_REPLACE, /* whatever has that name */
     IO_CREATE,  /* -EEXIST if something has that name */

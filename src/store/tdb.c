@@ -49,9 +49,11 @@ static struct tdb_store *tdb_of(struct store *store)
     return (struct tdb_store *)store;
 }
 
+/* libtdb takes a NULL pointer for a mistake, also where the size is 0. */
 static TDB_DATA data_of(struct bytes bytes)
 {
-    return (TDB_DATA){.dptr = (unsigned char *)bytes.data, .dsize = bytes.size};
+    return (TDB_DATA){.dptr = (unsigned char *)(bytes.size ? bytes.data : (const uint8_t *)""),
+                      .dsize = bytes.size};
 }
 
 static void discard_log(struct tdb_context *tdb, enum tdb_debug_level level, const char *format, ...)
@@ -350,7 +352,9 @@ static int tdb_engine_create(const char *path, struct failure *failure)
 
     if (status)
         return status;
-    status = make_recovery_area(draft.temporary);
+    status = io_draft_name(&draft);
+    if (!status)
+        status = make_recovery_area(draft.temporary);
     if (status) {
         io_draft_discard(&draft);
         return status;

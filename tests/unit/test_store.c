@@ -227,6 +227,7 @@ static void test_odd_keys(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
         put(fixture->store, odd[i], odd[i]);
+    put(fixture->store, (struct bytes){NULL, 0}, (struct bytes){NULL, 0});
     for (int byte = 0; byte < 256; byte++) {
         key[1] = (char)byte;
         put(fixture->store, bytes_of(key, 2), bytes_of(key + 1, 1));

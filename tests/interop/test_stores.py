@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores against the Pythons that write the same databases: dbm.dumb of every CPython, and python3-tdb.
+
+STORETOOL names the program that drives a store (tests/unit/storetool.c). SHELVEFS_KILLS is how often each kill
+test kills; SHELVEFS_SEED makes a run repeatable.
+"""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pythons import pythons  # noqa: E402
+
+TOOL = os.environ["STORETOOL"]
+KILLS = int(os.environ.get("SHELVEFS_KILLS", "60"))
+SEED = int(os.environ.get("SHELVEFS_SEED", "0")) or random.randrange(1, 1 << 30)
+
+# Runs in every Python: JSON commands on standard input, hexadecimal keys and values.
+DUMB_ORACLE = r'''
+import binascii, json, sys
+try:
+    import dbm.dumb as dumb
+except ImportError:
+    import dumbdbm as dumb
+path, flag = sys.argv[1:3]
+h = lambda b: binascii.hexlify(b).decode("ascii")
+u = lambda s: binascii.unhexlify(s.encode("ascii"))
+db = dumb.open(path, flag)
+for command in json.load(sys.stdin):
+    if command[0] == "put":
+        db[u(command[1])] = u(command[2])
+    elif command[0] == "del":
+        del db[u(command[1])]
+if flag != "r":
+    db.close()
+    db = dumb.open(path, "r")
+print(json.dumps(sorted((h(k), h(db[k])) for k in db.keys())))
+'''
+TDB_ORACLE = r'''
+import binascii, json, os, sys, tdb
+path, flag = sys.argv[1:3]
+h = lambda b: binascii.hexlify(b).decode("ascii")
+u = binascii.unhexlify
+db = tdb.open(path, 0, 0, os.O_RDWR | (os.O_CREAT if flag == "c" else 0), 0o600)
+for command in json.load(sys.stdin):
+    if command[0] == "put":
+        db.store(u(command[1]), u(command[2]))
+    elif command[0] == "del":
+        db.delete(u(command[1]))
+print(json.dumps(sorted((h(k), h(db.get(k))) for k in db.keys())))
+'''
+
+DUMB_PYTHONS = [item for item in pythons()
+                if item[0][:2] in ((2, 7), (3, 6), (3, 8), (3, 11), (3, 13))]
+NEWEST = pythons()[-1][1]
+
+
+def has_tdb(path):
+    return subprocess.run([path, "-c", "import tdb"], stderr=subprocess.DEVNULL).returncode == 0
+
+
+TDB_PYTHON = next((path for _, path in pythons() if has_tdb(path)), None)
+needs_tdb = pytest.mark.skipif(TDB_PYTHON is None, reason="no Python with the tdb module")
+ORACLES = [pytest.param(("dumb", path), id="dumb-%d.%d.%d" % version)
+           for version, path in DUMB_PYTHONS]
+ORACLES.append(pytest.param(("tdb", TDB_PYTHON), id="tdb", marks=needs_tdb))
+ENGINES = ["dumb", pytest.param("tdb", marks=needs_tdb)]
+
+
+def oracle(engine, python, path, flag="r", commands=()):
+    """What that Python makes of the database after `commands`: {key: value}."""
+    done = subprocess.run([python, "-c", DUMB_ORACLE if engine == "dumb" else TDB_ORACLE, str(path), flag],
+                          input=json.dumps(commands).encode(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return {bytes.fromhex(key): bytes.fromhex(value) for key, value in json.loads(done.stdout)}
+
+
+def oracle_of(engine):
+    return NEWEST if engine == "dumb" else TDB_PYTHON
+
+
+def puts(items):
+    return [["put", key.hex(), value.hex()] for key, value in items.items()]
+
+
+class Store:
+    """A store in a process of its own."""
+
+    def __init__(self, engine, path, *options):
+        self.process = subprocess.Popen([TOOL, *options, engine, str(path)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait(timeout=20) == 0 or exception[0]
+
+    @staticmethod
+    def _words(words):
+        return " ".join(word if isinstance(word, str) else word.hex() or "-" for word in words) + "\n"
+
+    def send(self, *words):
+        self.process.stdin.write(self._words(words).encode())
+
+    def ask(self, *words):
+        """The words of the answer; an OSError if it is an error."""
+        self.send(*words)
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().decode().split()
+        if not answer or answer[0] != "ok":
+            raise OSError(int(answer[1]) if answer else 0, " ".join(answer[2:]))
+        return answer[1:]
+
+    def get(self, key):
+        return unhex(self.ask("get", key)[0])
+
+    def all(self):
+        return {unhex(key): self.get(unhex(key)) for key in self.ask("list")}
+
+    def notes(self):
+        return unhex(self.ask("notes")[0]).decode()
+
+
+def unhex(word):
+    return b"" if word == "-" else bytes.fromhex(word)
+
+
+def sample(seed):
+    """Keys and values of every kind that a database may hold."""
+    generator = random.Random(seed)
+    items = {b"": b"empty key", b"empty": b"", b"\0": b"\0\0", b"it's": b"1", b'say "x"': b"2",
+             b"'\"": b"3", b"back\\slash": b"4", b"new\nline\r": b"5", "é€".encode(): b"6",
+             b"# not a comment": b"7", b" blank ": b"8", b"large": bytes(100000), b"k" * 3000: b"9"}
+    for byte in range(256):
+        items[bytes([byte, 0x6B])] = bytes([byte]) * (byte * 7)
+    for _ in range(100):
+        key = bytes(generator.randrange(256) for _ in range(generator.randrange(1, 40)))
+        items[key] = generator.randbytes(generator.randrange(2000))
+    return items
+
+
+@pytest.mark.parametrize("who", ORACLES)
+def test_python_writes_we_read(who, tmp_path):
+    engine, python = who
+    items = sample(1)
+    path = tmp_path / "db"
+    assert oracle(engine, python, path, "c", puts(items)) == items
+    with Store("auto", path, "-r") as store:
+        assert store.ask("engine") == [engine]
+        assert store.all() == items
+        assert store.notes() == ""
+
+
+@pytest.mark.parametrize("who", ORACLES)
+def test_we_write_python_reads(who, tmp_path):
+    engine, python = who
+    items = sample(2)
+    path = tmp_path / "db"
+    with Store(engine, path, "-c") as store:
+        for key, value in items.items():
+            store.ask("put", key, b"to be replaced")
+            store.ask("put", key, value)
+        store.ask("put", b"gone", b"x")
+        store.ask("del", b"gone")
+        store.ask("rename", b"large", b"\xe9larger")
+        items[b"\xe9larger"] = items.pop(b"large")
+        # While it is open here, too.
+        assert oracle(engine, python, path) == items
+    assert oracle(engine, python, path) == items
+
+
+@pytest.mark.parametrize("who", ORACLES)
+def test_both_write_in_turns(who, tmp_path):
+    engine, python = who
+    path = tmp_path / "db"
+    with Store(engine, path, "-c") as store:
+        expected = {}
+        for turn in range(6):
+            ours, theirs = {b"ours %d" % turn: b"1" * turn, b"both": b"o%d" % turn}, {
+                b"theirs %d" % turn: b"2" * turn, b"both": b"t%d" % turn}
+            for key, value in ours.items():
+                store.ask("put", key, value)
+            expected.update(ours)
+            expected.update(theirs)
+            commands = puts(theirs)
+            if turn > 2:
+                commands.append(["del", (b"ours %d" % (turn - 2)).hex()])
+                del expected[b"ours %d" % (turn - 2)]
+            assert oracle(engine, python, path, "w", commands) == expected
+            assert store.all() == expected
+            store.ask("rename", b"both", b"moved")
+            store.ask("rename", b"moved", b"both")
+
+
+def test_dumb_index_is_what_python_writes(tmp_path):
+    """The same keys in the same order give the same bytes, in both files."""
+    items = sample(3)
+    oracle("dumb", NEWEST, tmp_path / "theirs", "c", puts(items))
+    with Store("dumb", tmp_path / "ours", "-c") as store:
+        for key, value in items.items():
+            store.ask("put", key, value)
+    for suffix in (".dir", ".dat"):
+        assert (tmp_path / ("ours" + suffix)).read_bytes() == (tmp_path / ("theirs" + suffix)).read_bytes()
+
+
+def test_dumb_keeps_a_useful_backup(tmp_path):
+    path = tmp_path / "db"
+    with Store("dumb", path, "-c") as store:
+        store.ask("put", b"a", b"1")
+        store.ask("put", b"b", b"2")
+        store.ask("del", b"a")
+    assert (tmp_path / "db.bak").read_text() == "'a', (0, 1)\n'b', (512, 1)\n"
+    assert (tmp_path / "db.dir").read_text() == "'b', (512, 1)\n"
+    assert sorted(os.listdir(tmp_path)) == ["db.bak", "db.dat", "db.dir"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_dumb_recovers_from_the_backup(tmp_path, read_only):
+    """What a crash in CPython's _commit leaves: .bak and .dat, no .dir."""
+    path = tmp_path / "db"
+    items = {b"a": b"1", b"b": b"2"}
+    oracle("dumb", NEWEST, path, "c", puts(items))
+    os.rename(tmp_path / "db.dir", tmp_path / "db.bak")
+    with Store("auto", path, *["-r"] * read_only) as store:
+        assert store.all() == items
+        assert "from the .bak file" in store.notes()
+    assert (tmp_path / "db.dir").exists() != read_only
+    assert (tmp_path / "db.bak").exists()
+    if not read_only:
+        assert oracle("dumb", NEWEST, path) == items
+
+
+@pytest.mark.parametrize("damage, kept", [
+    (b"'c', (1024, ", False), (b"'c'", False), (b"\0\0\0\0", False), (b"\n", False), (b"  \n\n", False),
+    (b"b'c', (1024, 1)\n", True), (b"nonsense\n", True), (b"'\\u20ac', (0, 1)\n", True),
+])
+def test_dumb_repairs_or_keeps(tmp_path, damage, kept):
+    """Python opens none of these; we do, and lose nothing that meant something."""
+    path = tmp_path / "db"
+    items = {b"a": b"1", b"b": b"2"}
+    oracle("dumb", NEWEST, path, "c", puts(items))
+    index = tmp_path / "db.dir"
+    with open(index, "ab") as file:
+        file.write(damage)
+    with pytest.raises(AssertionError):
+        oracle("dumb", NEWEST, path)
+    before = index.read_bytes()
+    with Store("auto", path, "-r") as store:
+        assert store.all() == items
+        assert store.notes() != ""
+    assert index.read_bytes() == before
+    with Store("auto", path) as store:
+        assert store.all() == items
+        store.ask("put", b"new", b"3")
+        store.ask("put", b"gone", b"3")
+        store.ask("del", b"gone")
+        assert store.all() == {**items, b"new": b"3"}
+    text = index.read_bytes()
+    assert (damage in text) if kept else text == b"'a', (0, 1)\n'b', (512, 1)\n'new', (1024, 1)\n"
+    if not kept:
+        assert oracle("dumb", NEWEST, path) == {**items, b"new": b"3"}
+
+
+def test_dumb_second_writer_is_refused(tmp_path):
+    path = tmp_path / "db"
+    with Store("dumb", path, "-c") as first:
+        first.ask("put", b"a", b"1")
+        second = subprocess.run([TOOL, "dumb", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert second.returncode == 1 and b"error 16 another shelvefs writes to" in second.stdout
+        with Store("dumb", path, "-r") as reader:
+            assert reader.all() == {b"a": b"1"}
+            first.ask("put", b"a", b"2")
+            assert reader.get(b"a") == b"2"
+
+
+def test_dumb_value_never_shrinks_under_a_reader(tmp_path):
+    """A Python that read the index earlier still reads the whole old value."""
+    path = tmp_path / "db"
+    script = ("import sys, dbm.dumb; db = dbm.dumb.open(sys.argv[1], 'r'); print('open', flush=True); "
+              "input(); print(db[b'k'].decode())")
+    with Store("dumb", path, "-c") as store:
+        store.ask("put", b"k", b"A" * 600)
+        reader = subprocess.Popen([NEWEST, "-c", script, str(path)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        assert reader.stdout.readline() == b"open\n"
+        store.ask("put", b"k", b"B")
+        assert reader.communicate(b"\n", timeout=20)[0] == b"A" * 600 + b"\n"
+
+
+def test_dumb_compacts_its_index(tmp_path):
+    path = tmp_path / "db"
+    with Store("dumb", path, "-c") as store:
+        for i in range(1000):
+            store.ask("put", b"k%d" % (i % 3), b"%d" % i)
+    assert len((tmp_path / "db.dir").read_text().splitlines()) < 200
+    assert oracle("dumb", NEWEST, path) == {b"k0": b"999", b"k1": b"997", b"k2": b"998"}
+
+
+def test_dumb_unwritten_value_does_not_hide_the_old_one(tmp_path):
+    """What a power cut may leave: the line of a save is there, its value is not."""
+    path = tmp_path / "db"
+    with Store("dumb", path, "-c") as store:
+        store.ask("put", b"k", b"old")
+        store.ask("put", b"k", b"new")
+    os.truncate(tmp_path / "db.dat", 512)
+    with Store("dumb", path) as store:
+        assert store.get(b"k") == b"old"
+        assert "never reached the disk: 1" in store.notes()
+    assert oracle("dumb", NEWEST, path) == {b"k": b"old"}
+
+
+@needs_tdb
+def test_tdb_waits_for_a_transaction(tmp_path):
+    path = tmp_path / "db.tdb"
+    script = ("import sys, os, tdb; db = tdb.open(sys.argv[1], 0, 0, os.O_RDWR); db.transaction_start(); "
+              "db.store(b'a', b'python'); print('started', flush=True); input(); db.transaction_commit()")
+    with Store("auto", path, "-c") as store:
+        store.ask("put", b"a", b"1")
+        other = subprocess.Popen([TDB_PYTHON, "-c", script, str(path)], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        assert other.stdout.readline() == b"started\n"
+        # Readers see what was there before, and don't wait.
+        assert store.all() == {b"a": b"1"}
+        with pytest.raises(OSError) as error:
+            store.ask("put", b"a", b"2")
+        assert error.value.errno == 16
+        other.communicate(b"\n", timeout=20)
+        assert store.get(b"a") == b"python"
+        store.ask("put", b"a", b"3")
+        assert store.get(b"a") == b"3"
+
+
+# --- kill -9 ---
+
+def run_until_killed(store, generator, state, longest):
+    """Sends changes without waiting and kills at a random moment: what was asked, and how many answers came."""
+    asked = []
+    state = dict(state)
+    for _ in range(120):
+        kind = generator.choice("pppprd") if state else "p"
+        key = b"key %d" % generator.randrange(40)
+        if kind == "p":
+            value = generator.randbytes(generator.choice([0, 10, 600, 5000]))
+            store.send("put", key, value)
+            change = {key: value}
+        else:
+            key = generator.choice(sorted(state))
+            target = b"moved %d" % generator.randrange(10)
+            change = {key: None}
+            if kind == "r":
+                store.send("rename", key, target)
+                change[target] = state[key]
+            else:
+                store.send("del", key)
+        asked.append(change)
+        state = {**state, **change}
+        state = {name: value for name, value in state.items() if value is not None}
+    store.process.stdin.flush()
+    time.sleep(generator.random() * longest)
+    store.process.send_signal(signal.SIGKILL)
+    answers = store.process.stdout.read().count(b"ok\n")
+    store.process.wait()
+    return asked, answers
+
+
+def apply(state, change):
+    state = {**state, **change}
+    return {key: value for key, value in state.items() if value is not None}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_kill(engine, tmp_path):
+    """After any kill, Python opens it and finds all that was acknowledged, and at most one change more."""
+    generator = random.Random(SEED)
+    path = tmp_path / "db"
+    state = {}
+    cut_short = 0
+    for kill in range(KILLS):
+        store = Store(engine, path, "-c")
+        try:
+            asked, answers = run_until_killed(store, generator, state, 0.03 if engine == "dumb" else 0.006)
+        except BrokenPipeError:
+            pytest.fail("the store died by itself")
+        for change in asked[:answers]:
+            state = apply(state, change)
+        allowed = [state] + [apply(state, change) for change in asked[answers:answers + 1]]
+        cut_short += 0 < answers < len(asked)
+        where = "seed %d, kill %d" % (SEED, kill)
+        # Python first, now and then: before we could repair anything.
+        if (kill % 4 == 0 or kill == KILLS - 1) and answers:
+            assert oracle(engine, oracle_of(engine), path) in allowed, where
+        with Store(engine, path, "-c") as again:
+            state = again.all()
+        assert state in allowed, where
+    assert cut_short >= KILLS // 10, "most kills came too late or too early to mean anything"
+    print("%s: %d kills, %d of them in the middle, seed %d" % (engine, KILLS, cut_short, SEED))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_costs(engine, tmp_path, capsys):
+    """Not a limit, a figure: what a put costs here and in Python, in the same run."""
+    script = {"dumb": "import dbm.dumb; db = dbm.dumb.open(path, 'c'); put = db.__setitem__",
+              "tdb": "import tdb, os; db = tdb.open(path, 10007, 0, os.O_RDWR | os.O_CREAT, 0o600); put = db.store"}
+    timed = ("import sys, time; path = sys.argv[1]; %s; start = time.perf_counter()\n"
+             "for i in range(1000): put(b'bench %%d' %% i, b'v' * 100)\n"
+             "print(int((time.perf_counter() - start) * 1e6))" % script[engine])
+    done = subprocess.run([oracle_of(engine), "-c", timed, str(tmp_path / "theirs")], check=True,
+                          stdout=subprocess.PIPE)
+    with Store(engine, tmp_path / "ours", "-c") as store:
+        fresh, again = (int(store.ask("bench", "1000", "100", "0")[0]) for _ in range(2))
+        synced = int(store.ask("bench", "100", "100", "1")[0])
+    with capsys.disabled():
+        print("\n%s: us per put: new key %.1f, replaced %.1f, with sync %.1f; Python without sync %.1f"
+              % (engine, fresh / 1e3, again / 1e3, synced / 1e3, int(done.stdout) / 1e3))
+    assert fresh > 0 and synced > 0
