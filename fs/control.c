@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/control.h"
+
+#include "fs/content.h"
+#include "fs/tree_state.h"
+#include "src/keyname.h"
+#include "src/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { UNNAMED_SHOWN = 100 };
+
+void control_release(struct control *control)
+{
+    for (size_t i = 0; i < ERRORS_KEPT; i++)
+        free(control->errors[i].text);
+}
+
+/* --- status and errors --- */
+
+struct census {
+    size_t keys;
+    size_t unnamed;         /* keys whose names are too long */
+    struct buffer examples; /* of the first of them, escaped, a line each */
+};
+
+static void add_key_escaped(struct buffer *out, struct bytes key)
+{
+    for (size_t i = 0; i < key.size; i++) {
+        uint8_t byte = key.data[i];
+
+        if (byte <= 0x20 || byte >= 0x7f || byte == '%')
+            buffer_printf(out, "%%%02X", byte);
+        else
+            buffer_add_byte(out, byte);
+    }
+}
+
+static bool count_key(void *context, struct bytes key)
+{
+    struct census *census = context;
+    struct buffer name = BUFFER_INIT;
+
+    census->keys++;
+    if (keyname_encode(key, &name) == -ENAMETOOLONG && census->unnamed++ < UNNAMED_SHOWN) {
+        buffer_add_string(&census->examples, "  ");
+        add_key_escaped(&census->examples, key);
+        buffer_add_byte(&census->examples, '\n');
+    }
+    buffer_release(&name);
+    return true;
+}
+
+/* Tree lock held. */
+static void report_memory(struct tree *tree, struct buffer *out)
+{
+    size_t companions = 0, transients = 0, displaced = 0, rejected = 0;
+    struct list *at;
+
+    for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
+        struct node *node = CONTAINER_OF(at, struct node, held);
+
+        if (node->kind == NODE_REJECTED)
+            rejected++;
+        else if (node->shape == SHAPE_COMPANION)
+            companions++;
+        else
+            transients++;
+    }
+    for (at = tree->scratch.displaced.next; at != &tree->scratch.displaced; at = at->next)
+        displaced++;
+    buffer_printf(out, "companion files: %zu\n", companions);
+    buffer_printf(out, "files that are not keys yet: %zu\n", transients);
+    buffer_printf(out, "keys renamed to companions: %zu\n", displaced);
+    buffer_printf(out, "rejected texts: %zu\n", rejected);
+    buffer_printf(out, "refusals: %zu\n", tree->control.refused);
+    buffer_printf(out, "files in memory: %zu\n", tree->nodes.by_id.count - DIRECTORY_COUNT);
+    buffer_printf(out, "cached texts: %zu of %zu bytes\n", tree->texts.bytes, tree->texts.limit);
+    for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
+        struct node *node = CONTAINER_OF(at, struct node, held);
+
+        if (node->kind == NODE_REJECTED)
+            continue;
+        buffer_add_string(out, node->shape == SHAPE_COMPANION ? "companion: " : "not a key yet: ");
+        log_escape(bytes_of_string(node->name->text), out);
+        buffer_add_byte(out, '\n');
+    }
+}
+
+static int report_status(struct tree *tree, struct buffer *out)
+{
+    struct census census = {.examples = BUFFER_INIT};
+    int code = store_visit(tree->store, count_key, &census);
+
+    buffer_add_string(out, "database: ");
+    log_escape(bytes_of_string(store_path(tree->store)), out);
+    buffer_printf(out, "\nengine: %s\ncodec: ", store_engine(tree->store));
+    dialect_describe(tree->options.dialect, out);
+    buffer_printf(out, "\nread-only: %s\n", tree->options.read_only ? "yes" : "no");
+    if (code)
+        buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
+    else
+        buffer_printf(out, "keys: %zu\nkeys with too long names: %zu\n", census.keys, census.unnamed);
+    buffer_add(out, buffer_bytes(&census.examples));
+    buffer_release(&census.examples);
+    pthread_mutex_lock(&tree->lock);
+    report_memory(tree, out);
+    pthread_mutex_unlock(&tree->lock);
+    return buffer_status(out);
+}
+
+static int report_errors(struct tree *tree, struct buffer *out)
+{
+    size_t first, i;
+
+    pthread_mutex_lock(&tree->lock);
+    first = tree->control.refused > ERRORS_KEPT ? tree->control.refused - ERRORS_KEPT : 0;
+    for (i = first; i < tree->control.refused; i++) {
+        const struct refusal *refusal = &tree->control.errors[i % ERRORS_KEPT];
+        char when[32];
+        struct tm parts;
+
+        localtime_r(&refusal->when.tv_sec, &parts);
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts);
+        buffer_printf(out, "%s %s\n", when, refusal->text ? refusal->text : "(out of memory)");
+    }
+    pthread_mutex_unlock(&tree->lock);
+    return buffer_status(out);
+}
+
+static const struct {
+    const char *name;
+    int (*write)(struct tree *tree, struct buffer *out);
+} reports[] = {
+    {"status", report_status},
+    {"errors", report_errors},
+};
+
+int control_add_reports(struct tree *tree)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
+        struct node_name *name;
+        struct node *node;
+        int code = node_name_new(reports[i].name, &name);
+
+        if (code)
+            return code;
+        /* The first pin is never given back: reports are there for as long as the tree. */
+        code = nodes_add(&tree->nodes, DIRECTORY_CONTROL, NODE_REPORT, name, &node);
+        if (code) {
+            free(name);
+            return code;
+        }
+    }
+    return 0;
+}
+
+int control_report(struct tree *tree, struct node *node, struct buffer *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
+        if (strcmp(reports[i].name, node->name->text) == 0)
+            return reports[i].write(tree, out);
+    }
+    return -EIO;
+}
+
+/* --- refusals --- */
+
+/* "line 3, column 14: ..." is the codec's own wording; the name must not drive a terminal. */
+static char *describe(const struct node *node, const struct failure *failure)
+{
+    struct buffer text = BUFFER_INIT;
+
+    log_escape(bytes_of_string(node->name->text), &text);
+    buffer_add_string(&text, ": ");
+    log_escape(bytes_of_string(failure->message), &text);
+    buffer_add_byte(&text, 0);
+    if (buffer_status(&text) == 0)
+        return (char *)text.data;
+    buffer_release(&text);
+    return NULL;
+}
+
+/* Tree lock held. */
+static void forget_rejected(struct tree *tree, struct node *node)
+{
+    nodes_unlink(&tree->nodes, node);
+    nodes_let_go(tree, node);
+}
+
+/* The oldest texts make room for the newest. Tree lock held. */
+static void bound_rejected(struct tree *tree)
+{
+    size_t count = 0, bytes = 0;
+    struct list *at, *previous;
+
+    for (at = tree->nodes.held.previous; at != &tree->nodes.held; at = previous) {
+        struct node *node = CONTAINER_OF(at, struct node, held);
+
+        previous = at->previous;
+        if (node->kind != NODE_REJECTED)
+            continue;
+        count++;
+        bytes += node->cached.text ? node->cached.text->bytes.size : 0;
+        if (count > REJECTED_KEPT || (count > 1 && bytes > REJECTED_BYTES))
+            forget_rejected(tree, node);
+    }
+}
+
+/* Tree lock held. */
+static void keep_text(struct tree *tree, const struct node *refused, struct text *text)
+{
+    struct node *node = nodes_find(&tree->nodes, DIRECTORY_REJECTED, refused->name->text);
+    struct node_name *name;
+
+    if (node)
+        forget_rejected(tree, node);
+    if (node_name_new(refused->name->text, &name))
+        return;
+    if (nodes_add(&tree->nodes, DIRECTORY_REJECTED, NODE_REJECTED, name, &node)) {
+        free(name);
+        return;
+    }
+    nodes_hold(&tree->nodes, node);
+    texts_set(&tree->texts, &node->cached, text);
+    node->own.mtime = tree_now();
+    node->own.set = ATTRIBUTE_MTIME;
+    node_unpin_locked(tree, node);
+    bound_rejected(tree);
+}
+
+static struct text *copy_text(struct tree *tree, struct bytes bytes)
+{
+    struct buffer copy = BUFFER_INIT;
+    struct text *text;
+    uint64_t edition;
+
+    buffer_add(&copy, bytes);
+    if (buffer_status(&copy)) {
+        buffer_release(&copy);
+        return NULL;
+    }
+    pthread_mutex_lock(&tree->lock);
+    edition = ++tree->texts.editions;
+    pthread_mutex_unlock(&tree->lock);
+    return text_new(&copy, (struct text_id){.edition = edition, .valid = true}, &text) ? NULL : text;
+}
+
+void control_refuse(struct tree *tree, struct node *node, struct bytes text,
+                    const struct failure *failure)
+{
+    struct text *kept = copy_text(tree, text);
+    struct refusal *refusal;
+    char *reason = strdup(failure->message);
+
+    if (reason) {
+        free(node->refusal);
+        node->refusal = reason;
+    }
+    pthread_mutex_lock(&tree->lock);
+    refusal = &tree->control.errors[tree->control.refused++ % ERRORS_KEPT];
+    free(refusal->text);
+    refusal->text = describe(node, failure);
+    refusal->when = tree_now();
+    if (kept)
+        keep_text(tree, node, kept);
+    pthread_mutex_unlock(&tree->lock);
+    text_release(kept);
+    log_refusal(tree->options.log, "not saved: %s: %s", node->name->text, failure->message);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Open files. tree.h has the operations. */
+#ifndef SHELVEFS_FILES_H
+#define SHELVEFS_FILES_H
+
+#include "fs/nodes.h"
+
+struct tree_handle {
+    struct tree *tree;
+    struct node *node; /* pinned */
+    struct tree_handle *next; /* of the same node; node lock */
+    struct text *text; /* what it opened or what was saved since; NULL while it only knows the draft; node lock */
+    bool writable;
+    bool append;
+};
+
+/* Node lock held. A handle in the node's list; the node gets a pin. Takes ownership of `text` on success. */
+int handle_new(struct tree *tree, struct node *node, int flags, struct text *text,
+               struct tree_handle **out);
+
+#endif

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Attributes of files: stat, chmod, utimens, access, extended attributes. */
+#include "fs/content.h"
+#include "fs/files.h"
+#include "fs/tree_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BLOCK = 4096 };
+
+/* Who may read may enter. */
+static mode_t directory_mode(mode_t file)
+{
+    return S_IFDIR | (file & 0666) | ((file & 0444) >> 2);
+}
+
+static struct timespec later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec) ? a : b;
+}
+
+static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
+{
+    out->st_ino = node->id;
+    out->st_mode = directory_mode(out->st_mode);
+    out->st_nlink = 2;
+    out->st_size = BLOCK;
+    out->st_blocks = BLOCK / 512;
+    pthread_mutex_lock(&tree->lock);
+    out->st_mtim = out->st_ctim = later(tree->foreign_change, tree->names_change);
+    pthread_mutex_unlock(&tree->lock);
+    out->st_atim = out->st_mtim;
+}
+
+static void apply(struct stat *out, const struct attributes *attributes)
+{
+    if (attributes->set & ATTRIBUTE_MODE)
+        out->st_mode = (out->st_mode & S_IFMT) | attributes->mode;
+    if (attributes->set & ATTRIBUTE_UID)
+        out->st_uid = attributes->uid;
+    if (attributes->set & ATTRIBUTE_GID)
+        out->st_gid = attributes->gid;
+    if (attributes->set & ATTRIBUTE_MTIME)
+        out->st_atim = out->st_mtim = out->st_ctim = attributes->mtime;
+    if (attributes->set & ATTRIBUTE_ATIME)
+        out->st_atim = attributes->atime;
+}
+
+static mode_t default_mode(const struct node *node, mode_t database)
+{
+    switch (node->kind) {
+    case NODE_SYMLINK:
+        return S_IFLNK | 0777;
+    case NODE_REPORT:
+    case NODE_REJECTED:
+        return S_IFREG | (database & 0444);
+    default:
+        return S_IFREG | (database & 0666);
+    }
+}
+
+/* Tree lock held. */
+static void stat_attributes(struct tree *tree, const struct node *node, struct stat *out)
+{
+    const struct attributes *set = &node->own;
+
+    out->st_mode = default_mode(node, out->st_mode);
+    if (node->kind == NODE_KEY) {
+        out->st_atim = out->st_mtim = out->st_ctim = node->own.mtime;
+        set = attributes_find(&tree->attributes, node->name->key);
+    } else if (node->kind == NODE_REPORT) {
+        out->st_atim = out->st_mtim = out->st_ctim = tree_now();
+    }
+    if (set)
+        apply(out, set);
+    if (node->draft) {
+        bool accessed = set && set->set & ATTRIBUTE_ATIME;
+
+        out->st_mtim = out->st_ctim = node->draft->mtime;
+        if (!accessed)
+            out->st_atim = out->st_mtim;
+    }
+    if (tree->options.read_only)
+        out->st_mode &= ~(mode_t)0222;
+}
+
+/* The size that this file has to be complete: a key's needs a look at the store, a report has to be written. */
+static int measure(struct tree *tree, struct node *node, size_t *size)
+{
+    struct buffer report = BUFFER_INIT;
+    int code = 0;
+
+    if (node->kind == NODE_REPORT) {
+        code = control_report(tree, node, &report);
+        *size = report.size;
+        buffer_release(&report);
+        return code;
+    }
+    if (node->kind == NODE_KEY && node->linked && !node->draft) {
+        code = content_look(tree, node, NULL);
+        if (code == -ENOENT && node->handles)
+            code = 0;
+    }
+    if (code == 0)
+        *size = node->trouble && !node->draft ? 0 : content_size(tree, node);
+    return code;
+}
+
+int tree_stat(struct tree *tree, struct node *node, struct stat *out)
+{
+    struct stat made;
+    size_t size = 0;
+    int code;
+
+    if (node->kind != NODE_DIRECTORY) {
+        code = measure(tree, node, &size);
+        if (code)
+            return code;
+    }
+    tree_database(tree, &made);
+    made.st_rdev = 0;
+    made.st_dev = 0;
+    made.st_blksize = BLOCK;
+    if (node->kind == NODE_DIRECTORY) {
+        stat_directory(tree, node, &made);
+        if (tree->options.read_only)
+            made.st_mode &= ~(mode_t)0222;
+        *out = made;
+        return 0;
+    }
+    made.st_ino = node->id;
+    made.st_size = (off_t)size;
+    made.st_blocks = (blkcnt_t)((size + 511) / 512);
+    pthread_mutex_lock(&tree->lock);
+    made.st_nlink = node->linked ? 1 : 0;
+    stat_attributes(tree, node, &made);
+    pthread_mutex_unlock(&tree->lock);
+    *out = made;
+    return 0;
+}
+
+int tree_getattr(struct tree *tree, uint64_t id, struct stat *out)
+{
+    struct node *node = node_pin_id(tree, id);
+    int code;
+
+    if (!node)
+        return -ESTALE;
+    pthread_mutex_lock(&node->lock);
+    code = tree_stat(tree, node, out);
+    pthread_mutex_unlock(&node->lock);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
+/* Where the attributes of this file are kept. Tree and node lock held. */
+static struct attributes *editable(struct tree *tree, struct node *node)
+{
+    struct attributes *entry;
+
+    if (node->kind != NODE_KEY)
+        return &node->own;
+    entry = attributes_edit(&tree->attributes, node->name->key);
+    if (entry && !(entry->set & ATTRIBUTE_VALUE) && node->known) {
+        entry->value = node->digest;
+        entry->set |= ATTRIBUTE_VALUE;
+    }
+    return entry;
+}
+
+static void set_times(struct node *node, struct attributes *attributes, const struct stat *in,
+                      unsigned set)
+{
+    struct timespec now = tree_now();
+
+    if (set & (TREE_SET_ATIME | TREE_SET_ATIME_NOW)) {
+        attributes->atime = set & TREE_SET_ATIME_NOW ? now : in->st_atim;
+        attributes->set |= ATTRIBUTE_ATIME;
+    }
+    if (set & (TREE_SET_MTIME | TREE_SET_MTIME_NOW)) {
+        attributes->mtime = set & TREE_SET_MTIME_NOW ? now : in->st_mtim;
+        attributes->set |= ATTRIBUTE_MTIME;
+        /* `cp -p` sets the time before the last descriptor is closed: the save must keep it. */
+        if (node->draft)
+            node->draft->mtime = attributes->mtime;
+    }
+}
+
+/* chown to what the file has already is what cp -a and tar need; anything else can't be kept. */
+static int check_owner(struct tree *tree, struct node *node, const struct stat *in, unsigned set)
+{
+    struct stat now;
+    int code;
+
+    if (!(set & (TREE_SET_UID | TREE_SET_GID)))
+        return 0;
+    code = tree_stat(tree, node, &now);
+    if (code)
+        return code;
+    if ((set & TREE_SET_UID && in->st_uid != now.st_uid) ||
+        (set & TREE_SET_GID && in->st_gid != now.st_gid))
+        return -EPERM;
+    return 0;
+}
+
+static int set_size(struct tree *tree, struct node *node, struct tree_handle *handle, off_t size)
+{
+    struct text *base = NULL;
+    int code = 0;
+
+    if (size < 0)
+        return -EINVAL;
+    if ((size_t)size > tree->options.rules.max_value)
+        return -EFBIG;
+    if (handle && handle->text)
+        base = text_reference(handle->text);
+    else if (node->kind == NODE_KEY && node->linked && !node->draft)
+        code = content_look(tree, node, &base);
+    else
+        base = content_text(tree, node);
+    if (code == 0 && !base && node->trouble && size > 0)
+        code = node->trouble;
+    if (code == 0)
+        code = content_start_draft(tree, node, base);
+    if (code == 0)
+        code = content_resize(tree, node, (size_t)size);
+    text_release(base);
+    if (code || handle)
+        return code;
+    code = content_commit(tree, node, COMMIT_CLOSE);
+    if (code && !node->handles && node->kind == NODE_KEY)
+        content_drop_draft(tree, node);
+    return code;
+}
+
+static int set_attributes(struct tree *tree, struct node *node, struct tree_handle *handle,
+                          const struct stat *in, unsigned set)
+{
+    struct attributes *attributes;
+    int code = check_owner(tree, node, in, set);
+
+    if (code == 0 && set & TREE_SET_SIZE)
+        code = set_size(tree, node, handle, in->st_size);
+    if (code || !(set & ~(unsigned)TREE_SET_SIZE))
+        return code;
+    pthread_mutex_lock(&tree->lock);
+    attributes = editable(tree, node);
+    if (attributes) {
+        if (set & TREE_SET_MODE) {
+            attributes->mode = in->st_mode & 0777;
+            attributes->set |= ATTRIBUTE_MODE;
+        }
+        set_times(node, attributes, in, set);
+    }
+    pthread_mutex_unlock(&tree->lock);
+    return attributes ? 0 : -ENOMEM;
+}
+
+static bool settable(const struct node *node)
+{
+    return node->kind == NODE_KEY || node->kind == NODE_SCRATCH || node->kind == NODE_SYMLINK;
+}
+
+int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, const struct stat *in,
+                 unsigned set, struct stat *out)
+{
+    struct node *node;
+    bool names;
+    int code = tree_writable(tree);
+
+    if (code)
+        return code;
+    if (handle && set & TREE_SET_SIZE && !handle->writable)
+        return -EINVAL;
+    node = node_pin_id(tree, id);
+    if (!node)
+        return -ESTALE;
+    names = content_lock_for_commit(tree, node);
+    if (!settable(node))
+        code = node->kind == NODE_DIRECTORY && set & TREE_SET_SIZE ? -EISDIR : -EPERM;
+    else if (node->kind == NODE_KEY && node->linked && !node->known && !node->draft)
+        code = content_look(tree, node, NULL);
+    if (code == 0)
+        code = set_attributes(tree, node, handle, in, set);
+    if (code == 0)
+        code = tree_stat(tree, node, out);
+    content_unlock(tree, node, names);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
+int tree_access(struct tree *tree, uint64_t id, int mask, const struct tree_caller *caller)
+{
+    struct stat file;
+    unsigned granted;
+    int code = tree_getattr(tree, id, &file);
+
+    if (code)
+        return code;
+    if (mask & W_OK && tree->options.read_only)
+        return -EROFS;
+    if (caller->uid == 0)
+        granted = R_OK | W_OK | (file.st_mode & 0111 ? X_OK : 0);
+    else if (caller->uid == file.st_uid)
+        granted = file.st_mode >> 6 & 7;
+    else if (caller->gid == file.st_gid)
+        granted = file.st_mode >> 3 & 7;
+    else
+        granted = file.st_mode & 7;
+    return (unsigned)mask & 7 & ~granted ? -EACCES : 0;
+}
+
+/* --- extended attributes --- */
+
+static void add_refusal(struct node *node, struct buffer *value)
+{
+    buffer_add_string(value, node->refusal);
+}
+
+/* A text that a user wrote says nothing about the value's codec: render what is stored, once. */
+static int note(struct tree *tree, struct node *node, struct codec_note *out)
+{
+    struct text *text;
+    struct buffer stored, rendered;
+    int code = content_look(tree, node, &text);
+
+    if (code == 0 && node->trouble)
+        code = node->trouble;
+    if (code)
+        return code;
+    if (text->id.edition == 0) {
+        *out = text->note;
+        text_release(text);
+        return 0;
+    }
+    text_release(text);
+    buffer_init(&stored, tree->options.rules.max_value);
+    buffer_init(&rendered, tree->options.rules.max_value);
+    code = store_fetch(tree->store, node->name->key, &stored);
+    if (code == 0)
+        code = directories[node->home].view->render(&tree->options.dialect, buffer_bytes(&stored),
+                                                    &rendered, out);
+    buffer_release(&stored);
+    buffer_release(&rendered);
+    return code;
+}
+
+static int get_key(struct tree *tree, struct node *node, struct buffer *value)
+{
+    buffer_add(value, node->name->key);
+    return buffer_status(value);
+}
+
+static int get_codec(struct tree *tree, struct node *node, struct buffer *value)
+{
+    struct codec_note found;
+    int code = note(tree, node, &found);
+
+    if (code == 0)
+        dialect_describe(found.dialect, value);
+    return code ? code : buffer_status(value);
+}
+
+static int get_type(struct tree *tree, struct node *node, struct buffer *value)
+{
+    struct codec_note found;
+    int code = note(tree, node, &found);
+
+    if (code == 0)
+        buffer_add_string(value, found.type);
+    return code ? code : buffer_status(value);
+}
+
+static int get_error(struct tree *tree, struct node *node, struct buffer *value)
+{
+    if (!node->refusal)
+        return -ENODATA;
+    add_refusal(node, value);
+    return buffer_status(value);
+}
+
+static const struct {
+    const char *name;
+    int (*get)(struct tree *tree, struct node *node, struct buffer *value);
+    bool always; /* every key has it; else only when it is there, and scratch files too */
+} extended[] = {
+    {"user.shelvefs.key", get_key, true},
+    {"user.shelvefs.codec", get_codec, true},
+    {"user.shelvefs.type", get_type, true},
+    {"user.shelvefs.error", get_error, false},
+};
+
+static bool has_extended(const struct node *node, size_t i)
+{
+    if (extended[i].always)
+        return node->kind == NODE_KEY && node->linked;
+    return node->refusal && (node->kind == NODE_KEY || node->kind == NODE_SCRATCH);
+}
+
+int tree_getxattr(struct tree *tree, uint64_t id, const char *name, struct buffer *value)
+{
+    struct node *node = node_pin_id(tree, id);
+    int code = -ENODATA;
+
+    if (!node)
+        return -ESTALE;
+    pthread_mutex_lock(&node->lock);
+    for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
+        if (strcmp(extended[i].name, name) == 0 && has_extended(node, i))
+            code = extended[i].get(tree, node, value);
+    }
+    pthread_mutex_unlock(&node->lock);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
+int tree_listxattr(struct tree *tree, uint64_t id, struct buffer *names)
+{
+    struct node *node = node_pin_id(tree, id);
+
+    if (!node)
+        return -ESTALE;
+    pthread_mutex_lock(&node->lock);
+    for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
+        if (has_extended(node, i))
+            buffer_add(names, bytes_of(extended[i].name, strlen(extended[i].name) + 1));
+    }
+    pthread_mutex_unlock(&node->lock);
+    node_unpin(tree, node);
+    return buffer_status(names);
+}
+
+int tree_readlink(struct tree *tree, uint64_t id, struct buffer *target)
+{
+    struct node *node = node_pin_id(tree, id);
+    int code = -EINVAL;
+
+    if (!node)
+        return -ESTALE;
+    pthread_mutex_lock(&node->lock);
+    if (node->kind == NODE_SYMLINK) {
+        buffer_add(target, content_bytes(tree, node));
+        code = buffer_status(target);
+    }
+    pthread_mutex_unlock(&node->lock);
+    node_unpin(tree, node);
+    return code;
+}
+
+int tree_statfs(struct tree *tree, struct statvfs *out)
+{
+    const char *path = store_path(tree->store);
+    struct statvfs found;
+
+    if (statvfs(path, &found))
+        found = (struct statvfs){.f_frsize = BLOCK};
+    found.f_bsize = BLOCK;
+    found.f_namemax = NAME_LONGEST;
+    *out = found;
+    return 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Nodes: what is known in memory about the files that the kernel or a running call refers to.
+ *
+ * Many things identify a file here, and none of them does another's work:
+ *
+ * - The *key* is the store's own name: any bytes. It outlives the mount. It does not say through which view a
+ *   file shows it, and a file that is still scratch has none yet.
+ * - The *name* is one component of a path. Key and name are a bijection (src/keyname.h), but not every name
+ *   has a key: sockets of an editor and names cut in an escape have not. A name says nothing about which
+ *   file it was a moment ago.
+ * - The *node id* is st_ino and the number by which the kernel asks. Its first choice is a hash of directory
+ *   and name, so it is the same in every mount (rsync, tar and find compare it). It can't be turned back into
+ *   a name. It belongs to a node, not to a name: after `mv a b`, b keeps the id that a had for as long as
+ *   the node is in memory, and a new a takes the next free number. It is unique among the nodes in memory only.
+ * - The *node pointer* is valid while the node has lookups or pins. The kernel never sees it, so a late or
+ *   wrong request can't make us follow it.
+ * - The *lookup count* is how often the kernel was told the id, less what it forgot: its references, not
+ *   ours. It says nothing about open files: those are pins.
+ * - *Pins* are our references: handles, running calls, and being content that exists only here (scratch,
+ *   rejected texts, directories).
+ * - The *handle* is one open(2). It sees the text that it opened until somebody writes through this mount.
+ * - The *generation* that FUSE has beside the id is always 0: an id that is used again later stands for
+ *   the same directory and name, unless it was a second choice; over NFS such a file may turn out to be another.
+ * - The *text id* (texts.h) names content, whoever's it is: it tells whether the kernel's pages are still true.
+ *
+ * Locks, in the order in which they are taken; a thread may skip, never go back:
+ * 1. tree->names: held while a name changes its meaning (create, unlink, rename, a scratch file that replaces a
+ *    displaced key). Only under it may one thread hold the locks of two nodes.
+ * 2. node->lock: content. Held while a value is fetched, decoded, printed, parsed or stored, so a slow value
+ *    holds up the callers of its own file (and, while it is renamed onto a key, other changes of names) alone.
+ * 3. the store's own lock, inside store.c.
+ * 4. tree->lock: all tables, lists and the cache. Held for a few instructions, never across a call of the
+ *    store or of a codec.
+ *
+ * Which lock guards which field is written beside the field. "node+tree" means: written with both, so
+ * reading needs one of them.
+ */
+#ifndef SHELVEFS_NODES_H
+#define SHELVEFS_NODES_H
+
+#include "fs/attributes.h"
+#include "fs/scratch.h"
+#include "fs/texts.h"
+#include "fs/views.h"
+#include "src/digest.h"
+#include "src/list.h"
+#include "src/store.h"
+#include "src/chains.h"
+
+#include <pthread.h>
+
+struct tree;
+struct draft;
+
+enum node_kind {
+    NODE_DIRECTORY,
+    NODE_KEY,      /* a key of the store through the view of its directory */
+    NODE_SCRATCH,  /* content that is only here (scratch.h) */
+    NODE_SYMLINK,  /* scratch too: the content is the target */
+    NODE_REPORT,   /* written when it is asked for: status, errors */
+    NODE_REJECTED, /* a text that could not be saved */
+};
+
+/* A name and the key that it stands for, in one piece of memory. */
+struct node_name {
+    bool has_key;
+    size_t size;      /* of the name, without its NUL */
+    struct bytes key; /* points into `text`, after the name */
+    char text[];
+};
+
+enum { NAME_LONGEST = 255 };
+
+/* Returns 0, -ENAMETOOLONG (over NAME_LONGEST), -ENOMEM. Names without a key are fine. Free with free(). */
+int node_name_new(const char *name, struct node_name **out);
+
+struct node {
+    struct chain_link by_id;   /* tree */
+    struct chain_link by_name; /* tree; a member while `linked` */
+    uint64_t id;               /* constant */
+    uint64_t lookups;          /* tree */
+    unsigned pins;             /* tree */
+    enum directory_number home;  /* constant: the directory that it is or was in */
+    enum directory_number opens; /* constant: for NODE_DIRECTORY, which one it is */
+    enum node_kind kind;         /* node+tree */
+    struct node_name *name;      /* node+tree; the last one when it is not linked any more */
+    bool linked;                 /* node+tree: the name leads here */
+
+    pthread_mutex_t lock;
+    struct draft *draft;         /* node: what was written and is not saved, or NULL */
+    struct tree_handle *handles; /* node: all that are open */
+    struct digest digest;        /* node: of the stored bytes when last looked at */
+    bool known;                  /* node: `digest` is valid */
+    struct store_stamp stamp;    /* node: of the store before it was looked at */
+    bool stamped;                /* node: `stamp` is valid */
+    int trouble;                 /* node: why the value can't be shown, negative errno */
+    struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
+    char *refusal;               /* node: why the last save failed (user.shelvefs.error), or NULL */
+    struct cached_text cached;   /* tree: the content as last rendered, written or generated */
+    struct attributes own;       /* tree: of a file that is no key; its times as first seen if it is */
+
+    /* Scratch files and rejected texts. */
+    struct list held;   /* tree: in nodes.held while it exists only here */
+    struct list due;    /* tree: in scratch.due while time may turn it into a key */
+    struct timespec closed; /* tree: when it joined `due` (monotonic) */
+    enum scratch_shape shape; /* node+tree: what its name makes of it while it is NODE_SCRATCH */
+};
+
+/* All nodes. Part of struct tree; everything in it is guarded by tree->lock. */
+struct nodes {
+    struct chains by_id, by_name;
+    struct list held; /* scratch files and rejected texts, oldest first: they exist only in memory */
+    struct node directories[DIRECTORY_COUNT];
+};
+
+int nodes_init(struct nodes *nodes);
+void nodes_release(struct tree *tree);
+
+/* The id that a name would have if it were free, never 0 or 1: also the hash of nodes.by_name. */
+uint64_t node_hash(enum directory_number home, const char *name);
+
+/*
+ * Tree lock held. The node that the name leads to, or NULL: not in memory (or no such file). No pin is taken.
+ */
+struct node *nodes_find(struct nodes *nodes, enum directory_number home, const char *name);
+struct node *nodes_find_id(struct nodes *nodes, uint64_t id);
+/*
+ * Tree lock held; the name must be free. A linked node with one pin. Takes ownership of `name` on success.
+ */
+int nodes_add(struct nodes *nodes, enum directory_number home, enum node_kind kind,
+              struct node_name *name, struct node **out);
+/* Tree lock held (and the node's, see `linked`): the name leads nowhere from now on. Harmless twice. */
+void nodes_unlink(struct nodes *nodes, struct node *node);
+/* Tree and node lock held; the new name must be free. Takes ownership of `name`. */
+void nodes_relink(struct nodes *nodes, struct node *node, struct node_name *name);
+/* Tree lock held. The node exists only here from now on, or no longer: one pin. */
+void nodes_hold(struct nodes *nodes, struct node *node);
+void nodes_let_go(struct tree *tree, struct node *node);
+
+/* These take the tree lock. */
+struct node *node_pin_id(struct tree *tree, uint64_t id); /* NULL: no such node */
+void node_pin(struct tree *tree, struct node *node);
+/* Frees it when it was the last reference. NULL is allowed. */
+void node_unpin(struct tree *tree, struct node *node);
+/* Tree lock held. */
+void node_unpin_locked(struct tree *tree, struct node *node);
+/* Counts a reference of the kernel. */
+void node_looked_up(struct tree *tree, struct node *node);
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * rename(2). What it means depends on what the two names stand for:
+ *
+ *   a key -> a key's name              the store renames, in one step
+ *   a key -> a companion's name        displaced: scratch.h
+ *   scratch -> a key's name            the text is saved there, in one step: how editors and rsync save
+ *   a displaced key -> its old name    nothing but the name changes
+ *   a companion -> a companion's name  nothing but the name changes
+ *
+ * Between two directories it is EXDEV: they show the same keys in different forms, and mv copies then.
+ * RENAME_EXCHANGE is EINVAL, as renameat2(2) says of a filesystem that can't: no store changes two keys in one step.
+ */
+#include "fs/content.h"
+#include "fs/tree_state.h"
+#include "src/keyname.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* names and the locks of both nodes are held throughout. */
+struct rename {
+    struct tree *tree;
+    struct node *source;
+    struct node *target;    /* NULL: nobody has the new name */
+    struct node_name *name; /* the new one; NULL once the source has it */
+    bool exists;            /* the target is a file, not only a possible key */
+    bool companion;         /* the new name is a companion's */
+};
+
+/* The source gets its name. Everything that can fail is behind us. */
+static void take_name(struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct node *target = rename->target;
+
+    pthread_mutex_lock(&tree->lock);
+    if (target)
+        nodes_unlink(&tree->nodes, target);
+    nodes_relink(&tree->nodes, rename->source, rename->name);
+    rename->name = NULL;
+    tree->names_change = tree_now();
+    pthread_mutex_unlock(&tree->lock);
+    if (target && target->kind != NODE_KEY)
+        scratch_replaced(tree, target);
+}
+
+/* The source is scratch and stays so. */
+static int move_scratch(struct rename *rename)
+{
+    struct node *node = rename->source;
+
+    take_name(rename);
+    pthread_mutex_lock(&rename->tree->lock);
+    node->shape = scratch_shape(node->name->text);
+    scratch_queue(rename->tree, node);
+    pthread_mutex_unlock(&rename->tree->lock);
+    return 0;
+}
+
+/* What the replaced key had does not pass to the file that replaces it. */
+static void drop_attributes(struct rename *rename, struct bytes key)
+{
+    pthread_mutex_lock(&rename->tree->lock);
+    attributes_drop(&rename->tree->attributes, key);
+    pthread_mutex_unlock(&rename->tree->lock);
+}
+
+static int save_scratch(struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct node *node = rename->source;
+    struct bytes key = rename->name->key;
+    struct digest digest;
+    int code = content_save(tree, node, key, content_bytes(tree, node), &digest);
+
+    if (code) {
+        if (node->draft) {
+            node->draft->state = DRAFT_REFUSED;
+            node->draft->refused = code;
+        }
+        return code;
+    }
+    drop_attributes(rename, key);
+    take_name(rename);
+    content_saved(tree, node, digest);
+    return 0;
+}
+
+/* A displaced key, unchanged, goes to another key's name, perhaps back to its own. */
+static int move_displaced(struct rename *rename, struct displaced *displaced)
+{
+    struct tree *tree = rename->tree;
+    struct node *node = rename->source;
+    bool home = bytes_equal(displaced->key, rename->name->key);
+    int code = 0;
+
+    if (!home) {
+        code = store_rename(tree->store, displaced->key, rename->name->key, STORE_REPLACE);
+        if (code)
+            return code;
+        tree_database_changed(tree);
+    }
+    drop_attributes(rename, rename->name->key);
+    take_name(rename);
+    pthread_mutex_lock(&tree->lock);
+    scratch_end_displaced(tree, displaced);
+    pthread_mutex_unlock(&tree->lock);
+    content_saved(tree, node, node->digest);
+    return 0;
+}
+
+static int rename_scratch(struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct node *node = rename->source;
+    bool onto_key = rename->exists && rename->target->kind == NODE_KEY;
+    struct displaced *displaced;
+    bool home;
+    int code;
+
+    if (rename->companion && node->shape == SHAPE_COMPANION && !onto_key)
+        return move_scratch(rename);
+    if (!rename->name->has_key) {
+        if (tree->options.scratch && scratch_shape(rename->name->text) != SHAPE_PLAIN)
+            return move_scratch(rename);
+        return rename->name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
+    }
+    pthread_mutex_lock(&tree->lock);
+    displaced = scratch_displaced_as(&tree->scratch, node);
+    pthread_mutex_unlock(&tree->lock);
+    if (displaced && !scratch_rewritten(tree, node, displaced))
+        return move_displaced(rename, displaced);
+    home = displaced && bytes_equal(displaced->key, rename->name->key);
+    code = save_scratch(rename);
+    if (code == 0 && displaced && !home)
+        scratch_drop_displaced(tree, displaced);
+    return code;
+}
+
+static int rename_symlink(struct rename *rename)
+{
+    bool onto_key = rename->exists && rename->target->kind == NODE_KEY;
+
+    return rename->companion && !onto_key ? move_scratch(rename) : -EPERM;
+}
+
+/* The attributes go along; the mtime as first seen becomes a lasting one. Tree lock held. */
+static void move_attributes(struct tree *tree, struct node *node, struct bytes from, struct bytes to)
+{
+    struct attributes moved = node->own;
+    const struct attributes *old = attributes_find(&tree->attributes, from);
+    struct attributes *entry;
+
+    moved.set |= ATTRIBUTE_MTIME;
+    if (node->known) {
+        moved.set |= ATTRIBUTE_VALUE;
+        moved.value = node->digest;
+    }
+    if (old)
+        attributes_merge(&moved, old);
+    attributes_drop(&tree->attributes, from);
+    attributes_drop(&tree->attributes, to);
+    entry = attributes_edit(&tree->attributes, to);
+    if (entry)
+        *entry = moved;
+    node->own.set = 0;
+}
+
+/* A key that was copied onto another one is a key still. */
+static void keep_attributes(struct rename *rename)
+{
+    struct node *node = rename->source;
+    struct attributes *entry;
+
+    if (node->kind != NODE_KEY)
+        return;
+    drop_attributes(rename, node->name->key);
+    node->stamped = false;
+    pthread_mutex_lock(&rename->tree->lock);
+    entry = attributes_edit(&rename->tree->attributes, node->name->key);
+    if (entry)
+        *entry = node->own;
+    pthread_mutex_unlock(&rename->tree->lock);
+}
+
+static int rename_key(struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct node *node = rename->source;
+    bool onto_key = rename->exists && rename->target->kind == NODE_KEY;
+    struct bytes to = rename->name->key;
+    int code = 0;
+
+    if (node->draft && node->draft->state != DRAFT_REFUSED)
+        code = content_commit(tree, node, COMMIT_SETTLE);
+    if (code)
+        return code;
+    if (rename->companion) {
+        code = scratch_displace(tree, node, rename->name, onto_key);
+        if (code)
+            return code;
+        take_name(rename);
+        keep_attributes(rename);
+        return 0;
+    }
+    if (!rename->name->has_key)
+        return rename->name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
+    code = store_rename(tree->store, node->name->key, to, STORE_REPLACE);
+    if (code)
+        return code;
+    tree_database_changed(tree);
+    pthread_mutex_lock(&tree->lock);
+    move_attributes(tree, node, node->name->key, to);
+    scratch_end_displaced(tree, scratch_find_displaced(&tree->scratch, to));
+    pthread_mutex_unlock(&tree->lock);
+    node->stamped = false;
+    take_name(rename);
+    return 0;
+}
+
+static int rename_any(struct rename *rename, bool replace)
+{
+    struct tree *tree = rename->tree;
+    struct node *target = rename->target;
+
+    if (!rename->source->linked)
+        return -ENOENT;
+    if (target && target->kind == NODE_KEY) {
+        int code = store_exists(tree->store, target->name->key);
+
+        if (code < 0)
+            return code;
+        rename->exists = code == 1;
+    } else {
+        rename->exists = target != NULL;
+    }
+    if (rename->exists && !replace)
+        return -EEXIST;
+    if (target && target->kind == NODE_DIRECTORY)
+        return -EISDIR;
+    switch (rename->source->kind) {
+    case NODE_KEY:
+        return rename_key(rename);
+    case NODE_SCRATCH:
+        return rename_scratch(rename);
+    case NODE_SYMLINK:
+        return rename_symlink(rename);
+    case NODE_DIRECTORY:
+    case NODE_REPORT:
+    case NODE_REJECTED:
+        return -EPERM;
+    }
+    return -EIO;
+}
+
+/* names held. Both nodes pinned: another thread's look-up of the new name finds the same node. */
+static int find_both(struct rename *rename, enum directory_number home, const char *name,
+                     const char *new_name)
+{
+    struct tree *tree = rename->tree;
+    int code = tree_find(tree, home, name, &rename->source);
+
+    if (code == 0)
+        code = node_name_new(new_name, &rename->name);
+    if (code)
+        return code;
+    code = tree_find(tree, home, new_name, &rename->target);
+    return code == -ENOENT ? 0 : code;
+}
+
+static int rename_within(struct tree *tree, enum directory_number home, const char *name,
+                         const char *new_name, bool replace)
+{
+    struct rename rename = {.tree = tree};
+    int code;
+
+    rename.companion = tree->options.scratch && scratch_shape(new_name) == SHAPE_COMPANION;
+    pthread_mutex_lock(&tree->names);
+    code = find_both(&rename, home, name, new_name);
+    if (code == 0 && rename.source != rename.target) {
+        pthread_mutex_lock(&rename.source->lock);
+        if (rename.target)
+            pthread_mutex_lock(&rename.target->lock);
+        code = rename_any(&rename, replace);
+        if (rename.target)
+            pthread_mutex_unlock(&rename.target->lock);
+        pthread_mutex_unlock(&rename.source->lock);
+    }
+    pthread_mutex_unlock(&tree->names);
+    free(rename.name);
+    node_unpin(tree, rename.source);
+    node_unpin(tree, rename.target);
+    return code;
+}
+
+int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
+                const char *new_name, unsigned flags)
+{
+    enum directory_number home, new_home;
+    int code = tree_writable(tree);
+
+    if (code == 0)
+        code = tree_directory(tree, parent, &home);
+    if (code == 0)
+        code = tree_directory(tree, new_parent, &new_home);
+    if (code)
+        return code;
+    if (flags & ~(unsigned)RENAME_NOREPLACE)
+        return -EINVAL;
+    if (home != new_home)
+        return -EXDEV;
+    if (!directories[home].view)
+        return -EPERM;
+    code = rename_within(tree, home, name, new_name, !(flags & RENAME_NOREPLACE));
+    tree_notify(tree);
+    return code;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One mounted tree: what the files of fs/ that make it up share. nodes.h says which lock guards what.
+ */
+#ifndef SHELVEFS_TREE_STATE_H
+#define SHELVEFS_TREE_STATE_H
+
+#include "fs/control.h"
+#include "fs/nodes.h"
+#include "fs/tree.h"
+
+struct tree {
+    struct store *store;         /* borrowed */
+    struct tree_options options; /* constant */
+
+    pthread_mutex_t names;
+    pthread_mutex_t lock;
+    struct nodes nodes;
+    struct texts texts;
+    struct attribute_table attributes;
+    struct scratch scratch;
+    struct control control;
+    struct digest_key digest_key;   /* constant, random */
+    struct timespec foreign_change; /* the database file's mtime when somebody else changed it last */
+    struct timespec own_change;     /* its mtime after our last change */
+    struct timespec names_change;   /* when a name was last added or removed here */
+    struct list notices;            /* what to tell the kernel once no lock is held */
+    atomic_bool noticed;            /* `notices` is not empty */
+};
+
+/* The directory with this node id, if it is one. */
+int tree_directory(struct tree *tree, uint64_t id, enum directory_number *out);
+/* 0, or -EROFS on a read-only mount. */
+int tree_writable(const struct tree *tree);
+/*
+ * The node that the name leads to, pinned; a name of a possible key that is not in memory gets a
+ * node whose existence content_look() has yet to confirm. -ENOENT: there can't be such a file.
+ */
+int tree_find(struct tree *tree, enum directory_number home, const char *name, struct node **out);
+/* Node lock held. Complete attributes; may render the file to learn its size. */
+int tree_stat(struct tree *tree, struct node *node, struct stat *out);
+
+/* Looks at the database file's attributes, and whether somebody else changed it. Takes the tree lock. */
+void tree_database(struct tree *tree, struct stat *out);
+/* We changed the database. Takes the tree lock. */
+void tree_database_changed(struct tree *tree);
+
+/* Tree lock held. The kernel's knowledge of this file or name is out of date: told by tree_notify(). */
+void tree_notice(struct tree *tree, struct node *node);
+/* No lock held: calls options.invalidate for what was noticed. Every public function ends with it. */
+void tree_notify(struct tree *tree);
+
+struct timespec tree_now(void);
+
+#endif
