@@ -33,7 +33,10 @@ struct tree_options {
     bool read_only;
     bool scratch; /* editors' files stay out of the database (design: Scratch files) */
     unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
-    /* Called, without locks held, when what the kernel may have cached of a node is no longer true. */
+    /*
+     * Called from any thread, without locks held, when what the kernel may have cached is no longer true: of the
+     * node (0: none) its attributes and pages, of the parent the entry `name` (NULL: none).
+     */
     void (*invalidate)(void *context, uint64_t node, uint64_t parent, const char *name);
     void *context;
     struct log *log; /* borrowed; refused saves and what else a user must know; NULL: nowhere */
@@ -120,7 +123,8 @@ int tree_opendir(struct tree *tree, uint64_t node, struct tree_listing **out);
 /*
  * Calls `entry` for the names from `position` on (0: from the start) until it returns false (no room; that name
  * comes again at the next call). `next` is the position after the name. With `plus`, `stat` is complete and the
- * node got a reference if `entry` returned true; else only st_ino and the type in st_mode are set.
+ * node got a reference if `entry` returned true, except for "." and ".."; else only st_ino and the type in
+ * st_mode are set.
  */
 typedef bool tree_entry(void *context, const char *name, const struct stat *stat, off_t next);
 int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,

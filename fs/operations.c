@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * fuse_lowlevel_ops: unpack, call the tree, reply exactly once. What the directory means is tree.c's.
+ *
+ * - A reply that the kernel did not take (the client was killed meanwhile: -ENOENT) undoes the reference or the
+ *   handle that it carried: nobody would ever give it back.
+ * - What is missing here is missing on purpose, and the kernel remembers ENOSYS: setxattr, removexattr and
+ *   fallocate become EOPNOTSUPP; lseek, copy_file_range, flock and fcntl locks are done by the kernel alone.
+ */
+#define FUSE_USE_VERSION 312
+
+#include "fs/operations.h"
+
+#include "fs/mount.h"
+
+#include <errno.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <stdlib.h>
+
+/*
+ * Seconds. What this mount changes, it knows; what other processes change must show after a second. Names that do
+ * not exist are never cached (an entry without a timeout), for another process may store that key at any time.
+ */
+static const double CACHE_SECONDS = 1.0;
+
+static struct mount *request_mount(fuse_req_t request)
+{
+    return fuse_req_userdata(request);
+}
+
+static struct tree *request_tree(fuse_req_t request)
+{
+    return request_mount(request)->tree;
+}
+
+static struct tree_caller request_caller(fuse_req_t request)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(request);
+
+    return (struct tree_caller){context->uid, context->gid, context->pid};
+}
+
+static struct tree_handle *file_handle(const struct fuse_file_info *file)
+{
+    return file ? (struct tree_handle *)(uintptr_t)file->fh : NULL;
+}
+
+static struct tree_listing *file_listing(const struct fuse_file_info *file)
+{
+    return (struct tree_listing *)(uintptr_t)file->fh;
+}
+
+/* --- replies --- */
+
+static void reply_status(fuse_req_t request, int status)
+{
+    fuse_reply_err(request, -status);
+}
+
+static void reply_stat(fuse_req_t request, int status, const struct stat *stat)
+{
+    if (status)
+        reply_status(request, status);
+    else
+        fuse_reply_attr(request, stat, CACHE_SECONDS);
+}
+
+static struct fuse_entry_param entry_of(const struct stat *stat)
+{
+    return (struct fuse_entry_param){
+        .ino = stat->st_ino,
+        .attr = *stat,
+        .attr_timeout = CACHE_SECONDS,
+        .entry_timeout = CACHE_SECONDS,
+    };
+}
+
+/* The kernel gets the reference that the tree counted, or it is given back. */
+static void reply_entry(fuse_req_t request, int status, const struct stat *stat)
+{
+    struct tree *tree = request_tree(request);
+    struct fuse_entry_param entry;
+
+    if (status) {
+        reply_status(request, status);
+        return;
+    }
+    entry = entry_of(stat);
+    if (fuse_reply_entry(request, &entry))
+        tree_forget(tree, stat->st_ino, 1);
+}
+
+static void reply_attribute(fuse_req_t request, int status, struct bytes value, size_t room)
+{
+    if (status)
+        reply_status(request, status);
+    else if (room == 0)
+        fuse_reply_xattr(request, value.size);
+    else if (value.size > room)
+        fuse_reply_err(request, ERANGE);
+    else
+        fuse_reply_buf(request, (const char *)value.data, value.size);
+}
+
+/* --- the session --- */
+
+static void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+    struct mount *mount = userdata;
+    const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+                            FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
+    /*
+     * AUTO_INVAL_DATA throws pages away by mtime and gave stale reads to processes that shared a file under
+     * locks. A write-back cache would keep what must be saved when a file is closed. HANDLE_KILLPRIV would make
+     * clearing set-user-id bits ours; without it the kernel does it.
+     */
+    const unsigned unwanted =
+        FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV;
+
+    connection->want = (connection->want & ~unwanted) | (connection->capable & wanted);
+    if (startup_succeed(mount->startup, mount->log, buffer_bytes(&mount->summary)))
+        fuse_session_exit(mount->session);
+}
+
+/* --- names --- */
+
+static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    struct stat stat;
+    int status = tree_lookup(request_tree(request), parent, name, &stat);
+
+    reply_entry(request, status, &stat);
+}
+
+static void op_forget(fuse_req_t request, fuse_ino_t node, uint64_t count)
+{
+    tree_forget(request_tree(request), node, count);
+    fuse_reply_none(request);
+}
+
+static void op_forget_multi(fuse_req_t request, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        tree_forget(request_tree(request), forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(request);
+}
+
+static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                     dev_t device)
+{
+    struct tree_caller caller = request_caller(request);
+    struct tree_handle *handle;
+    struct stat stat;
+    int status = -EPERM;
+
+    if (S_ISREG(mode))
+        status = tree_create(request_tree(request), parent, name, mode, O_CREAT | O_EXCL | O_WRONLY,
+                             &caller, &stat, &handle);
+    if (status == 0)
+        tree_release(handle);
+    reply_entry(request, status, &stat);
+}
+
+static void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *file)
+{
+    struct tree *tree = request_tree(request);
+    struct tree_caller caller = request_caller(request);
+    struct fuse_entry_param entry;
+    struct tree_handle *handle;
+    struct stat stat;
+    int status = tree_create(tree, parent, name, mode, file->flags, &caller, &stat, &handle);
+
+    if (status) {
+        reply_status(request, status);
+        return;
+    }
+    entry = entry_of(&stat);
+    file->fh = (uintptr_t)handle;
+    if (fuse_reply_create(request, &entry, file)) {
+        tree_release(handle);
+        tree_forget(tree, stat.st_ino, 1);
+    }
+}
+
+static void op_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
+{
+    struct tree_caller caller = request_caller(request);
+    struct stat stat;
+    int status = tree_symlink(request_tree(request), parent, name, target, &caller, &stat);
+
+    reply_entry(request, status, &stat);
+}
+
+static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    struct tree_caller caller = request_caller(request);
+    struct stat stat;
+    int status = tree_mkdir(request_tree(request), parent, name, mode, &caller, &stat);
+
+    reply_entry(request, status, &stat);
+}
+
+static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    reply_status(request, tree_unlink(request_tree(request), parent, name));
+}
+
+static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    reply_status(request, tree_rmdir(request_tree(request), parent, name));
+}
+
+static void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name,
+                      fuse_ino_t new_parent, const char *new_name, unsigned flags)
+{
+    reply_status(request,
+                 tree_rename(request_tree(request), parent, name, new_parent, new_name, flags));
+}
+
+/* A key has one name. */
+static void op_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t new_parent,
+                    const char *new_name)
+{
+    reply_status(request, -EPERM);
+}
+
+static void op_readlink(fuse_req_t request, fuse_ino_t node)
+{
+    struct buffer target = BUFFER_INIT;
+    int status = tree_readlink(request_tree(request), node, &target);
+
+    if (status == 0) {
+        buffer_add_byte(&target, '\0');
+        status = buffer_status(&target);
+    }
+    if (status)
+        reply_status(request, status);
+    else
+        fuse_reply_readlink(request, (const char *)target.data);
+    buffer_release(&target);
+}
+
+/* --- attributes --- */
+
+static void op_getattr(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    struct stat stat;
+    int status = tree_getattr(request_tree(request), node, &stat);
+
+    reply_stat(request, status, &stat);
+}
+
+static unsigned tree_set_of(int to_set)
+{
+    static const struct {
+        int fuse;
+        unsigned tree;
+    } flags[] = {
+        {FUSE_SET_ATTR_MODE, TREE_SET_MODE},
+        {FUSE_SET_ATTR_UID, TREE_SET_UID},
+        {FUSE_SET_ATTR_GID, TREE_SET_GID},
+        {FUSE_SET_ATTR_SIZE, TREE_SET_SIZE},
+        {FUSE_SET_ATTR_ATIME, TREE_SET_ATIME},
+        {FUSE_SET_ATTR_MTIME, TREE_SET_MTIME},
+        {FUSE_SET_ATTR_ATIME_NOW, TREE_SET_ATIME_NOW},
+        {FUSE_SET_ATTR_MTIME_NOW, TREE_SET_MTIME_NOW},
+    };
+    unsigned set = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (to_set & flags[i].fuse)
+            set |= flags[i].tree;
+    return set;
+}
+
+static void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat *in, int to_set,
+                       struct fuse_file_info *file)
+{
+    struct stat stat;
+    int status = tree_setattr(request_tree(request), node, file_handle(file), in,
+                              tree_set_of(to_set), &stat);
+
+    reply_stat(request, status, &stat);
+}
+
+static void op_access(fuse_req_t request, fuse_ino_t node, int mask)
+{
+    struct tree_caller caller = request_caller(request);
+
+    reply_status(request, tree_access(request_tree(request), node, mask, &caller));
+}
+
+static void op_getxattr(fuse_req_t request, fuse_ino_t node, const char *name, size_t size)
+{
+    struct buffer value = BUFFER_INIT;
+    int status = tree_getxattr(request_tree(request), node, name, &value);
+
+    reply_attribute(request, status, buffer_bytes(&value), size);
+    buffer_release(&value);
+}
+
+static void op_listxattr(fuse_req_t request, fuse_ino_t node, size_t size)
+{
+    struct buffer names = BUFFER_INIT;
+    int status = tree_listxattr(request_tree(request), node, &names);
+
+    reply_attribute(request, status, buffer_bytes(&names), size);
+    buffer_release(&names);
+}
+
+static void op_statfs(fuse_req_t request, fuse_ino_t node)
+{
+    struct statvfs statfs;
+    int status = tree_statfs(request_tree(request), &statfs);
+
+    if (status)
+        reply_status(request, status);
+    else
+        fuse_reply_statfs(request, &statfs);
+}
+
+/* --- files --- */
+
+static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    struct tree_handle *handle;
+    enum tree_cache cache;
+    int status = tree_open(request_tree(request), node, file->flags, &handle, &cache);
+
+    if (status) {
+        reply_status(request, status);
+        return;
+    }
+    file->fh = (uintptr_t)handle;
+    file->keep_cache = cache == TREE_CACHE_KEEP;
+    file->direct_io = cache == TREE_CACHE_BYPASS;
+    /* A reader has nothing to save: its close needs no round trip. */
+    file->noflush = (file->flags & O_ACCMODE) == O_RDONLY;
+    if (fuse_reply_open(request, file))
+        tree_release(handle);
+}
+
+static void reply_part(void *context, struct bytes part)
+{
+    fuse_reply_buf(context, (const char *)part.data, part.size);
+}
+
+static void op_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
+                    struct fuse_file_info *file)
+{
+    int status = tree_read(file_handle(file), offset, size, reply_part, request);
+
+    if (status)
+        reply_status(request, status);
+}
+
+static void op_write(fuse_req_t request, fuse_ino_t node, const char *data, size_t size,
+                     off_t offset, struct fuse_file_info *file)
+{
+    int status = tree_write(file_handle(file), offset, bytes_of(data, size));
+
+    if (status)
+        reply_status(request, status);
+    else
+        fuse_reply_write(request, size);
+}
+
+static void op_flush(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    reply_status(request, tree_flush(file_handle(file)));
+}
+
+static void op_fsync(fuse_req_t request, fuse_ino_t node, int data_only,
+                     struct fuse_file_info *file)
+{
+    reply_status(request, tree_fsync(file_handle(file)));
+}
+
+static void op_release(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    tree_release(file_handle(file));
+    reply_status(request, 0);
+}
+
+/* --- directories --- */
+
+static void op_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    struct tree_listing *listing;
+    int status = tree_opendir(request_tree(request), node, &listing);
+
+    if (status) {
+        reply_status(request, status);
+        return;
+    }
+    file->fh = (uintptr_t)listing;
+    if (fuse_reply_open(request, file))
+        tree_closedir(listing);
+}
+
+/* One reply being filled. */
+struct page {
+    fuse_req_t request;
+    char *data;
+    size_t used, size;
+    bool plus;
+    struct buffer nodes; /* fuse_ino_t of each reference in the page, to give back */
+};
+
+static bool is_dot(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Room for the name's node, before anything counts on it. */
+static bool page_remember(struct page *page, const char *name, const struct stat *stat)
+{
+    fuse_ino_t node = stat->st_ino;
+
+    if (is_dot(name))
+        return true;
+    buffer_add(&page->nodes, bytes_of(&node, sizeof node));
+    return buffer_status(&page->nodes) == 0;
+}
+
+static bool page_add(void *context, const char *name, const struct stat *stat, off_t next)
+{
+    struct page *page = context;
+    size_t room = page->size - page->used, size;
+    char *at = page->data + page->used;
+
+    if (page->plus) {
+        struct fuse_entry_param entry = entry_of(stat);
+
+        size = fuse_add_direntry_plus(page->request, at, room, name, &entry, next);
+    } else {
+        size = fuse_add_direntry(page->request, at, room, name, stat, next);
+    }
+    if (size > room || (page->plus && !page_remember(page, name, stat)))
+        return false;
+    page->used += size;
+    return true;
+}
+
+static void page_forget(struct page *page, struct tree *tree)
+{
+    const struct bytes nodes = buffer_bytes(&page->nodes);
+    fuse_ino_t node;
+
+    for (size_t offset = 0; offset < nodes.size; offset += sizeof node) {
+        memcpy(&node, nodes.data + offset, sizeof node);
+        tree_forget(tree, node, 1);
+    }
+}
+
+/* An error after some names would lose their references: those are sent, and the next call meets it again. */
+static void page_reply(struct page *page, int status)
+{
+    struct tree *tree = request_tree(page->request);
+
+    if (status && page->used == 0)
+        reply_status(page->request, status);
+    else if (fuse_reply_buf(page->request, page->data, page->used))
+        page_forget(page, tree);
+}
+
+static void read_directory(fuse_req_t request, struct fuse_file_info *file, size_t size,
+                           off_t position, bool plus)
+{
+    struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
+    int status = -ENOMEM;
+
+    page.data = malloc(size);
+    if (page.data)
+        status = tree_readdir(file_listing(file), position, plus, page_add, &page);
+    if (status == 0)
+        status = buffer_status(&page.nodes);
+    page_reply(&page, status);
+    buffer_release(&page.nodes);
+    free(page.data);
+}
+
+static void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
+                       struct fuse_file_info *file)
+{
+    read_directory(request, file, size, position, false);
+}
+
+static void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
+                           struct fuse_file_info *file)
+{
+    read_directory(request, file, size, position, true);
+}
+
+static void op_fsyncdir(fuse_req_t request, fuse_ino_t node, int data_only,
+                        struct fuse_file_info *file)
+{
+    reply_status(request, tree_fsyncdir(file_listing(file)));
+}
+
+static void op_releasedir(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    tree_closedir(file_listing(file));
+    reply_status(request, 0);
+}
+
+const struct fuse_lowlevel_ops operations = {
+    .init = op_init,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .readlink = op_readlink,
+    .mknod = op_mknod,
+    .mkdir = op_mkdir,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .symlink = op_symlink,
+    .rename = op_rename,
+    .link = op_link,
+    .open = op_open,
+    .read = op_read,
+    .write = op_write,
+    .flush = op_flush,
+    .release = op_release,
+    .fsync = op_fsync,
+    .opendir = op_opendir,
+    .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
+    .releasedir = op_releasedir,
+    .fsyncdir = op_fsyncdir,
+    .statfs = op_statfs,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .access = op_access,
+    .create = op_create,
+};
+
+void operations_invalidate(struct mount *mount, uint64_t node, uint64_t parent, const char *name)
+{
+    /* What fails (the kernel does not know it, or the mount is going away) is not cached either. */
+    if (node)
+        fuse_lowlevel_notify_inval_inode(mount->session, node, 0, 0);
+    if (name)
+        fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#define FUSE_USE_VERSION 312
+
+#include "fs/session.h"
+
+#include "fs/operations.h"
+
+#include <errno.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* --- what libfuse says --- */
+
+/*
+ * libfuse hands its messages to a function without a context, so this is the one thing here that can't be in
+ * struct mount. NULL: messages go to standard error, where session_open() collects them.
+ */
+static struct log *library_log;
+
+static void take_message(enum fuse_log_level level, const char *format, va_list arguments)
+{
+    char text[240];
+
+    if (level == FUSE_LOG_DEBUG || !library_log) {
+        vfprintf(stderr, format, arguments);
+        return;
+    }
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    if (*text)
+        log_error(library_log, "%s", text);
+}
+
+/* fusermount3 is another process that speaks for itself, so standard error is where all of it can be caught. */
+struct capture {
+    int saved, file;
+};
+
+static void capture_begin(struct capture *capture)
+{
+    fflush(stderr);
+    capture->saved = dup(STDERR_FILENO);
+    capture->file = memfd_create("messages", MFD_CLOEXEC);
+    if (capture->saved >= 0 && capture->file >= 0)
+        dup2(capture->file, STDERR_FILENO);
+}
+
+static void capture_end(struct capture *capture, char *text, size_t size)
+{
+    ssize_t got = -1;
+
+    fflush(stderr);
+    if (capture->saved >= 0)
+        dup2(capture->saved, STDERR_FILENO);
+    if (capture->file >= 0)
+        got = pread(capture->file, text, size - 1, 0);
+    text[got > 0 ? got : 0] = '\0';
+    close(capture->saved);
+    close(capture->file);
+}
+
+/* The first line without its author, "fusermount3: " or "fuse: ". */
+static const char *first_reason(char *text)
+{
+    static const char *const authors[] = {"fusermount3: ", "fuse: "};
+
+    text[strcspn(text, "\n")] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(authors); i++)
+        if (strncmp(text, authors[i], strlen(authors[i])) == 0)
+            return text + strlen(authors[i]);
+    return text;
+}
+
+static int explain(char *messages, const char *mountpoint, struct failure *failure)
+{
+    const char *reason;
+
+    if (access("/dev/fuse", F_OK))
+        return failure_set(
+            failure, -ENODEV, 0,
+            "no /dev/fuse: load the kernel's module (modprobe fuse), or let the container have "
+            "the device");
+    if (strstr(messages, "fusermount3: No such file"))
+        return failure_set(failure, -ENOENT, 0, "no fusermount3: install the package fuse3");
+    reason = first_reason(messages);
+    return failure_set(failure, -EIO, 0, "cannot mount on %s: %s", mountpoint,
+                       *reason ? reason : "libfuse gives no reason");
+}
+
+/* --- mounting --- */
+
+static int add_defaults(struct mount *mount, struct options *options)
+{
+    if (!options->named)
+        options_pass(options, "fsname", (const char *)mount->source.data);
+    if (!options->typed)
+        options_pass(options, "subtype", "shelvefs");
+    if (options->debug)
+        options_pass(options, "debug", NULL);
+    buffer_add_byte(&options->fuse, '\0');
+    return buffer_status(&options->fuse);
+}
+
+static struct fuse_session *new_session(struct mount *mount, const struct options *options)
+{
+    char *argv[] = {"shelvefs", "-o", (char *)options->fuse.data, NULL};
+    struct fuse_args arguments = FUSE_ARGS_INIT(3, argv);
+    struct fuse_session *session =
+        fuse_session_new(&arguments, &operations, sizeof operations, mount);
+
+    fuse_opt_free_args(&arguments);
+    return session;
+}
+
+/* The signal handlers come first: a signal from here on unmounts what is mounted. */
+static struct fuse_session *mounted_session(struct mount *mount, const struct options *options,
+                                            const char *mountpoint)
+{
+    struct fuse_session *session = new_session(mount, options);
+
+    if (!session)
+        return NULL;
+    if (fuse_set_signal_handlers(session) == 0) {
+        if (fuse_session_mount(session, mountpoint) == 0)
+            return session;
+        fuse_remove_signal_handlers(session);
+    }
+    fuse_session_destroy(session);
+    return NULL;
+}
+
+int session_open(struct mount *mount, struct options *options, const char *mountpoint,
+                 struct failure *failure)
+{
+    struct capture capture;
+    char messages[1024];
+    int status = add_defaults(mount, options);
+
+    if (status)
+        return status;
+    fuse_set_log_func(take_message);
+    capture_begin(&capture);
+    mount->session = mounted_session(mount, options, mountpoint);
+    capture_end(&capture, messages, sizeof messages);
+    if (!mount->session)
+        return explain(messages, mountpoint, failure);
+    library_log = mount->log;
+    return 0;
+}
+
+void session_close(struct mount *mount)
+{
+    if (!mount->session)
+        return;
+    fuse_session_unmount(mount->session);
+    fuse_remove_signal_handlers(mount->session);
+    fuse_session_destroy(mount->session);
+    mount->session = NULL;
+    library_log = NULL;
+}
+
+/* --- serving --- */
+
+static int serve_in_threads(struct fuse_session *session)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    int status;
+
+    if (!config)
+        return -ENOMEM;
+    status = fuse_session_loop_mt(session, config);
+    fuse_loop_cfg_destroy(config);
+    return status;
+}
+
+/* Answers one request if one comes soon. Returns whether the connection lives. */
+static bool serve_one(struct fuse_session *session)
+{
+    struct pollfd device = {.fd = fuse_session_fd(session), .events = POLLIN};
+    struct fuse_buf request = {.mem = NULL};
+    int size;
+
+    if (poll(&device, 1, 50) <= 0)
+        return true;
+    size = fuse_session_receive_buf(session, &request);
+    if (size > 0)
+        fuse_session_process_buf(session, &request);
+    free(request.mem);
+    return size > 0 || size == -EINTR;
+}
+
+/*
+ * The notifier may wait in the kernel for a lock that is held until some request is answered, so requests are
+ * answered until it is done.
+ */
+static void stop_notifier(struct mount *mount)
+{
+    while (!notifier_stop(mount->notifier))
+        if (!serve_one(mount->session))
+            return;
+}
+
+int session_serve(struct mount *mount, const struct options *options)
+{
+    int status = notifier_start(mount->notifier);
+
+    if (status)
+        return status;
+    status = options->single_thread ? fuse_session_loop(mount->session)
+                                    : serve_in_threads(mount->session);
+    stop_notifier(mount);
+    /* A positive result is the signal that ended it. */
+    return status < 0 ? status : 0;
+}
+
+const char *session_library_version(void)
+{
+    return fuse_pkgversion();
+}
