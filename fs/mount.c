@@ -8,11 +8,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-enum {
-    SAMPLE_KEYS = 64,
-    TRANSIENT_SECONDS =
-        5, /* longer than any tool leaves its temporary file alone between two steps */
-};
+/* Longer than any tool leaves its temporary file alone between two steps. */
+enum { TRANSIENT_SECONDS = 5 };
 
 /* The daemon's directory is "/". The last part stays as it is: the store looks for NAME, NAME.db, NAME.dir, ... */
 static int absolute_name(const char *name, struct buffer *out, struct failure *failure)
@@ -40,7 +37,7 @@ static int absolute_name(const char *name, struct buffer *out, struct failure *f
 /* The first keys, one more than are looked at. */
 struct sample {
     struct arena arena;
-    struct bytes keys[SAMPLE_KEYS + 1];
+    struct bytes keys[DIALECT_SAMPLE_VALUES + 1];
     unsigned count;
 };
 
@@ -63,7 +60,7 @@ static int sample_values(struct mount *mount, const struct sample *sample, size_
     int status = 0;
 
     buffer_init(&value, max_value);
-    for (unsigned i = 0; i < sample->count && i < SAMPLE_KEYS && status != -ENOMEM; i++) {
+    for (unsigned i = 0; i < sample->count && i < DIALECT_SAMPLE_VALUES && status != -ENOMEM; i++) {
         buffer_clear(&value);
         status = store_fetch(mount->store, sample->keys[i], &value);
         if (status == 0)
@@ -78,16 +75,14 @@ static int sample_values(struct mount *mount, const struct sample *sample, size_
 
 static void apply_options(struct dialect *dialect, const struct options *options)
 {
-    if (options->codec != OPTIONS_AS_FOUND && options->codec != (int)dialect->codec) {
-        static const struct dialect_sample empty;
-
-        *dialect = dialect_sample_result(&empty);
-        dialect->codec = (enum codec_kind)options->codec;
-    }
-    if (options->protocol != OPTIONS_AS_FOUND) {
-        dialect->protocol = (unsigned)options->protocol;
-        dialect->python2 = dialect->python2 && dialect->protocol <= 2;
-    }
+    if (options->codec != OPTIONS_AS_FOUND && options->codec != (int)dialect->codec)
+        *dialect =
+            (struct dialect){.codec = (enum codec_kind)options->codec,
+                             .protocol = options->codec == CODEC_PICKLE ? PICKLE_DEFAULT : 0};
+    if (options->protocol != OPTIONS_AS_FOUND)
+        *dialect = (struct dialect){.codec = CODEC_PICKLE,
+                                    .protocol = (unsigned)options->protocol,
+                                    .python2 = dialect->python2 && options->protocol <= 2};
 }
 
 static void summarise(struct mount *mount, const char *name, unsigned keys,
@@ -96,11 +91,11 @@ static void summarise(struct mount *mount, const char *name, unsigned keys,
     struct buffer *out = &mount->summary;
 
     buffer_printf(out, "%s: %s, ", name, store_engine(mount->store));
-    if (keys > SAMPLE_KEYS)
-        buffer_printf(out, "over %d keys, ", SAMPLE_KEYS);
+    if (keys > DIALECT_SAMPLE_VALUES)
+        buffer_printf(out, "over %d keys, ", DIALECT_SAMPLE_VALUES);
     else
         buffer_printf(out, "%u %s, ", keys, keys == 1 ? "key" : "keys");
-    dialect_describe(dialect, out);
+    dialect_describe(*dialect, out);
     if (store_read_only(mount->store))
         buffer_add_string(out, ", read-only");
 }

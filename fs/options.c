@@ -44,7 +44,7 @@ static bool parse_number(struct bytes text, uint64_t most, uint64_t *number)
     for (size_t i = 0; i < text.size; i++) {
         unsigned digit = (unsigned)text.data[i] - '0';
 
-        if (digit > 9 || sum > (most - digit) / 10)
+        if (digit > 9 || digit > most || sum > (most - digit) / 10)
             return false;
         sum = sum * 10 + digit;
     }
@@ -264,7 +264,7 @@ static const struct option_row fuse_options[] = {
     {"allow_other", NULL, set_any_user, "other users may use the mount, as permissions allow"},
     {"allow_root", NULL, set_any_user, "root may use the mount"},
     {"auto_unmount", NULL, pass, "unmount when the process ends, however it ends"},
-    {"default_permissions", NULL, pass, "the kernel checks permissions; implied by allow_other"},
+    {"default_permissions", NULL, pass, "check permissions; implied by allow_other"},
     {"fsname", "NAME", set_fsname, "source in /proc/mounts; default DATABASE"},
     {"subtype", "NAME", set_subtype, "type in /proc/mounts; default shelvefs"},
     {"max_read", "BYTES", pass, "largest read request"},
