@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the mount tests. `mount` and `database` are private to a test, and nothing outlives it."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+import mounting
+import pythons
+
+# Who writes the databases of the corpus: the Pythons of the issue where the machine has them, and its own.
+WRITERS = [((2, 7), 0), ((2, 7), 1), ((2, 7), 2), ((3, 8), 3), ((3, 13), 4), ((3, 13), 5), (sys.version_info[:2], 4)]
+
+STRICT = os.environ.get('CI') == 'true'
+
+
+def pytest_sessionstart(session):
+    # meson ends a test that takes too long with SIGTERM: leave through the fixtures' ends, so that all is unmounted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a skipped test is a failure."""
+    report = (yield).get_result()
+    if STRICT and report.skipped:
+        report.outcome = 'failed'
+
+
+@pytest.fixture(params=['dumb', 'tdb'])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def new_database(tmp_path, engine):
+    """new_database(name): a database of the test's engine that does not exist yet."""
+    return lambda name='shelf': mounting.Database(engine, tmp_path / (name + ('.tdb' if engine == 'tdb' else '')))
+
+
+@pytest.fixture
+def database(new_database):
+    """An ordinary shelve with a few values, protocol 4."""
+    made = new_database().create()
+    values = {'greeting': 'hello', 'list': [1, 2, 3], 'dict': {'a': 1, 'b': [True, None]}, 'number': 42,
+              'text': 'one\ntwo\nthree\n', 'quoted': '123', 'bytes': b'\x00\xff', 'empty': ''}
+    for key, value in values.items():
+        made.put(key, value)
+    made.values = values
+    return made
+
+
+@pytest.fixture
+def mounter(tmp_path):
+    """mounter(database or path, option...): mounts; each mount is gone after the test, and must have ended well."""
+    mounts = []
+
+    def mount(source, *options):
+        path = getattr(source, 'path', source)
+        made = mounting.Mount(path, tmp_path / ('mnt%d' % len(mounts) if mounts else 'mnt'), *options)
+        mounts.append(made)
+        return made.start()
+
+    yield mount
+    problems = []
+    for made in mounts:
+        found = made.stop()
+        if found:
+            print(made.log)
+        problems += found
+    assert not problems, problems
+
+
+@pytest.fixture
+def mount(database, mounter):
+    return mounter(database)
+
+
+@pytest.fixture(scope='session', params=[(version, protocol) for version, protocol in WRITERS if pythons.python(*version)],
+                ids=lambda writer: '%d.%d-protocol-%d' % (*writer[0], writer[1]))
+def written(request, tmp_path_factory):
+    """What a CPython wrote in a protocol: over 250 keys of everything."""
+    version, protocol = request.param
+    return mounting.Written(pythons.python(*version), protocol, str(tmp_path_factory.mktemp('written') / 'shelf'))
+
+
+@pytest.fixture
+def shelve(written, new_database):
+    """A copy of what was written, in the test's engine."""
+    return written.copy(new_database())

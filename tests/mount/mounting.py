@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the mount tests share: databases on disk, mounts, and the commands of a user."""
+
+import contextlib
+import dbm.dumb
+import os
+import pathlib
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import tdb
+
+import corpus
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / 'interop'))
+
+READY_SECONDS = 20  # a sanitized build on a busy machine
+HEXADECIMAL = b'0123456789abcdefABCDEF'
+
+
+# --- names ---
+
+def file_name(key):
+    """The name of a key's file, as bytes: the rules of the design, written down a second time."""
+    special = {b'': b'%', b'%': b'%25', b'.': b'%2E', b'..': b'%2E.', b'.shelvefs': b'%2Eshelvefs'}
+    if key in special:
+        return special[key]
+    name = b''
+    position = 0
+    for character in key.decode('utf-8', 'surrogateescape'):
+        raw = character.encode('utf-8', 'surrogateescape')
+        position += len(raw)
+        follow = key[position:position + 2]
+        if raw == b'%':
+            name += b'%25' if len(follow) == 2 and all(byte in HEXADECIMAL for byte in follow) else b'%'
+        elif raw == b'/' or raw[0] < 0x20 or raw[0] == 0x7f or '\udc80' <= character <= '\udcff':
+            name += b'%%%02X' % raw[0]
+        else:
+            name += raw
+    return name
+
+
+# --- databases ---
+
+class Database:
+    """A database as other programs see it: opened anew for each operation."""
+
+    def __init__(self, engine, path):
+        self.engine = engine
+        self.path = str(path)
+
+    @property
+    def files(self):
+        """The files that hold it."""
+        return [self.path + '.dir', self.path + '.dat'] if self.engine == 'dumb' else [self.path]
+
+    def create(self, pairs=()):
+        if self.engine == 'tdb':
+            tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600).close()
+        else:
+            dbm.dumb.open(self.path, 'n').close()
+        self.update(pairs)
+        return self
+
+    @contextlib.contextmanager
+    def opened(self, write=False):
+        if self.engine == 'tdb':
+            store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR if write else os.O_RDONLY)
+        else:
+            store = dbm.dumb.open(self.path, 'w' if write else 'r')
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def update(self, pairs):
+        with self.opened(write=True) as store:
+            if self.engine == 'tdb':
+                store.transaction_start()
+            for key, value in pairs:
+                store[key] = value
+            if self.engine == 'tdb':
+                store.transaction_commit()
+
+    def put(self, key, value, protocol=4):
+        """Stores a value as Python would."""
+        self.update([(key.encode(), pickle.dumps(value, protocol))])
+
+    def delete(self, key):
+        with self.opened(write=True) as store:
+            if self.engine == 'tdb':
+                store.delete(key.encode())
+            else:
+                del store[key.encode()]
+
+    def records(self):
+        with self.opened() as store:
+            return {bytes(key): bytes(store[key]) for key in store.keys()}
+
+    def stored(self, key):
+        return self.records()[key.encode()]
+
+    def value(self, key):
+        return pickle.loads(self.stored(key))
+
+    def keys(self):
+        return set(self.records())
+
+
+# --- Pythons ---
+
+class Written:
+    """A database that some CPython wrote, in dbm.dumb's files and as pairs."""
+
+    def __init__(self, python, protocol, path):
+        self.python = python
+        self.protocol = protocol
+        self.path = path
+        self.pairs_path = path + '.pairs'
+        run_corpus(python, 'write', path, protocol)
+        self.records = dict(corpus.read_pairs(self.pairs_path))
+
+    def copy(self, database):
+        """Makes `database` hold it: for dumb the very files, else through the engine."""
+        if database.engine == 'dumb':
+            for suffix in ('.dir', '.dat'):
+                shutil.copy(self.path + suffix, database.path + suffix)
+            return database
+        return database.create(self.records.items())
+
+    def problems(self, records, path):
+        """What in `records` that CPython does not load as it was."""
+        corpus.write_pairs(path, sorted(records.items()))
+        return run_corpus(self.python, 'check', path, self.protocol)
+
+
+def run_corpus(python, *arguments):
+    """Runs corpus.py under another CPython; returns what it printed, fails with it if it failed."""
+    done = subprocess.run([python, str(HERE / 'corpus.py'), *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+    assert done.returncode == 0, '%s %s:\n%s' % (python, ' '.join(map(str, arguments)), done.stdout)
+    return done.stdout
+
+
+# --- mounts ---
+
+class MountFailed(Exception):
+    """The program ended instead of mounting."""
+
+    def __init__(self, status, log):
+        super().__init__('exit status %s: %s' % (status, log))
+        self.status = status
+        self.log = log
+
+
+class Mount:
+    """A running mount. Paths are made with `mount / 'name'`."""
+
+    def __init__(self, source, directory, *options):
+        self.source = str(source)
+        self.directory = pathlib.Path(directory)
+        self.options = options
+        self.log_path = str(directory) + '.log'
+        self.process = None
+
+    def __truediv__(self, name):
+        return self.directory / name
+
+    @property
+    def log(self):
+        return pathlib.Path(self.log_path).read_text(encoding='utf-8', errors='replace')
+
+    def command(self):
+        options = [word for option in self.options for word in ('-o', option)]
+        return [os.environ['SHELVEFS'], '-f', *options, self.source, str(self.directory)]
+
+    def start(self):
+        self.directory.mkdir(exist_ok=True)
+        with open(self.log_path, 'ab') as log:
+            # If pytest itself dies, the daemon gets SIGTERM and unmounts.
+            self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'TERM', *self.command()],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.is_mounted():
+            if self.process.poll() is not None:
+                raise MountFailed(self.process.returncode, self.log)
+            if time.monotonic() > deadline:
+                self.stop()
+                raise MountFailed('none: not mounted in time', self.log)
+            time.sleep(0.01)
+        return self
+
+    def is_mounted(self):
+        with open('/proc/self/mountinfo', encoding='utf-8', errors='replace') as mounts:
+            return any(line.split()[4] == str(self.directory) for line in mounts)
+
+    def unmount(self):
+        """Returns whether it is unmounted; a file that is still open is given some time."""
+        for _ in range(50):
+            if not self.is_mounted():
+                return True
+            done = subprocess.run(['fusermount3', '-u', str(self.directory)], stdin=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, check=False)
+            if done.returncode:
+                time.sleep(0.1)
+        subprocess.run(['fusermount3', '-u', '-z', str(self.directory)], stdin=subprocess.DEVNULL, check=False)
+        return False
+
+    def stop(self):
+        """Unmounts; returns the problems. Whatever goes wrong, nothing stays mounted or running."""
+        if self.process is None:
+            return []
+        problems = [] if self.unmount() else ['it stayed busy']
+        try:
+            status = self.process.wait(READY_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        self.process = None
+        if status:
+            problems.append('exit status %d' % status)
+        if 'Sanitizer' in self.log or 'runtime error' in self.log:
+            problems.append('a sanitizer\'s finding')
+        return problems
+
+    def kill(self):
+        """kill -9, and what a person does after it."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        subprocess.run(['fusermount3', '-u', '-z', str(self.directory)], check=True)
+
+    def remount(self, *options):
+        """Unmounts and mounts again, with other options if there are any."""
+        problems = self.stop()
+        assert not problems, '%s\n%s' % (problems, self.log)
+        self.options = options or self.options
+        return self.start()
+
+    def text(self, name):
+        return (self / name).read_text(encoding='utf-8')
+
+    def save(self, name, text):
+        """Writes a text in one go; raises the OSError of close, which a shell would hide."""
+        descriptor = os.open(self / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+    def control(self, name):
+        return self.text('.shelvefs/' + name)
+
+
+# --- commands ---
+
+def sh(command, cwd, check=True, timeout=60):
+    """Runs a command line as a user would, in `cwd`; returns the finished process."""
+    done = subprocess.run(['bash', '-c', command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=timeout, check=False)
+    done.stdout = done.stdout.decode('utf-8', 'replace')
+    assert not check or done.returncode == 0, '%s: exit status %d\n%s' % (command, done.returncode, done.stdout)
+    return done
+
+
+def eventually(condition, seconds=5.0):
+    """Waits until `condition()` is true; returns the seconds that it took, or fails."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, 'not true after %.1f s' % seconds
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+class Watcher:
+    """Another process that looks at one key of a database without rest, and must only ever see allowed values."""
+
+    def __init__(self, database, key, allowed):
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / 'watch.py'), database.engine, database.path, key],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process.stdin.write(b''.join(len(value).to_bytes(4, 'little') + value for value in allowed))
+        self.process.stdin.write(b'\0\0\0\0')
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == b'watching\n'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def result(self):
+        """Ends it; returns (looks, different values seen) and fails if it saw anything else."""
+        output, _ = self.process.communicate(timeout=30)
+        lines = output.decode().splitlines()
+        assert self.process.returncode == 0, '\n'.join(lines)
+        looks, values = map(int, lines[-1].split())
+        return looks, values
+
+
+@contextlib.contextmanager
+def refused(*numbers):
+    """The block must fail with one of these errno."""
+    try:
+        yield
+    except OSError as error:
+        assert error.errno in numbers, error
+    else:
+        raise AssertionError('not refused')
