@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of the daemon, at any moment: what was saved before is there, and nothing is torn."""
+
+import os
+import pickle
+import random
+import threading
+import time
+
+import pytest
+
+ROUNDS = 6
+
+
+class Writer(threading.Thread):
+    """Saves numbered texts until the mount is gone. `saved` is what close() said was saved."""
+
+    def __init__(self, mount, keys, by_rename):
+        super().__init__(daemon=True)
+        self.mount = mount
+        self.keys = keys
+        self.by_rename = by_rename
+        self.saved = {}
+        self.tried = {}
+        self.ended = False
+
+    def run(self):
+        number = 0
+        while not self.ended:
+            key = 'key %d' % (number % self.keys)
+            self.tried[key] = number
+            try:
+                if self.by_rename:
+                    self.mount.save('sedAbCdEf', '[%d, %r]\n' % (number, 'x' * (number % 3000)))
+                    os.rename(self.mount / 'sedAbCdEf', self.mount / key)
+                else:
+                    self.mount.save(key, '[%d, %r]\n' % (number, 'x' * (number % 3000)))
+            except OSError:
+                return
+            self.saved[key] = number
+            number += 1
+
+
+@pytest.mark.parametrize('by_rename', [False, True], ids=['rewrite', 'rename'])
+def test_kill_while_writing(mount, database, by_rename):
+    generator = random.Random(5)
+    values = dict(database.values)
+    for _ in range(ROUNDS):
+        writer = Writer(mount, 7, by_rename)
+        writer.start()
+        time.sleep(0.1 + generator.random() / 4)
+        mount.kill()
+        writer.ended = True
+        writer.join(10)
+        assert not writer.is_alive()
+        assert len(writer.saved) > 2
+        records = database.records()  # Python opens it as it is
+        for key, value in values.items():
+            assert pickle.loads(records[key.encode()]) == value
+        for key, number in writer.saved.items():
+            found, filler = pickle.loads(records[key.encode()])
+            assert number <= found <= writer.tried[key], 'a save was lost'
+            assert filler == 'x' * (found % 3000)
+        assert set(records) <= {key.encode() for key in [*values, *writer.tried, 'sedAbCdEf']}
+        mount.start()
+        for key in writer.saved:
+            assert mount.text(key).startswith('[%d, ' % pickle.loads(records[key.encode()])[0])
+
+
+def test_kill_while_idle_after_fsync(mount, database):
+    with open(mount / 'greeting', 'w', encoding='utf-8') as file:
+        file.write('synced\n')
+        file.flush()
+        os.fsync(file.fileno())
+        mount.kill()
+        assert database.value('greeting') == 'synced'
+        file.close = lambda: None
+    mount.start()
+    assert mount.text('greeting') == 'synced\n'
+
+
+def test_kill_with_an_open_draft(mount, database):
+    """What was not yet saved may go, what was there stays."""
+    descriptor = os.open(mount / 'list', os.O_WRONLY | os.O_TRUNC)
+    os.write(descriptor, b'[1, 2')
+    mount.kill()
+    try:
+        os.close(descriptor)
+    except OSError:
+        pass
+    assert database.value('list') == [1, 2, 3]
+
+
+def test_kill_while_creating(database, mounter, new_database):
+    """A database that is made by the mount is never found in a state that Python can't open."""
+    for round_number in range(5):
+        made = new_database('made%d' % round_number)
+        mount = mounter(made, 'create,store=%s' % made.engine)
+        mount.save('first', 'one\n')
+        mount.kill()
+        assert made.value('first') == 'one'
+
+
+def test_a_killed_database_is_whole_for_its_own_tool(mount, database):
+    writer = Writer(mount, 5, False)
+    writer.start()
+    time.sleep(0.3)
+    mount.kill()
+    writer.ended = True
+    writer.join(10)
+    database.put('afterwards', 1)
+    assert database.value('afterwards') == 1
+    assert database.value('dict') == {'a': 1, 'b': [True, None]}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Python uses the database while it is mounted: each sees what the other does."""
+
+import os
+import pickle
+import shelve
+
+from mounting import eventually, sh
+
+SOON = 1.0  # the design's promise; a busy machine gets as much again
+
+
+def test_python_sees_each_save(mount, database):
+    for number in range(30):
+        mount.save('counter', '%d\n' % number)
+        assert database.value('counter') == number
+        mount.save('key %d' % number, "{'n': %d}\n" % number)
+        assert database.value('key %d' % number) == {'n': number}
+    os.unlink(mount / 'counter')
+    assert b'counter' not in database.keys()
+
+
+def test_the_mount_sees_what_python_writes(mount, database):
+    assert mount.text('greeting') == 'hello\n'
+    assert not (mount / 'fresh').exists()
+    for text in ('changed', 'and again', 'x' * 5000, 'short'):
+        database.put('greeting', text)
+        assert eventually(lambda: mount.text('greeting') == text + '\n') < 2 * SOON
+        assert os.stat(mount / 'greeting').st_size == len(text) + 1
+    database.put('fresh', [1])
+    assert eventually(lambda: (mount / 'fresh').exists()) < 2 * SOON
+    assert eventually(lambda: 'fresh' in os.listdir(mount.directory)) < 2 * SOON
+    assert mount.text('fresh') == '[1]\n'
+    database.delete('fresh')
+    assert eventually(lambda: not (mount / 'fresh').exists()) < 2 * SOON
+    assert eventually(lambda: 'fresh' not in os.listdir(mount.directory)) < 2 * SOON
+
+
+def test_size_without_opening(mount, database):
+    assert os.stat(mount / 'list').st_size == len('[1, 2, 3]\n')
+    database.put('list', list(range(1000)))
+    size = len(pickle.dumps(0)) and eventually(lambda: os.stat(mount / 'list').st_size > 3000)
+    assert size < 2 * SOON
+    assert len(mount.text('list')) == os.stat(mount / 'list').st_size
+
+
+def test_a_reader_keeps_what_it_opened(mount, database):
+    database.put('greeting', 'a' * 300000)
+    eventually(lambda: os.stat(mount / 'greeting').st_size == 300001)
+    with open(mount / 'greeting', 'rb') as reader:
+        first = reader.read(10)
+        database.put('greeting', 'b' * 300000)
+        eventually(lambda: mount.text('greeting')[0] == 'b')
+        assert first + reader.read() == b'a' * 300000 + b'\n'
+
+
+def test_both_write_in_turn(mount, database):
+    for number in range(20):
+        database.put('turn', ['python', number])
+        eventually(lambda: mount.text('turn') == "['python', %d]\n" % number)
+        mount.save('turn', "['mount', %d]\n" % number)
+        assert database.value('turn') == ['mount', number]
+        database.put('other %d' % number, number)
+    assert {('other %d' % number).encode() for number in range(20)} <= database.keys()
+
+
+def test_an_open_shelve_sees_a_new_key(mount, database):
+    with database.opened() as store:
+        assert shelve.Shelf(dict(database.records()))['list'] == [1, 2, 3]
+        mount.save('greeting', 'meanwhile\n')
+        if database.engine == 'tdb':  # dbm.dumb reads its index only once
+            assert pickle.loads(store[b'greeting']) == 'meanwhile'
+    assert database.value('greeting') == 'meanwhile'
+
+
+def test_shells_while_python_writes(mount, database):
+    for number in range(10):
+        database.put('from python %d' % number, number)
+        sh("echo %d > 'from the shell %d'" % (number, number), mount.directory)
+    assert len(database.keys()) == 28
+    assert len(os.listdir(mount.directory)) == 28
