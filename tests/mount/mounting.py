@@ -197,8 +197,9 @@ class Mount:
         return self
 
     def is_mounted(self):
+        wanted = str(self.directory).replace('\\', '\\134').replace(' ', '\\040')
         with open('/proc/self/mountinfo', encoding='utf-8', errors='replace') as mounts:
-            return any(line.split()[4] == str(self.directory) for line in mounts)
+            return any(line.split()[4] == wanted for line in mounts)
 
     def unmount(self):
         """Returns whether it is unmounted; a file that is still open is given some time."""

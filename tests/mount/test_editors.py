@@ -54,10 +54,8 @@ def terminal(mount, tmp_path):
                 subprocess.run(made.tmux('kill-server'), check=True, stderr=subprocess.DEVNULL)
 
 
-SETTINGS = ['set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup', 'set nofsync', 'set noswapfile']
-
-
-@pytest.mark.parametrize('setting', SETTINGS)
+@pytest.mark.parametrize('setting', [
+    'set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup', 'set nofsync', 'set noswapfile'])
 def test_vim_by_script(mount, database, setting):
     keys = database.keys()
     sh("vim -es -u NONE -c '%s' -c '%%s/hello/goodbye/' -c wq greeting" % setting, mount.directory)

@@ -4,6 +4,7 @@
 import concurrent.futures
 import errno
 import fcntl
+import mmap
 import os
 import pickle
 import subprocess
@@ -137,7 +138,6 @@ def test_a_duplicate_descriptor_that_is_closed_saves(mount, database):
 
 
 def test_locks_and_mmap(mount):
-    import mmap
     with open(mount / 'text', 'r+b') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with open(mount / 'text', 'rb') as other, refused(errno.EAGAIN):
@@ -183,7 +183,7 @@ def test_listing_while_it_changes(database, mounter):
     assert len(os.listdir(mount.directory)) == 8
 
 
-def test_many_processes_at_once(mount, database):
+def test_many_at_once(mount, database):
     def work(number):
         for step in range(25):
             name = 'worker %d' % number

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a user changes with a shell and coreutils, and what Python finds afterwards."""
 
+import datetime
 import errno
 import os
 import pickle
@@ -39,7 +40,7 @@ def dumped(value, protocol=4):
     ('head -c 100000 /dev/zero | tr "\\0" "\\377" > new', 'new', b'\xff' * 100000),
     ("echo \"{'x': (1, 2.5), 'y': {1, 2}, 'z': b'ab'}\" > new", 'new', {'x': (1, 2.5), 'y': {1, 2}, 'z': b'ab'}),
     ("echo \"'123'\" > new", 'new', '123'),
-    ('echo "datetime.date(2026, 11, 21)" > new', 'new', __import__('datetime').date(2026, 11, 21)),
+    ('echo "datetime.date(2026, 11, 21)" > new', 'new', datetime.date(2026, 11, 21)),
     ('echo www.example.com > new', 'new', 'www.example.com'),
     ('dd if=text of=new bs=3 status=none', 'new', 'one\ntwo\nthree\n'),
     ('truncate -s 0 greeting', 'greeting', ''),
@@ -64,8 +65,10 @@ def test_commands_that_save(mount, database, command, key, value):
 
 
 @pytest.mark.parametrize('text, value', [
-    ('[1, 2, 3, 4]\n', [1, 2, 3, 4]), ('{"a": 1}\n', {'a': 1}), ('(1,)', (1,)), ('None', None), ('-0.5\n', -0.5), ('1e999', float('inf')),
-    ('{1}\n', {1}), ("b'x'", b'x'), ('"str"\n', 'str'), ('2 ** 8\n', '2 ** 8'), ('Zoë 日本語\n', 'Zoë 日本語'), ('[\n  1,\n  2,\n]\n', [1, 2]),
+    ('[1, 2, 3, 4]\n', [1, 2, 3, 4]), ('{"a": 1}\n', {'a': 1}), ('(1,)', (1,)), ('None', None), ('-0.5\n', -0.5),
+    ('1e999', float('inf')),
+    ('{1}\n', {1}), ("b'x'", b'x'), ('"str"\n', 'str'), ('2 ** 8\n', '2 ** 8'), ('Zoë 日本語\n', 'Zoë 日本語'),
+    ('[\n  1,\n  2,\n]\n', [1, 2]),
 ])
 def test_bytes_are_those_of_pickle(mount, database, text, value):
     mount.save('new', text)
@@ -183,9 +186,7 @@ def test_renaming(mount, database):
 
 
 def test_a_name_that_is_no_key(mount, database):
-    for name in ('a%41', '%zz%2f', '%2e', '%00x%', '%2Fa%2f'):
-        if name in ('%zz%2f', '%00x%'):
-            continue
+    for name in ('a%41', '%2e', '%2Fa%2f', '%C3%A9'):
         with refused(errno.EINVAL, errno.ENOENT):
             mount.save(name, 'x\n')
     assert len(database.keys()) == 8
@@ -204,17 +205,17 @@ def test_modes_and_times_are_accepted(mount):
     assert sh('stat -c "%a %Y" greeting', mount.directory).stdout == '640 1767323045\n'
 
 
-@pytest.mark.parametrize('command', [
-    'for i in $(seq 40); do if [ $((i % 2)) = 0 ]; then w=hello; else w=goodbye; fi; echo $w > {tmp}/t; cp {tmp}/t greeting.tmp; mv greeting.tmp greeting; done',
-    'for i in $(seq 40); do sed -i "s/hello/x/;s/goodbye/hello/;s/x/goodbye/" greeting; done',
-    'for i in $(seq 20); do echo hello > {tmp}/greeting; rsync -I {tmp}/greeting .; echo goodbye > {tmp}/greeting; rsync -I {tmp}/greeting .; done',
-    'for i in $(seq 6); do vim -es -u NONE -c "%s/hello/goodbye/e" -c wq greeting; vim -es -u NONE -c "%s/goodbye/hello/e" -c wq greeting; done',
-    'for i in $(seq 6); do for w in goodbye hello; do vim -es -u NONE -c "set backup backupcopy=no" -c "%s/.*/$w/" -c wq greeting; done; done',
-    'for i in $(seq 6); do for w in goodbye hello; do vim -es -u NONE -c "set nowritebackup" -c "%s/.*/$w/" -c wq greeting; done; done',
+@pytest.mark.parametrize('rounds, command', [
+    (20, 'echo $w > ../source; cp ../source greeting.tmp; mv greeting.tmp greeting'),
+    (20, 'sed -i "s/.*/$w/" greeting'),
+    (20, 'echo $w > ../greeting; rsync -I ../greeting .'),
+    (6, 'vim -es -u NONE -c "%s/.*/$w/" -c wq greeting'),
+    (6, 'vim -es -u NONE -c "set backup backupcopy=no" -c "%s/.*/$w/" -c wq greeting'),
+    (6, 'vim -es -u NONE -c "set nowritebackup" -c "%s/.*/$w/" -c wq greeting'),
 ], ids=['mv', 'sed -i', 'rsync', 'vim', 'vim-backup', 'vim-in-place'])
-def test_nobody_sees_a_key_missing_or_half_written(mount, database, tmp_path, command):
+def test_nobody_sees_a_key_missing_or_half_written(mount, database, rounds, command):
     allowed = [dumped('hello'), dumped('goodbye')]
     with Watcher(database, 'greeting', allowed) as watcher:
-        sh(command.replace('{tmp}', str(tmp_path)), mount.directory)
+        sh('for i in $(seq %d); do for w in goodbye hello; do %s; done; done' % (rounds, command), mount.directory)
         looks, values = watcher.result()
     assert looks > 20 and values == 2

@@ -149,7 +149,7 @@ def test_read_only_database_is_mounted_read_only(database, mounter):
     ('text', {'plain': b'stored \xff', 'words': b'some words\n', 'nothing': b''}),
 ])
 def test_codecs_without_headers(new_database, mounter, codec, texts):
-    database = new_database().create({b'plain': b'stored \xff', b'list': pickle.dumps([1], 4), b'words': b'some words', b'nothing': b''}.items())
+    database = new_database().create([(b'plain', b'stored \xff'), (b'list', pickle.dumps([1], 4)), (b'words', b'some words'), (b'nothing', b'')])
     mount = mounter(database, 'codec=' + codec)
     for name, text in texts.items():
         assert (mount / name).read_bytes() == text
