@@ -82,8 +82,8 @@ static bool value_list_reserve(struct document *document, struct value_list *lis
     return true;
 }
 
-static bool value_list_add_all(struct document *document, struct value_list *list,
-                               struct value *const *items, size_t count)
+bool value_list_add_all(struct document *document, struct value_list *list,
+                        struct value *const *items, size_t count)
 {
     if (!value_list_reserve(document, list, count))
         return false;

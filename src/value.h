@@ -87,6 +87,20 @@ struct value {
     struct value_step *last_step; /* NULL: none; its next is the first, so that adding one is cheap */
 };
 
+/*
+ * What low pickle protocols call to make bytes, bytearray, set and frozenset: nodes that no item refers to once such
+ * a call is a plain node (codecs/pickle_lower.c), kept because other nodes may share them.
+ */
+enum value_helper {
+    HELPER_ENCODE, /* _codecs.encode */
+    HELPER_LATIN1, /* 'latin1', its second argument */
+    HELPER_BYTES,
+    HELPER_BYTEARRAY,
+    HELPER_SET,
+    HELPER_FROZENSET,
+    HELPER_COUNT,
+};
+
 struct document {
     struct arena arena;
     struct value *root;
@@ -95,9 +109,11 @@ struct document {
     struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
     uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
     bool python2;              /* plain quoted literals are 8-bit strings */
+    bool suspect;              /* the order of effects may differ from the graph's: pickle_faithful() */
     bool counted;              /* value_count_references() was done: the graph is final */
     uint32_t walk;             /* the current walk's number */
     struct value *none, *true_, *false_; /* one node each */
+    struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
 };
 
 /* `limit`: most bytes of memory for the graph (SIZE_MAX: none). */
@@ -117,6 +133,8 @@ struct value *value_new_global(struct document *document, struct value *module, 
 struct value *value_new_extension(struct document *document, int64_t code);
 
 bool value_list_add(struct document *document, struct value_list *list, struct value *item);
+bool value_list_add_all(struct document *document, struct value_list *list,
+                        struct value *const *items, size_t count);
 /* Adds to the last step if that is of this kind (never for STEP_BUILD), else to a new one. */
 bool value_add_step(struct document *document, struct value *value, enum value_step_kind kind,
                     struct value *const *items, size_t count);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The memo of a pickle being decoded: index -> node.
+ *
+ * CPython's is an array as long as the largest index, which lets 7 bytes ask for a gibibyte (formats.md, 5.2). Here
+ * the array covers only indices up to four times the number of entries; what lies beyond goes to a hash table whose
+ * hash is keyed, so that no input can choose its collisions.
+ */
+#ifndef SHELVEFS_PICKLE_MEMO_H
+#define SHELVEFS_PICKLE_MEMO_H
+
+#include "src/value.h"
+
+struct pickle_memo_slot {
+    uint64_t index;
+    struct value *value; /* NULL: a free slot */
+};
+
+struct pickle_memo {
+    struct value **dense;
+    size_t dense_size;
+    struct pickle_memo_slot *sparse; /* open addressing, at most half full */
+    size_t sparse_size;              /* a power of two, or 0 */
+    size_t sparse_used;
+    uint64_t key;
+    size_t count; /* distinct indices stored: what MEMOIZE uses as the next index */
+};
+
+/* An all-zero memo is empty. */
+void pickle_memo_release(struct pickle_memo *memo);
+/* -ENOMEM or 0. */
+int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *value);
+/* NULL: nothing was stored at `index`. */
+struct value *pickle_memo_get(const struct pickle_memo *memo, uint64_t index);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The 68 opcodes of pickle protocols 0 to 5 and their arguments (formats.md, 1.2; CPython, Lib/pickletools.py).
+ */
+#ifndef SHELVEFS_PICKLE_OPS_H
+#define SHELVEFS_PICKLE_OPS_H
+
+#include "codecs/cursor.h"
+
+/* What follows the opcode's byte; integers are little-endian unless said. */
+enum pickle_argument {
+    ARGUMENT_NONE,
+    ARGUMENT_U8,     /* .number */
+    ARGUMENT_U16,    /* .number */
+    ARGUMENT_I32,    /* .number, sign-extended */
+    ARGUMENT_U32,    /* .number */
+    ARGUMENT_U64,    /* .number */
+    ARGUMENT_FLOAT,  /* .number: 8 bytes, big-endian */
+    ARGUMENT_LINE,   /* .bytes, without '\n' */
+    ARGUMENT_LINES,  /* .bytes and .second: two lines */
+    ARGUMENT_BYTES1, /* .bytes after their count in one byte */
+    ARGUMENT_BYTES4, /* ... in four, unsigned */
+    ARGUMENT_BYTES8, /* ... in eight */
+    ARGUMENT_LONG4,  /* ... in four, signed: negative is an error */
+};
+
+/* name, byte, argument, protocol that introduced it */
+#define PICKLE_OPCODES(X)                                                                          \
+    X(MARK, '(', NONE, 0)                                                                          \
+    X(STOP, '.', NONE, 0)                                                                          \
+    X(POP, '0', NONE, 0)                                                                           \
+    X(DUP, '2', NONE, 0)                                                                           \
+    X(FLOAT, 'F', LINE, 0)                                                                         \
+    X(INT, 'I', LINE, 0)                                                                           \
+    X(LONG, 'L', LINE, 0)                                                                          \
+    X(NONE, 'N', NONE, 0)                                                                          \
+    X(PERSID, 'P', LINE, 0)                                                                        \
+    X(REDUCE, 'R', NONE, 0)                                                                        \
+    X(STRING, 'S', LINE, 0)                                                                        \
+    X(UNICODE, 'V', LINE, 0)                                                                       \
+    X(APPEND, 'a', NONE, 0)                                                                        \
+    X(BUILD, 'b', NONE, 0)                                                                         \
+    X(GLOBAL, 'c', LINES, 0)                                                                       \
+    X(DICT, 'd', NONE, 0)                                                                          \
+    X(GET, 'g', LINE, 0)                                                                           \
+    X(INST, 'i', LINES, 0)                                                                         \
+    X(LIST, 'l', NONE, 0)                                                                          \
+    X(PUT, 'p', LINE, 0)                                                                           \
+    X(SETITEM, 's', NONE, 0)                                                                       \
+    X(TUPLE, 't', NONE, 0)                                                                         \
+    X(POP_MARK, '1', NONE, 1)                                                                      \
+    X(BINFLOAT, 'G', FLOAT, 1)                                                                     \
+    X(BININT, 'J', I32, 1)                                                                         \
+    X(BININT1, 'K', U8, 1)                                                                         \
+    X(BININT2, 'M', U16, 1)                                                                        \
+    X(BINPERSID, 'Q', NONE, 1)                                                                     \
+    X(BINSTRING, 'T', BYTES4, 1)                                                                   \
+    X(SHORT_BINSTRING, 'U', BYTES1, 1)                                                             \
+    X(BINUNICODE, 'X', BYTES4, 1)                                                                  \
+    X(EMPTY_LIST, ']', NONE, 1)                                                                    \
+    X(APPENDS, 'e', NONE, 1)                                                                       \
+    X(BINGET, 'h', U8, 1)                                                                          \
+    X(LONG_BINGET, 'j', U32, 1)                                                                    \
+    X(OBJ, 'o', NONE, 1)                                                                           \
+    X(BINPUT, 'q', U8, 1)                                                                          \
+    X(LONG_BINPUT, 'r', U32, 1)                                                                    \
+    X(SETITEMS, 'u', NONE, 1)                                                                      \
+    X(EMPTY_DICT, '}', NONE, 1)                                                                    \
+    X(EMPTY_TUPLE, ')', NONE, 1)                                                                   \
+    X(PROTO, 0x80, U8, 2)                                                                          \
+    X(NEWOBJ, 0x81, NONE, 2)                                                                       \
+    X(EXT1, 0x82, U8, 2)                                                                           \
+    X(EXT2, 0x83, U16, 2)                                                                          \
+    X(EXT4, 0x84, I32, 2)                                                                          \
+    X(TUPLE1, 0x85, NONE, 2)                                                                       \
+    X(TUPLE2, 0x86, NONE, 2)                                                                       \
+    X(TUPLE3, 0x87, NONE, 2)                                                                       \
+    X(NEWTRUE, 0x88, NONE, 2)                                                                      \
+    X(NEWFALSE, 0x89, NONE, 2)                                                                     \
+    X(LONG1, 0x8A, BYTES1, 2)                                                                      \
+    X(LONG4, 0x8B, LONG4, 2)                                                                       \
+    X(BINBYTES, 'B', BYTES4, 3)                                                                    \
+    X(SHORT_BINBYTES, 'C', BYTES1, 3)                                                              \
+    X(SHORT_BINUNICODE, 0x8C, BYTES1, 4)                                                           \
+    X(BINUNICODE8, 0x8D, BYTES8, 4)                                                                \
+    X(BINBYTES8, 0x8E, BYTES8, 4)                                                                  \
+    X(EMPTY_SET, 0x8F, NONE, 4)                                                                    \
+    X(ADDITEMS, 0x90, NONE, 4)                                                                     \
+    X(FROZENSET, 0x91, NONE, 4)                                                                    \
+    X(NEWOBJ_EX, 0x92, NONE, 4)                                                                    \
+    X(STACK_GLOBAL, 0x93, NONE, 4)                                                                 \
+    X(MEMOIZE, 0x94, NONE, 4)                                                                      \
+    X(FRAME, 0x95, U64, 4)                                                                         \
+    X(BYTEARRAY8, 0x96, BYTES8, 5)                                                                 \
+    X(NEXT_BUFFER, 0x97, NONE, 5)                                                                  \
+    X(READONLY_BUFFER, 0x98, NONE, 5)
+
+enum pickle_opcode {
+#define X(name, byte, argument, protocol) PICKLE_##name = byte,
+    PICKLE_OPCODES(X)
+#undef X
+};
+
+enum { PICKLE_PROTOCOLS = 6 };
+
+struct pickle_opcode_info {
+    const char *name; /* "BININT1"; NULL: no opcode has this byte */
+    uint8_t argument; /* enum pickle_argument */
+    uint8_t protocol;
+};
+
+/* One instruction; the slices borrow from the cursor's input. */
+struct pickle_op {
+    const struct pickle_opcode_info *info;
+    size_t offset; /* of the opcode's byte */
+    uint8_t code;  /* enum pickle_opcode */
+    uint64_t number;
+    struct bytes bytes, second;
+};
+
+const struct pickle_opcode_info *pickle_opcode_info(uint8_t byte);
+/*
+ * Reads the next instruction. NULL, or the constant sentence that says what is wrong with it: the input ends
+ * inside, no such opcode, a negative count. The cursor then stands anywhere.
+ */
+const char *pickle_read_op(struct cursor *cursor, struct pickle_op *op);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whether a graph tells the truth about the order of effects (formats.md, 1.4).
+ *
+ * The final graph of `]q0 ctuple h0 \x85 R h0 K1 a` says tuple([1]), but a loader called tuple() while the list was still
+ * empty. So the original and the program that the encoder makes of the graph are both run by the decoder, which
+ * reports each creation and each change; the reports are hashed, and the hashes must agree.
+ *
+ * - What has an identity (containers, calls, instances) is a number in the order of creation; everything else
+ *   (numbers, strings, tuples, globals) is known by a hash of its value, made once, of the hashes of its items:
+ *   a chain of DUP TUPLE2 is linear.
+ * - Framing, opcode widths, memo numbers and batches leave no trace: a batch is reported item by item.
+ * - A global's hash holds what the active protocol means for its lookup: renamed modules before 3, dotted names
+ *   from 4 on.
+ * - Hashes are keyed, so that no value can be made to collide.
+ */
+#include "codecs/pickle_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "src/digest.h"
+
+struct pickle_trace {
+    struct document *document; /* whose marks are indices into `hashes`, plus one */
+    struct digest_key key;
+    uint64_t events;  /* of all reports so far */
+    uint64_t objects; /* created so far */
+    uint64_t *hashes;
+    size_t count, capacity;
+    uint8_t protocol;
+    int status;
+};
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+    hash = (hash ^ hash >> 29) * 0xBF58476D1CE4E5B9u;
+    return hash ^ hash >> 32;
+}
+
+static void report(struct pickle_trace *trace, uint64_t word)
+{
+    trace->events = mix(trace->events, word);
+}
+
+static uint64_t hash_of(const struct pickle_trace *trace, const struct value *value)
+{
+    uint32_t mark = value_mark(trace->document, value);
+
+    return mark ? trace->hashes[mark - 1] : 0;
+}
+
+static void set_hash(struct pickle_trace *trace, struct value *value, uint64_t hash)
+{
+    if (trace->count == trace->capacity) {
+        size_t capacity = trace->capacity ? trace->capacity * 2 : 256;
+        uint64_t *hashes = realloc(trace->hashes, capacity * sizeof *hashes);
+
+        if (!hashes) {
+            trace->status = -ENOMEM;
+            return;
+        }
+        trace->hashes = hashes;
+        trace->capacity = capacity;
+    }
+    trace->hashes[trace->count++] = hash;
+    value_set_mark(trace->document, value, (uint32_t)trace->count);
+}
+
+static uint64_t hash_items(const struct pickle_trace *trace, uint64_t hash,
+                           const struct value *value)
+{
+    for (uint32_t i = 0; i < value->items.count; i++)
+        hash = mix(hash, hash_of(trace, value->items.at[i]));
+    return mix(hash, value->items.count);
+}
+
+static bool has_identity(const struct value *value)
+{
+    switch (value->kind) {
+    case VALUE_BYTEARRAY:
+    case VALUE_LIST:
+    case VALUE_SET:
+    case VALUE_DICT:
+    case VALUE_CALL:
+    case VALUE_NEW:
+    case VALUE_NEW_EX:
+    case VALUE_INSTANCE:
+    case VALUE_PERSISTENT:
+    case VALUE_NEXT_BUFFER:
+    case VALUE_READONLY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* 0, 1, 2: before protocol 3, in it, after it. */
+static uint64_t lookup_rules(const struct pickle_trace *trace)
+{
+    return (trace->protocol >= 3) + (trace->protocol >= 4);
+}
+
+static uint64_t hash_content(const struct pickle_trace *trace, const struct value *value)
+{
+    uint64_t hash = mix(trace->key.words[0], value->kind);
+
+    if (value_has_bytes(value)) {
+        struct digest digest = digest_bytes(&trace->key, value->bytes);
+
+        return mix(hash, digest.words[0]);
+    }
+    if (value->kind == VALUE_GLOBAL)
+        hash = mix(hash, lookup_rules(trace));
+    if (value_has_items(value))
+        return hash_items(trace, hash, value);
+    if (value->kind == VALUE_INT || value->kind == VALUE_FLOAT || value->kind == VALUE_EXTENSION)
+        hash = mix(hash, value->bits);
+    return hash;
+}
+
+static void report_items(struct pickle_trace *trace, uint64_t target, enum value_step_kind kind,
+                         struct value *const *items, size_t count)
+{
+    size_t unit = kind == STEP_SET_ITEM ? 2 : 1;
+
+    for (size_t i = 0; i < count; i++) {
+        if (i % unit == 0) {
+            report(trace, target);
+            report(trace, kind);
+        }
+        report(trace, hash_of(trace, items[i]));
+    }
+}
+
+/* A container that LIST or DICT made of its items is one that was filled after it was made. */
+static void report_container(struct pickle_trace *trace, const struct value *value, uint64_t hash)
+{
+    enum value_step_kind kind = value->kind == VALUE_LIST   ? STEP_APPEND
+                                : value->kind == VALUE_DICT ? STEP_SET_ITEM
+                                                            : STEP_ADD;
+
+    report(trace, mix(trace->key.words[0], value->kind));
+    report_items(trace, hash, kind, value->items.at, value->items.count);
+}
+
+static void report_object(struct pickle_trace *trace, const struct value *value, uint64_t hash)
+{
+    report(trace, hash);
+    if (value->kind == VALUE_LIST || value->kind == VALUE_DICT || value->kind == VALUE_SET)
+        report_container(trace, value, hash);
+    else
+        report(trace, hash_content(trace, value));
+}
+
+void pickle_trace_protocol(struct pickle_trace *trace, uint8_t protocol)
+{
+    trace->protocol = protocol;
+}
+
+void pickle_trace_created(struct pickle_trace *trace, struct value *value)
+{
+    uint64_t hash;
+
+    if (value_mark(trace->document, value) || trace->status)
+        return;
+    if (has_identity(value)) {
+        hash = mix(trace->key.words[1], ++trace->objects);
+        report_object(trace, value, hash);
+    } else {
+        hash = hash_content(trace, value);
+    }
+    set_hash(trace, value, hash);
+}
+
+void pickle_trace_changed(struct pickle_trace *trace, struct value *value, enum value_step_kind kind,
+                          struct value *const *items, size_t count)
+{
+    report_items(trace, hash_of(trace, value), kind, items, count);
+}
+
+void pickle_trace_finished(struct pickle_trace *trace, struct value *root)
+{
+    report(trace, hash_of(trace, root));
+}
+
+/* Runs a pickle and gives the hash of what a loader would do. */
+static int trace_pickle(struct bytes stored, const struct digest_key *key, size_t limit,
+                        uint64_t *events)
+{
+    struct document document;
+    struct pickle_trace trace = {.document = &document, .key = *key, .events = key->words[0]};
+    int status;
+
+    document_init(&document, limit);
+    value_start_walk(&document);
+    status = pickle_run(stored, &document, &trace, NULL);
+    if (!status)
+        status = trace.status;
+    if (!status)
+        *events = trace.events;
+    free(trace.hashes);
+    document_release(&document);
+    return status;
+}
+
+int pickle_faithful(struct bytes stored, struct document *document)
+{
+    struct buffer again;
+    struct digest_key key;
+    uint64_t events[2] = {0, 0};
+    int status;
+
+    if (!document->suspect)
+        return 1;
+    buffer_init(&again, document->arena.limit);
+    status = digest_key_random(&key);
+    if (!status)
+        status = pickle_encode(document, document->protocol, &again, NULL);
+    if (!status)
+        status = trace_pickle(stored, &key, document->arena.limit, &events[0]);
+    if (!status)
+        status = trace_pickle(buffer_bytes(&again), &key, document->arena.limit, &events[1]);
+    buffer_release(&again);
+    return status ? status : events[0] == events[1];
+}
