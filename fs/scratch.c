@@ -15,18 +15,18 @@ static const struct {
     const char *pattern;
     enum scratch_shape shape;
 } shapes[] = {
-    {".*.sw?", SHAPE_COMPANION},           /* vim's swap files: .swp, .swo, ... */
-    {".*.swpx", SHAPE_COMPANION},          /* vim looks whether long names work */
-    {"*~", SHAPE_COMPANION},               /* backups: vim, emacs, nano */
-    {"#*#", SHAPE_COMPANION},              /* emacs' auto-save */
-    {".#*", SHAPE_COMPANION},              /* emacs' lock, a symlink */
-    {".~lock.*#", SHAPE_COMPANION},        /* LibreOffice */
-    {"._*", SHAPE_COMPANION},              /* macOS, resource forks */
-    {".DS_Store", SHAPE_COMPANION},        /* macOS, Finder */
-    {".nfs*", SHAPE_COMPANION},            /* an NFS client's unlinked open file */
-    {".fuse_hidden*", SHAPE_COMPANION},    /* libfuse's */
-    {"sed@@@@@@", SHAPE_TRANSIENT},        /* sed -i */
-    {".*.@@@@@@", SHAPE_TRANSIENT},        /* rsync */
+    {".*.sw?", SHAPE_COMPANION},         /* vim's swap files: .swp, .swo, ... */
+    {".*.swpx", SHAPE_COMPANION},        /* vim looks whether long names work */
+    {"*~", SHAPE_COMPANION},             /* backups: vim, emacs, nano */
+    {"#*#", SHAPE_COMPANION},            /* emacs' auto-save */
+    {".#*", SHAPE_COMPANION},            /* emacs' lock, a symlink */
+    {".~lock.*#", SHAPE_COMPANION},      /* LibreOffice */
+    {"._*", SHAPE_COMPANION},            /* macOS, resource forks */
+    {".DS_Store", SHAPE_COMPANION},      /* macOS, Finder */
+    {".nfs*", SHAPE_COMPANION},          /* an NFS client's unlinked open file */
+    {".fuse_hidden*", SHAPE_COMPANION},  /* libfuse's */
+    {"sed@@@@@@", SHAPE_TRANSIENT},      /* sed -i */
+    {".*.@@@@@@", SHAPE_TRANSIENT},      /* rsync */
     {".goutputstream-*", SHAPE_TRANSIENT}, /* GIO */
 };
 
@@ -78,8 +78,7 @@ void scratch_init(struct scratch *scratch)
 void scratch_release(struct tree *tree)
 {
     while (!list_empty(&tree->scratch.displaced)) {
-        struct displaced *displaced =
-            CONTAINER_OF(tree->scratch.displaced.next, struct displaced, list);
+        struct displaced *displaced = CONTAINER_OF(tree->scratch.displaced.next, struct displaced, list);
 
         list_leave(&displaced->list);
         free(displaced);
@@ -399,8 +398,7 @@ static bool rewritten(const struct node *node, const struct displaced *displaced
     return node->draft || !node->cached.text || node->cached.text->id.edition != displaced->edition;
 }
 
-bool scratch_rewritten(struct tree *tree, const struct node *node,
-                       const struct displaced *displaced)
+bool scratch_rewritten(struct tree *tree, const struct node *node, const struct displaced *displaced)
 {
     bool is;
 
@@ -502,8 +500,7 @@ static size_t count_displaced(struct tree *tree)
     size_t count = 0;
 
     pthread_mutex_lock(&tree->lock);
-    for (struct list *at = tree->scratch.displaced.next; at != &tree->scratch.displaced;
-         at = at->next)
+    for (struct list *at = tree->scratch.displaced.next; at != &tree->scratch.displaced; at = at->next)
         count++;
     pthread_mutex_unlock(&tree->lock);
     return count;
@@ -515,8 +512,7 @@ static int settle_displaced(struct tree *tree, bool all)
     int first = 0;
 
     pthread_mutex_lock(&tree->names);
-    for (size_t left = count_displaced(tree); left && (displaced = next_displaced(tree, all));
-         left--) {
+    for (size_t left = count_displaced(tree); left && (displaced = next_displaced(tree, all)); left--) {
         struct node *node = displaced->companion;
         int code = 0;
 
