@@ -4,6 +4,7 @@
 STORETOOL names the program that drives a store (tests/unit/storetool.c). SHELVEFS_KILLS is how often each kill
 test kills; SHELVEFS_SEED makes a run repeatable.
 """
+import ast
 import json
 import os
 import random
@@ -211,6 +212,34 @@ def test_dumb_index_is_what_python_writes(tmp_path):
             store.ask("put", key, value)
     for suffix in (".dir", ".dat"):
         assert (tmp_path / ("ours" + suffix)).read_bytes() == (tmp_path / ("theirs" + suffix)).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+def test_dumb_grammar_agrees_with_python(tmp_path):
+    """Of random lines, what we take for a record is the very record that Python takes it for."""
+    generator = random.Random(SEED)
+    strings = ["'%s'", '"%s"', "u'%s'", "'x' '%s'", "b'%s'", "r'%s'", " '%s'", "('%s'"]
+    escapes = ["\\x41", "\\101", "\\u00e9", "\\u20ac", "\\n", "\\q", "\\'", "\\N{BULLET}", "\xe9", "#", " ", "\\7", "\\x4"]
+    pairs = ["(%d, 4)", "[%d, 4]", "( %d,4 , )", "(+%d, 0x4)", "(%d, 0b100) # note", "(%d, 04)", "(%d, 4.0)", "(%d, 4) ,"]
+    lines = []
+    for number in range(400):
+        body = "k%d" % number + "".join(generator.choice(escapes) for _ in range(generator.randrange(3)))
+        lines.append(generator.choice(strings) % body + ", " + generator.choice(pairs) % (number * 4))
+    values = b"".join(b"%04d" % number for number in range(400))
+    expected = {}
+    for line in lines:
+        try:
+            key, (offset, size) = ast.literal_eval(line.lstrip())
+            expected[key.encode("latin-1")] = values[offset:offset + size]
+        except (SyntaxError, ValueError, TypeError, AttributeError):
+            pass
+    (tmp_path / "db.dir").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    (tmp_path / "db.dat").write_bytes(values)
+    with Store("dumb", tmp_path / "db", "-r") as store:
+        ours = store.all()
+    assert ours.items() <= expected.items(), "seed %d" % SEED
+    # Raw strings and a bracket around the key are what we leave to Python.
+    assert len(ours) > len(expected) * 0.7
 
 
 def test_dumb_keeps_a_useful_backup(tmp_path):
