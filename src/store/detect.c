@@ -2,6 +2,7 @@
 #include "src/store/detect.h"
 
 #include "src/io.h"
+#include "src/store/dumb_line.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -55,7 +56,7 @@ const struct format *detect_format(struct bytes head)
     return NULL;
 }
 
-bool detect_dumb_index(struct bytes head)
+static bool starts_quoted(struct bytes head)
 {
     size_t at = 0;
 
@@ -63,7 +64,28 @@ bool detect_dumb_index(struct bytes head)
         at++;
     if (at < head.size && isalpha(head.data[at]))
         at++;
-    return at == head.size ? at < HEAD_SIZE : head.data[at] == '\'' || head.data[at] == '"';
+    return at < head.size && (head.data[at] == '\'' || head.data[at] == '"');
+}
+
+static bool has_dumb_record(struct bytes head)
+{
+    struct buffer key = BUFFER_INIT;
+    struct bytes line;
+    size_t position = 0, end;
+    int64_t offset, size;
+    bool found = false;
+
+    while (!found && dumb_line_next(head, &position, &line, &end)) {
+        buffer_clear(&key);
+        found = dumb_line_parse(line, &key, &offset, &size) == DUMB_RECORD;
+    }
+    buffer_release(&key);
+    return found;
+}
+
+bool detect_dumb_index(struct bytes head)
+{
+    return !head.size || starts_quoted(head) || has_dumb_record(head);
 }
 
 struct look {

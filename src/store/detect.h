@@ -18,7 +18,7 @@ struct format {
 
 /* The format of a file that starts with `head` (its first 20 bytes or more), or NULL. */
 const struct format *detect_format(struct bytes head);
-/* Whether a file that starts so may be the index of a dumb database: it is empty or has a quoted key. */
+/* Whether a file that starts so may be the index of a dumb database: it is empty, starts quoted, or has a record. */
 bool detect_dumb_index(struct bytes head);
 
 struct detection {

@@ -221,8 +221,8 @@ def test_dumb_grammar_agrees_with_python(tmp_path):
     strings = ["'%s'", '"%s"', "u'%s'", "'x' '%s'", "b'%s'", "r'%s'", " '%s'", "('%s'"]
     escapes = ["\\x41", "\\101", "\\u00e9", "\\u20ac", "\\n", "\\q", "\\'", "\\N{BULLET}", "\xe9", "#", " ", "\\7", "\\x4"]
     pairs = ["(%d, 4)", "[%d, 4]", "( %d,4 , )", "(+%d, 0x4)", "(%d, 0b100) # note", "(%d, 04)", "(%d, 4.0)", "(%d, 4) ,"]
-    lines = []
-    for number in range(400):
+    lines = ["'first', (0, 4)"]
+    for number in range(1, 400):
         body = "k%d" % number + "".join(generator.choice(escapes) for _ in range(generator.randrange(3)))
         lines.append(generator.choice(strings) % body + ", " + generator.choice(pairs) % (number * 4))
     values = b"".join(b"%04d" % number for number in range(400))

@@ -493,6 +493,28 @@ static void test_refusals(void **state)
     }
 }
 
+/* What the first bytes of an index may be, however damaged. */
+static const struct {
+    struct bytes head;
+    bool is_dumb;
+} indexes[] = {
+    {BYTES(""), true},
+    {BYTES("'a', (0, 1)\n"), true},
+    {BYTES("\"it's\", (0, 1"), true},
+    {BYTES("\n \n'a'"), true},
+    {BYTES("b'a', (0, 1)\n"), true},
+    {BYTES("nonsense\n'a', (0, 1)\n"), true},
+    {BYTES("GDBM\0\0\0\1"), false},
+    {BYTES("name = value\n"), false},
+    {BYTES("\n"), false},
+};
+
+static void test_dumb_indexes(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(indexes); i++)
+        assert_int_equal(detect_dumb_index(indexes[i].head), indexes[i].is_dumb);
+}
+
 static const struct creation {
     const char *name;
     const char *engine; /* asked for */
@@ -614,6 +636,7 @@ int main(void)
     static const char *const engines[] = {NULL, "dumb", "tdb"};
     const struct CMUnitTest others[] = {
         cmocka_unit_test(test_trace_fails_once),
+        cmocka_unit_test(test_dumb_indexes),
         cmocka_unit_test_setup_teardown(test_refusals, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_creations, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder, tear_down_folder),
