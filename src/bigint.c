@@ -59,6 +59,23 @@ void bigint_from_int64(int64_t integer, struct buffer *out)
     buffer_add(out, bigint_minimal(bytes_of(bytes, sizeof bytes)));
 }
 
+void bigint_negate(struct bytes bytes, struct buffer *out)
+{
+    size_t start = out->size;
+    unsigned carry = 1;
+
+    /* One byte more, since -(-128) needs it. */
+    for (size_t i = 0; i <= bytes.size; i++) {
+        unsigned byte = i < bytes.size ? bytes.data[i] : is_negative(bytes) ? 0xFF : 0;
+
+        byte = (byte ^ 0xFF) + carry;
+        carry = byte >> 8;
+        buffer_add_byte(out, (uint8_t)byte);
+    }
+    if (!buffer_status(out))
+        out->size = start + bigint_minimal(bytes_part(buffer_bytes(out), start, SIZE_MAX)).size;
+}
+
 static void magnitude_trim(struct magnitude *magnitude)
 {
     while (magnitude->count && magnitude->words[magnitude->count - 1] == 0)

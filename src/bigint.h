@@ -17,6 +17,9 @@ bool bigint_to_int64(struct bytes bytes, int64_t *integer);
 /* Appends the 0 to 8 minimal bytes of `integer`. */
 void bigint_from_int64(int64_t integer, struct buffer *out);
 
+/* Appends the minimal bytes of -bytes. */
+void bigint_negate(struct bytes bytes, struct buffer *out);
+
 /* Appends decimal, or 0x... / -0x... beyond BIGINT_DECIMAL_DIGITS digits. */
 void bigint_print(struct bytes bytes, struct buffer *text);
 /* Appends decimal however long, quadratic: for pickle protocols 0 and 1 only. */

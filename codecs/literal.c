@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Identifiers are ASCII only. Python knows others, but normalises them (NFKC) while it parses, so that two
+ * different names could be written alike; they are shown as strings instead.
+ */
+#include "codecs/literal.h"
+
+#include "src/printable.h"
+#include "src/utf8.h"
+
+static const char HEX[] = "0123456789abcdef";
+
+/* What a byte becomes inside of '...': 0 itself, 'x' a hexadecimal escape, else the letter behind a backslash. */
+static char byte_escape(uint8_t byte, uint8_t quote)
+{
+    switch (byte) {
+    case '\\':
+        return '\\';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        if (byte == quote)
+            return (char)quote;
+        return byte < 0x20 || byte >= 0x7F ? 'x' : 0;
+    }
+}
+
+static uint8_t quote_for(struct bytes content)
+{
+    return bytes_find_byte(content, '\'') < content.size && bytes_find_byte(content, '"') == content.size
+               ? '"'
+               : '\'';
+}
+
+static void add_escape(struct buffer *out, char escape, uint32_t point)
+{
+    unsigned digits = escape == 'x' ? 2 : escape == 'u' ? 4 : escape == 'U' ? 8 : 0;
+    uint8_t *room = buffer_extend(out, 2 + digits);
+
+    if (!room)
+        return;
+    *room++ = '\\';
+    *room++ = (uint8_t)escape;
+    while (digits--)
+        *room++ = (uint8_t)HEX[point >> (4 * digits) & 0xF];
+}
+
+static size_t run_of_plain_bytes(struct bytes content, size_t offset, uint8_t quote)
+{
+    size_t end = offset;
+
+    while (end < content.size && !byte_escape(content.data[end], quote))
+        end++;
+    return end - offset;
+}
+
+/* At a byte of 80 or more: adds the character or its escape and returns its length. */
+static size_t add_character(struct bytes content, size_t offset, struct buffer *out)
+{
+    struct utf8_point character = utf8_decode(content, offset, UTF8_SURROGATES);
+
+    if (!character.length) {
+        /* The decoder lets no such text through; showing the byte is better than an endless loop. */
+        add_escape(out, 'x', content.data[offset]);
+        return 1;
+    }
+    if (printable(character.point))
+        buffer_add(out, bytes_part(content, offset, character.length));
+    else
+        add_escape(out, character.point < 0x100 ? 'x' : character.point < 0x10000 ? 'u' : 'U',
+                   character.point);
+    return character.length;
+}
+
+static void print_literal(struct bytes content, bool text, struct buffer *out)
+{
+    uint8_t quote = quote_for(content);
+
+    buffer_add_byte(out, quote);
+    for (size_t offset = 0; offset < content.size;) {
+        size_t run = run_of_plain_bytes(content, offset, quote);
+
+        buffer_add(out, bytes_part(content, offset, run));
+        offset += run;
+        if (offset == content.size)
+            break;
+        if (text && content.data[offset] >= 0x80) {
+            offset += add_character(content, offset, out);
+            continue;
+        }
+        add_escape(out, byte_escape(content.data[offset], quote), content.data[offset]);
+        offset++;
+    }
+    buffer_add_byte(out, quote);
+}
+
+void literal_print_text(struct bytes content, struct buffer *out)
+{
+    print_literal(content, true, out);
+}
+
+void literal_print_bytes(struct bytes content, struct buffer *out)
+{
+    print_literal(content, false, out);
+}
+
+/* The quotes are only known at the end: ' costs one more where there is a " too. */
+size_t literal_bytes_fitting(struct bytes content, size_t width, size_t *used)
+{
+    size_t columns = 2, singles = 0, doubles = 0, count = 0;
+
+    *used = columns;
+    for (; count < content.size; count++) {
+        uint8_t byte = content.data[count];
+        char escape = byte_escape(byte, 0);
+
+        columns += escape == 'x' ? 4 : escape ? 2 : 1;
+        singles += byte == '\'';
+        doubles += byte == '"';
+        if (columns + (doubles ? singles : 0) > width && count)
+            break;
+        *used = columns + (doubles ? singles : 0);
+    }
+    return count;
+}
+
+static bool is_name_byte(uint8_t byte, bool first)
+{
+    return byte == '_' || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') ||
+           (!first && byte >= '0' && byte <= '9');
+}
+
+bool literal_is_identifier(struct bytes text)
+{
+    static const char *const keywords[] = {
+        "False", "None",   "True",  "and",    "as",       "assert", "async",  "await",    "break",
+        "class", "continue", "def", "del",    "elif",     "else",   "except", "finally",  "for",
+        "from",  "global", "if",    "import", "in",       "is",     "lambda", "nonlocal", "not",
+        "or",    "pass",   "raise", "return", "try",      "while",  "with",   "yield",
+    };
+
+    if (!text.size)
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_name_byte(text.data[i], i == 0))
+            return false;
+    for (size_t i = 0; i < ARRAY_SIZE(keywords); i++)
+        if (bytes_equal(text, bytes_of_string(keywords[i])))
+            return false;
+    return true;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What tests/interop/test_text.py drives. Each request on standard input is a line "KIND PROTOCOL PYTHON2 SIZE" and
+ * SIZE bytes; each answer is a line "STATUS SIZE" and SIZE bytes: the text, or the message if STATUS is not 0.
+ *   text    parses the bytes and prints them
+ *   pickle  decodes the bytes and prints them; parses and prints the text again, which must be the same
+ */
+#include "codecs/expression.h"
+#include "codecs/pickle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int print_text(struct bytes text, unsigned protocol, bool python2, struct buffer *out,
+                      struct failure *failure)
+{
+    struct document document;
+    int status;
+
+    document_init(&document, SIZE_MAX);
+    document.protocol = (uint8_t)protocol;
+    document.python2 = python2;
+    status = expression_parse(text, &document, failure);
+    if (!status)
+        status = expression_print(&document, out);
+    document_release(&document);
+    return status;
+}
+
+static int print_pickle(struct bytes pickle, struct buffer *out, struct failure *failure)
+{
+    struct buffer again = BUFFER_INIT;
+    struct document document;
+    int status;
+
+    document_init(&document, SIZE_MAX);
+    status = pickle_decode(pickle, &document, failure);
+    if (!status)
+        status = expression_print(&document, out);
+    if (!status)
+        status = print_text(buffer_bytes(out), document.protocol, document.python2, &again, failure);
+    if (!status && !bytes_equal(buffer_bytes(out), buffer_bytes(&again)))
+        status = failure_set(failure, -EILSEQ, 0, "the text prints differently when it is read again: %.*s",
+                             (int)(again.size < 200 ? again.size : 200), (const char *)again.data);
+    document_release(&document);
+    buffer_release(&again);
+    return status;
+}
+
+static int answer(struct buffer *input)
+{
+    struct buffer out = BUFFER_INIT;
+    struct failure failure = {0};
+    char kind[16];
+    unsigned protocol, python2;
+    size_t size;
+    int status;
+
+    if (scanf("%15s %u %u %zu", kind, &protocol, &python2, &size) != 4 || getchar() != '\n')
+        return 1;
+    buffer_clear(input);
+    buffer_resize(input, size);
+    if (fread(input->data, 1, size, stdin) != size)
+        return 1;
+    if (strcmp(kind, "pickle") == 0)
+        status = print_pickle(buffer_bytes(input), &out, &failure);
+    else
+        status = print_text(buffer_bytes(input), protocol, python2, &out, &failure);
+    if (status) {
+        buffer_clear(&out);
+        buffer_add_string(&out, failure.message);
+    }
+    printf("%d %zu\n", status, out.size);
+    fwrite(out.data, 1, out.size, stdout);
+    fflush(stdout);
+    buffer_release(&out);
+    return 0;
+}
+
+int main(void)
+{
+    struct buffer input = BUFFER_INIT;
+
+    while (answer(&input) == 0)
+        ;
+    buffer_release(&input);
+    return 0;
+}
