@@ -580,22 +580,19 @@ static void print_fields(struct printer *p, enum datetime_class class,
                          const struct datetime_fields *fields)
 {
     enum datetime_field first = datetime_first_field(class), end = datetime_end_field(class);
+    struct buffer *out;
 
+    if (!is_writing(p))
+        return;
     /* As repr() does: seconds and microseconds only if they are not 0. */
     while (end > DATETIME_SECOND && !fields->at[end - 1])
         end--;
-    for (enum datetime_field field = first; field < end; field++) {
-        if (field > first)
-            add_break(p, BREAK_NEXT);
-        if (is_writing(p)) {
-            buffer_printf(layout_word(&p->layout), "%" PRId64, fields->at[field]);
-            layout_word_end(&p->layout);
-        }
-    }
-    if (class != DATETIME_DATE && fields->at[DATETIME_FOLD]) {
-        add_break(p, BREAK_NEXT);
-        add(p, "fold=1");
-    }
+    out = layout_word(&p->layout);
+    for (enum datetime_field field = first; field < end; field++)
+        buffer_printf(out, "%s%" PRId64, field > first ? ", " : "", fields->at[field]);
+    if (class != DATETIME_DATE && fields->at[DATETIME_FOLD])
+        buffer_add_string(out, ", fold=1");
+    layout_word_end(&p->layout);
 }
 
 static void print_constructor(struct printer *p, const struct value *arguments,

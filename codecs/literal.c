@@ -116,7 +116,7 @@ size_t literal_bytes_fitting(struct bytes content, size_t width, size_t *used)
     *used = columns;
     for (; count < content.size; count++) {
         uint8_t byte = content.data[count];
-        char escape = byte_escape(byte, 0);
+        char escape = byte_escape(byte, '\\'); /* no quote yet */
 
         columns += escape == 'x' ? 4 : escape ? 2 : 1;
         singles += byte == '\'';
