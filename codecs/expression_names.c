@@ -81,7 +81,7 @@ const struct known_name *known_undefined(const struct known *known)
     return first;
 }
 
-/* A node's role is kept in its flags, which are the parser's. */
+/* A node keeps its role, so that one table serves all. */
 struct identity {
     unsigned role;
     struct bytes content, more; /* `more`: a global's name */
@@ -90,8 +90,8 @@ struct identity {
 static struct identity identity_of(const struct value *value)
 {
     if (value->kind == VALUE_GLOBAL)
-        return (struct identity){value->flags, value->items.at[0]->bytes, value->items.at[1]->bytes};
-    return (struct identity){value->flags, value->bytes, {NULL, 0}};
+        return (struct identity){value->role, value->items.at[0]->bytes, value->items.at[1]->bytes};
+    return (struct identity){value->role, value->bytes, {NULL, 0}};
 }
 
 static bool identity_equal(struct identity a, struct identity b)
@@ -150,7 +150,7 @@ static void keep(struct known *known, struct value **place, struct value *value,
 {
     if (!value)
         return;
-    value->flags = (uint8_t)role;
+    value->role = (uint8_t)role;
     *place = value;
     known->value_count++;
 }

@@ -45,15 +45,18 @@ static bool has_word(const char *words, struct bytes word)
 /* Module and name, where both are plain text. */
 static bool global_parts(const struct value *global, struct bytes *module, struct bytes *name)
 {
-    const struct value *first = global->items.at[0], *second = global->items.at[1];
-    bool plain = (first->kind == VALUE_STR || first->kind == VALUE_STR8) &&
-                 (second->kind == VALUE_STR || second->kind == VALUE_STR8);
+    const struct value *first, *second;
 
-    if (plain) {
-        *module = first->bytes;
-        *name = second->bytes;
-    }
-    return plain;
+    if (global->items.count != 2)
+        return false;
+    first = global->items.at[0];
+    second = global->items.at[1];
+    if ((first->kind != VALUE_STR && first->kind != VALUE_STR8) ||
+        (second->kind != VALUE_STR && second->kind != VALUE_STR8))
+        return false;
+    *module = first->bytes;
+    *name = second->bytes;
+    return true;
 }
 
 static bool harmless(struct bytes module, struct bytes name)
@@ -117,6 +120,8 @@ static bool is_known(struct value *global, const struct value_list *sorted)
     struct value **found;
 
     if (global->kind == VALUE_GLOBAL) {
+        if (global->items.count != 2)
+            return true; /* decoding failed in the middle of it: a loader stops there, too */
         if (!global_parts(global, &module, &name))
             return false;
         if (harmless(module, name))

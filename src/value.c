@@ -20,12 +20,17 @@ void document_release(struct document *document)
     document_init(document, limit);
 }
 
+/* What a loader would look up is noted as it is made, so that no way of making one can forget it. */
 struct value *value_new(struct document *document, enum value_kind kind)
 {
     struct value *value = arena_alloc(&document->arena, sizeof *value);
 
-    if (value)
-        *value = (struct value){.kind = (uint8_t)kind};
+    if (!value)
+        return NULL;
+    *value = (struct value){.kind = (uint8_t)kind};
+    if ((kind == VALUE_GLOBAL || kind == VALUE_EXTENSION) &&
+        !value_list_add(document, &document->globals, value))
+        return NULL;
     return value;
 }
 
@@ -103,8 +108,7 @@ struct value *value_new_global(struct document *document, struct value *module, 
     struct value *global = value_new(document, VALUE_GLOBAL);
     struct value *parts[] = {module, name};
 
-    if (!global || !value_list_add_all(document, &global->items, parts, ARRAY_SIZE(parts)) ||
-        !value_list_add(document, &document->globals, global))
+    if (!global || !value_list_add_all(document, &global->items, parts, ARRAY_SIZE(parts)))
         return NULL;
     return global;
 }
@@ -113,9 +117,8 @@ struct value *value_new_extension(struct document *document, int64_t code)
 {
     struct value *extension = value_new(document, VALUE_EXTENSION);
 
-    if (!extension || !value_list_add(document, &document->globals, extension))
-        return NULL;
-    extension->integer = code;
+    if (extension)
+        extension->integer = code;
     return extension;
 }
 

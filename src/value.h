@@ -74,8 +74,8 @@ struct value_step {
 /* 40 bytes: a one-byte opcode can make one, and memory is promised at 64 bytes a byte of input. */
 struct value {
     uint8_t kind;   /* enum value_kind */
-    uint8_t flags;  /* of the decoder or parser that made it */
-    uint16_t spare;
+    uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h */
+    uint16_t role;  /* in the parser's table of equal nodes */
     uint32_t references; /* edges to it; set by value_count_references() */
     uint32_t walk, mark; /* one walk's scratch: see value_mark() */
     union {
@@ -105,7 +105,7 @@ struct document {
     struct arena arena;
     struct value *root;
     struct value_list effects; /* computed and popped before the root: do(effect, ..., root) */
-    struct value_list globals; /* each VALUE_GLOBAL and VALUE_EXTENSION made, also by a decoding that failed later */
+    struct value_list globals; /* each VALUE_GLOBAL and VALUE_EXTENSION, also those of a decoding that failed */
     struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
     uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
     bool python2;              /* plain quoted literals are 8-bit strings */
@@ -127,9 +127,7 @@ struct value *value_new_float(struct document *document, uint64_t bits);
 /* Borrows `bytes`: they must live as long as the document. */
 struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes);
 
-/* All nodes of kind VALUE_GLOBAL are made here, so that document->globals knows them. */
 struct value *value_new_global(struct document *document, struct value *module, struct value *name);
-/* Likewise VALUE_EXTENSION. */
 struct value *value_new_extension(struct document *document, int64_t code);
 
 bool value_list_add(struct document *document, struct value_list *list, struct value *item);
