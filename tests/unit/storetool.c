@@ -76,7 +76,13 @@ static int bench(struct store *store, long count, long size, bool sync, struct b
 
     buffer_clear(value);
     buffer_resize(value, (size_t)size);
+    if (size <= 0 || count <= 0 || buffer_status(value))
+        return -EINVAL;
     for (long i = 0; !status && i < count; i++) {
+        int64_t stamp = now_ns();
+
+        /* A value like none before: a store may skip what changes nothing. */
+        memcpy(value->data, &stamp, (size_t)size < sizeof stamp ? (size_t)size : sizeof stamp);
         snprintf(key, sizeof key, "bench %ld", i);
         status = store_store(store, bytes_of_string(key), buffer_bytes(value), STORE_REPLACE);
         if (!status && sync)
