@@ -63,7 +63,8 @@ static int digit_value(int byte)
 }
 
 /* From `least` to `most` digits of a code point up to U+00FF. */
-static bool parse_code(struct scanner *scanner, int base, unsigned least, unsigned most, uint8_t *out)
+static bool parse_code(struct scanner *scanner, int base, unsigned least, unsigned most,
+                       uint8_t *out)
 {
     unsigned code = 0, count = 0;
 
@@ -208,7 +209,8 @@ static bool parse_pair(struct scanner *scanner, int64_t *offset, int64_t *size)
     return take_token(scanner, close);
 }
 
-enum dumb_line dumb_line_parse(struct bytes line, struct buffer *key, int64_t *offset, int64_t *size)
+enum dumb_line dumb_line_parse(struct bytes line, struct buffer *key, int64_t *offset,
+                               int64_t *size)
 {
     struct scanner scanner = {.rest = strip_right(line)};
     struct bytes whole = scanner.rest;

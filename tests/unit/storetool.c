@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Drives a store from a test program: one command a line in, one answer a line out, keys and values in hexadecimal ("-": empty).
+ * Drives a store from a test program: one command a line in, one answer a line out, keys and values
+ * in hexadecimal ("-": empty).
  *
- *     storetool [-c] [-r] ENGINE PATH < commands      -c: create, -r: read-only
- *     put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp | notes | engine
- *     bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is 1
+ * storetool [-c] [-r] ENGINE PATH < commands      -c: create, -r: read-only
+ * put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp |
+ * notes | engine
+ * bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is
+ * 1
  *
  * The answer is "ok", "ok RESULT..." or "error ERRNO TEXT".
  */
