@@ -371,7 +371,7 @@ def test_tdb_waits_for_a_transaction(tmp_path):
 def invent_changes(generator, state):
     """Commands, and what each of them changes: {key: value, or None if it is gone}."""
     commands, changes = [], []
-    for _ in range(120):
+    for _ in range(60):
         kind = generator.choice("pppprd") if state else "p"
         if kind == "p":
             key = b"key %d" % generator.randrange(40)
