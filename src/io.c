@@ -54,7 +54,10 @@ int io_read_all(int fd, struct buffer *out)
     struct stat stat;
     int status;
 
-    /* One byte more than the file has, so that a file of that size takes one call and one look at its end. */
+    /*
+     * One byte more than the file has, so that a file of that size takes one call and one look at
+     * its end.
+     */
     if (!fstat(fd, &stat) && stat.st_size > 0 && stat.st_size < SSIZE_MAX)
         step = (size_t)stat.st_size + 1;
     do {
@@ -171,7 +174,10 @@ static int open_named(const char *path, mode_t mode, char **name, int *out)
 /* The draft gets the owner and mode of what it will replace. */
 static int inherit(int fd, const struct stat *old)
 {
-    /* An owner who may not be given to a file is no reason to refuse the save: the writer owns it then. */
+    /*
+     * An owner who may not be given to a file is no reason to refuse the save: the writer owns it
+     * then.
+     */
     if (fchown(fd, old->st_uid, old->st_gid) && fchown(fd, (uid_t)-1, old->st_gid))
         errno = 0;
     return fchmod(fd, old->st_mode & 0777) ? -errno : 0;

@@ -2,7 +2,8 @@
 /*
  * Files: reading and writing all that was asked for, and replacing a file in one step.
  *
- * Everything returns 0 or negative errno, survives signals and short counts, and opens with O_CLOEXEC.
+ * Everything returns 0 or negative errno, survives signals and short counts, and opens with
+ * O_CLOEXEC.
  */
 #ifndef SHELVEFS_IO_H
 #define SHELVEFS_IO_H
@@ -16,18 +17,25 @@
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
 /* Writes all of it at `offset`. After a failure the file may hold a part of it. */
 int io_write(int fd, struct bytes bytes, off_t offset);
-/* Appends the file from its start to its end, also if that moves meanwhile; `out` is as before on failure. */
+/*
+ * Appends the file from its start to its end, also if that moves meanwhile; `out` is as before on
+ * failure.
+ */
 int io_read_all(int fd, struct buffer *out);
 int io_read_file(const char *path, struct buffer *out);
-/* Opens a regular file and nothing else: never waits for a FIFO, -EISDIR for a directory, -ENOTSUP for the rest. */
+/*
+ * Opens a regular file and nothing else: never waits for a FIFO, -EISDIR for a directory, -ENOTSUP
+ * for the rest.
+ */
 int io_open_regular(const char *path, int flags, struct stat *stat, int *out);
 
 /*
  * A file that appears under its name complete or not at all.
  *
- * It is made beside the target (whose symbolic links are followed), exclusively and never through a link. It
- * has no name until it is published where the filesystem allows that (O_TMPFILE), so a crash leaves no litter. A file
- * that it replaces passes on its mode, and its owner where that is permitted; access control lists are not kept.
+ * It is made beside the target (whose symbolic links are followed), exclusively and never through a
+ * link. It has no name until it is published where the filesystem allows that (O_TMPFILE), so a
+ * crash leaves no litter. A file that it replaces passes on its mode, and its owner where that is
+ * permitted; access control lists are not kept.
  */
 struct io_draft {
     int fd;

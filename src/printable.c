@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/printable.h"
 
-#include "src/printable_table.h"
+static const struct {
+    uint32_t first, last;
+} escaped[] = {
+#include "src/printable_table.inc"
+};
 
 bool printable(uint32_t point)
 {

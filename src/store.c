@@ -23,7 +23,10 @@ static const struct {
     {".sqlite", "sqlite"},
 };
 
-/* Every engine that the design knows: an engine that is missing here is a typing error, not a matter of building. */
+/*
+ * Every engine that the design knows: an engine that is missing here is a typing error, not a
+ * matter of building.
+ */
 static const char *const known_engines[] = {"dumb", "gdbm", "ndbm", "sqlite", "tdb"};
 
 static const struct engine *find_engine(const char *name)
@@ -86,7 +89,8 @@ static int create_database(const char *name, const char *wanted, struct detectio
 
     if (!engine)
         return failure_set(failure, -EMEDIUMTYPE, 0,
-                           "can't create %s: this shelvefs was built without %s", name, engine_name);
+                           "can't create %s: this shelvefs was built without %s", name,
+                           engine_name);
     status = engine->create(name, failure);
     if (status && status != -EEXIST)
         return failure_set(failure, status, 0, "can't create %s: %s", name, strerror(-status));
@@ -107,9 +111,10 @@ static int find_database(const char *name, const struct store_options *options,
         return status;
     if ((options->flags & STORE_CREATE) && !(options->flags & STORE_READ_ONLY))
         return create_database(name, wanted, out, failure);
-    return failure_set(failure, -ENOENT, 0,
-                       "there is no database %s, nor %s.db, .dir with .dat, or .pag (-o create makes one)",
-                       name, name);
+    return failure_set(
+        failure, -ENOENT, 0,
+        "there is no database %s, nor %s.db, .dir with .dat, or .pag (-o create makes one)", name,
+        name);
 }
 
 int store_open(const char *name, const struct store_options *options, struct store **out,
@@ -125,8 +130,9 @@ int store_open(const char *name, const struct store_options *options, struct sto
     if (engine)
         status = engine->open(found.path, options, out, failure);
     else
-        status = failure_set(failure, -EMEDIUMTYPE, 0, "%s is %s; this shelvefs was built without %s",
-                             found.path, found.format->what, found.format->engine);
+        status =
+            failure_set(failure, -EMEDIUMTYPE, 0, "%s is %s; this shelvefs was built without %s",
+                        found.path, found.format->what, found.format->engine);
     if (status)
         failure_set(failure, status, 0, "can't open %s: %s", found.path, strerror(-status));
     free(found.path);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One interface over all engines. Keys and values are plain byte slices; a store never knows what they mean.
+ * One interface over all engines. Keys and values are plain byte slices; a store never knows what
+ * they mean.
  *
- * Found, absent and failed are three results: 0, -ENOENT and any other negative errno. An engine translates its
- * library's errors at its own edge. Each change is one atomic step for every other process that respects the
- * engine's own rules, and is not lost by `kill -9` afterwards; store_sync() makes it survive power loss.
+ * Found, absent and failed are three results: 0, -ENOENT and any other negative errno. An engine
+ * translates its library's errors at its own edge. Each change is one atomic step for every other
+ * process that respects the engine's own rules, and is not lost by `kill -9` afterwards;
+ * store_sync() makes it survive power loss.
  *
  * A store may be called from any thread: store.c serialises calls, so engines need not.
  */
@@ -27,19 +29,22 @@ enum store_flags {
 
 struct store_options {
     unsigned flags;
-    const char *engine;     /* NULL or "auto": by content */
-    unsigned lock_timeout;  /* seconds to wait for another process */
+    const char *engine;    /* NULL or "auto": by content */
+    unsigned lock_timeout; /* seconds to wait for another process */
 };
 
 /*
- * Opens `name` as Python finds it: the exact path, else NAME.db, NAME.dir + NAME.dat, NAME.pag, by content.
- * Errors, each with a sentence that says what to do:
- * -ENOENT no such database, -EMEDIUMTYPE not a database (or an engine that this build lacks),
- * -EBUSY locked by another process, -EUCLEAN damaged, -EACCES, -EROFS, other errno.
+ * Opens `name` as Python finds it: the exact path, else NAME.db, NAME.dir + NAME.dat, NAME.pag, by
+ * content. Errors, each with a sentence that says what to do: -ENOENT no such database,
+ * -EMEDIUMTYPE not a database (or an engine that this build lacks), -EBUSY locked by another
+ * process, -EUCLEAN damaged, -EACCES, -EROFS, other errno.
  */
 int store_open(const char *name, const struct store_options *options, struct store **out,
                struct failure *failure);
-/* Flushes and closes. The errno of a failed flush is returned, the store is gone all the same. NULL is allowed. */
+/*
+ * Flushes and closes. The errno of a failed flush is returned, the store is gone all the same. NULL
+ * is allowed.
+ */
 int store_close(struct store *store);
 
 /* Appends the value to `value`. -ENOENT: no such key. -EIO: the record is damaged. */
@@ -54,12 +59,15 @@ enum store_mode {
 int store_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
 int store_remove(struct store *store, struct bytes key);
 /*
- * `to` gets the value of `from`, which is gone, in one step where the engine has transactions. Replaces `to`
- * unless mode is STORE_INSERT (-EEXIST).
+ * `to` gets the value of `from`, which is gone, in one step where the engine has transactions.
+ * Replaces `to` unless mode is STORE_INSERT (-EEXIST).
  */
 int store_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);
 
-/* Return false to stop. The slice is borrowed for the call. The store must not be called from inside. */
+/*
+ * Return false to stop. The slice is borrowed for the call. The store must not be called from
+ * inside.
+ */
 typedef bool store_visitor(void *context, struct bytes key);
 int store_visit(struct store *store, store_visitor *visitor, void *context);
 
@@ -79,15 +87,19 @@ const char *store_path(const struct store *store);
 bool store_read_only(const struct store *store);
 /* "dumb, tdb": what this build has; for -V and messages. */
 void store_engines(struct buffer *out);
-/* Appends a line for each thing about the database that its owner should know: what was recovered, what is damaged. */
+/*
+ * Appends a line for each thing about the database that its owner should know: what was recovered,
+ * what is damaged.
+ */
 void store_notes(struct store *store, struct buffer *out);
 
 /* An engine for unit tests: no file, one process. */
 struct store *store_new_memory(void);
 
 /*
- * A decorator for unit tests: forwards to `inner` (which it owns), appends a line per call to `log`, and lets
- * the call numbered `fail_at` (from 0, counted over all operations; SIZE_MAX: none) fail with `fail_code`.
+ * A decorator for unit tests: forwards to `inner` (which it owns), appends a line per call to
+ * `log`, and lets the call numbered `fail_at` (from 0, counted over all operations; SIZE_MAX: none)
+ * fail with `fail_code`.
  */
 struct store_trace {
     struct buffer log;
@@ -98,10 +110,11 @@ struct store_trace {
 struct store *store_new_trace(struct store *inner, struct store_trace *trace);
 
 /*
- * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions above, except
- * that calls come one at a time, never change a read-only store, and never rename a key to itself. `struct store` is
- * the first member of an engine's own structure. NULL means: exists: fetch and drop; stamp: -ENOTSUP; rename: fetch,
- * store, remove (an engine without transactions only); sync: nothing to do.
+ * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions
+ * above, except that calls come one at a time, never change a read-only store, and never rename a
+ * key to itself. `struct store` is the first member of an engine's own structure. NULL means:
+ * exists: fetch and drop; stamp: -ENOTSUP; rename: fetch, store, remove (an engine without
+ * transactions only); sync: nothing to do.
  */
 struct store_ops {
     int (*close)(struct store *store); /* releases all but the store itself, which store.c frees */

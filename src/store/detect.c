@@ -14,8 +14,9 @@
 enum { HEAD_SIZE = 512, MAGIC_SIZE = 16 };
 
 /*
- * gdbm: gdbm 1.23, src/gdbmconst.h. Berkeley DB: dbinc/db_page.h and version 1.85's db.h; from version 2 on the
- * magic is at offset 12. SQLite: its file format, section 1.3. TDB: lib/tdb/common/tdb_private.h.
+ * gdbm: gdbm 1.23, src/gdbmconst.h. Berkeley DB: dbinc/db_page.h and version 1.85's db.h; from
+ * version 2 on the magic is at offset 12. SQLite: its file format, section 1.3. TDB:
+ * lib/tdb/common/tdb_private.h.
  */
 static const struct magic {
     struct format format;
@@ -94,7 +95,10 @@ struct look {
     size_t size; /* of the head */
 };
 
-/* What is not a regular file, or can't be one, is not there: only a file that can't be read is an error. */
+/*
+ * What is not a regular file, or can't be one, is not there: only a file that can't be read is an
+ * error.
+ */
 static int look_at(const char *base, const char *suffix, struct look *out, struct failure *failure)
 {
     struct look look = {.is_there = false};
@@ -139,8 +143,9 @@ static int probe_file(const char *base, const char *suffix, const struct format 
 }
 
 /*
- * Python wants both files. We also take an index without values (the engine says what is missing), and values
- * whose index exists only as .bak: that is what a crash of Python's index rewrite leaves behind.
+ * Python wants both files. We also take an index without values (the engine says what is missing),
+ * and values whose index exists only as .bak: that is what a crash of Python's index rewrite leaves
+ * behind.
  */
 static int probe_dumb(const char *base, const struct format **format, struct failure *failure)
 {
@@ -177,7 +182,10 @@ static int probe_pag(const char *base, const struct format **format, struct fail
     return 0;
 }
 
-/* NAME may also be one of the files of a dumb database: then the base is what comes before the suffix. */
+/*
+ * NAME may also be one of the files of a dumb database: then the base is what comes before the
+ * suffix.
+ */
 static int probe_dumb_part(const char *name, const struct format **format, char **base,
                            struct failure *failure)
 {
@@ -232,14 +240,14 @@ static int detect_nothing(const char *name, const struct format *other, const ch
     if (status)
         return status;
     if (other)
-        return failure_set(failure, -EMEDIUMTYPE, 0, "%s is %s, not a %s database", name, other->what,
-                           wanted);
+        return failure_set(failure, -EMEDIUMTYPE, 0, "%s is %s, not a %s database", name,
+                           other->what, wanted);
     if (!look.is_there)
         return -ENOENT;
     if (!look.size)
         return failure_set(failure, -EMEDIUMTYPE, 0, "%s is an empty file, not a database", name);
-    return failure_set(failure, -EMEDIUMTYPE, 0, "%s is not a database of a kind that shelvefs knows",
-                       name);
+    return failure_set(failure, -EMEDIUMTYPE, 0,
+                       "%s is not a database of a kind that shelvefs knows", name);
 }
 
 int detect_database(const char *name, const char *wanted, struct detection *out,

@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * dbm.dumb, the database that every Python opens: values in NAME.dat, a text index in NAME.dir, the index
- * before that in NAME.bak. What CPython does with them, and loses, is in formats.md 3.2.
+ * dbm.dumb, the database that every Python opens: values in NAME.dat, a text index in NAME.dir, the
+ * index before that in NAME.bak. What CPython does with them, and loses, is in formats.md 3.2.
  *
- * - A value is written once, at the end of NAME.dat (at a multiple of 512, as CPython does), and never changed in place: a
- *   process that read the index earlier still reads whole values. The room of old values is not used again.
- * - A save appends one line to NAME.dir, for a key that exists too: for every Python the last line of a key counts. So its
- *   cost doesn't grow with the database. When superseded lines outnumber the others, the index is rewritten.
- * - Removing and renaming rewrite the index: temporary file, fsync, rename, and the old index becomes NAME.bak. That
- *   takes time in proportion to the number of keys.
- * - The value is written before the line that names it. dumb_sync() waits for the disk in that order too. If a power cut
- *   comes first and the line survived without its value, the key's previous line counts when the index is read again, and
- *   the index is repaired, so that Python sees the same.
- * - Before every operation two stat() calls tell whether another process changed the files; then the index is read again.
- * - An index that Python can't open because of a torn last line or blank lines is repaired when it is opened for writing (the
- *   damaged one is NAME.bak then). Other lines that make no sense are kept as they are, in their place, and noted.
- *   A missing index is recovered from NAME.bak, which is what a crash in CPython's own rewrite calls for.
- * - A lock (flock) on NAME.dat keeps a second shelvefs from writing. Python looks at no lock at all.
+ * - A value is written once, at the end of NAME.dat (at a multiple of 512, as CPython does), and
+ *   never changed in place: a process that read the index earlier still reads whole values. The
+ *   room of old values is not used again.
+ * - A save appends one line to NAME.dir, for a key that exists too: for every Python the last line
+ *   of a key counts. So its cost doesn't grow with the database. When superseded lines outnumber
+ *   the others, the index is rewritten.
+ * - Removing and renaming rewrite the index: temporary file, fsync, rename, and the old index
+ *   becomes NAME.bak. That takes time in proportion to the number of keys.
+ * - The value is written before the line that names it. dumb_sync() waits for the disk in that
+ *   order too. If a power cut comes first and the line survived without its value, the key's
+ *   previous line counts when the index is read again, and the index is repaired, so that Python
+ *   sees the same.
+ * - Before every operation two stat() calls tell whether another process changed the files; then
+ *   the index is read again.
+ * - An index that Python can't open because of a torn last line or blank lines is repaired when it
+ *   is opened for writing (the damaged one is NAME.bak then). Other lines that make no sense are
+ *   kept as they are, in their place, and noted. A missing index is recovered from NAME.bak, which
+ *   is what a crash in CPython's own rewrite calls for.
+ * - A lock (flock) on NAME.dat keeps a second shelvefs from writing. Python looks at no lock at
+ *   all.
  *
- * What can't be helped: a Python process that changes the database while it has it open writes its own idea of the
- * index when it closes it, and our changes since it opened it are lost; and it overwrites values in place, so that
- * between that and its close a value can be read half old, half new. A kill in the very middle of a write() of a
- * line that crosses a page can tear the line; it is repaired at the next opening. Two records that overlap are not
- * told apart from two that don't: nothing is ever written there.
+ * What can't be helped: a Python process that changes the database while it has it open writes its
+ * own idea of the index when it closes it, and our changes since it opened it are lost; and it
+ * overwrites values in place, so that between that and its close a value can be read half old, half
+ * new. A kill in the very middle of a write() of a line that crosses a page can tear the line; it
+ * is repaired at the next opening. Two records that overlap are not told apart from two that don't:
+ * nothing is ever written there.
  */
 #include "src/io.h"
 #include "src/store/dumb_index.h"
@@ -40,9 +47,9 @@ enum { BLOCK_SIZE = 512, APPEND_TRIES = 5 };
 struct dumb {
     struct store store; /* its path is that of NAME.dat */
     struct dumb_index index;
-    int values; /* NAME.dat */
+    int values;  /* NAME.dat */
     ino_t inode; /* of what is open */
-    bool dirty; /* values written since the last fsync */
+    bool dirty;  /* values written since the last fsync */
     unsigned lock_timeout;
 };
 
@@ -227,7 +234,8 @@ static int append_record(struct dumb *dumb, struct bytes key, int64_t offset, in
     return status == -ESTALE ? -EBUSY : status;
 }
 
-static int dumb_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode)
+static int dumb_store(struct store *store, struct bytes key, struct bytes value,
+                      enum store_mode mode)
 {
     struct dumb *dumb = dumb_of(store);
     int64_t offset = 0;
@@ -261,7 +269,8 @@ static int dumb_remove(struct store *store, struct bytes key)
     return dumb_index_rewrite(&dumb->index);
 }
 
-static int dumb_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode)
+static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
+                       enum store_mode mode)
 {
     struct dumb *dumb = dumb_of(store);
     struct table *table = &dumb->index.table;
@@ -323,9 +332,9 @@ static int dumb_stamp(struct store *store, struct store_stamp *out)
     if (status)
         return status;
     file_mark_set(&values, &now);
-    *out = (struct store_stamp){
-        .words = {values.inode, (uint64_t)values.mtime_ns, (uint64_t)values.size,
-                  index->inode, (uint64_t)index->mtime_ns, (uint64_t)index->size}};
+    *out = (struct store_stamp){.words = {values.inode, (uint64_t)values.mtime_ns,
+                                          (uint64_t)values.size, index->inode,
+                                          (uint64_t)index->mtime_ns, (uint64_t)index->size}};
     return 0;
 }
 
@@ -366,13 +375,15 @@ static int start(struct dumb *dumb, const char *base, struct failure *failure)
     if (!status)
         status = open_values(dumb);
     if (status == -ENOENT)
-        return failure_set(failure, -EUCLEAN, 0, "%s.dir is there but its values are not: %s is missing",
-                           base, path);
+        return failure_set(failure, -EUCLEAN, 0,
+                           "%s.dir is there but its values are not: %s is missing", base, path);
     if (status == -EBUSY)
-        return failure_set(failure, status, 0,
-                           "another shelvefs writes to %s: unmount that one, or mount this read-only", base);
+        return failure_set(
+            failure, status, 0,
+            "another shelvefs writes to %s: unmount that one, or mount this read-only", base);
     if (status == -EACCES && !dumb->store.read_only)
-        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only", path);
+        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
+                           path);
     if (!status)
         status = refresh(dumb, DUMB_LOOK);
     if (!status && dumb->index.needs_rewrite && !dumb->store.read_only)
@@ -406,7 +417,10 @@ static int dumb_open(const char *base, const struct store_options *options, stru
     return 0;
 }
 
-/* Values without an index are not taken for a new database: an empty file is what older Pythons leave. */
+/*
+ * Values without an index are not taken for a new database: an empty file is what older Pythons
+ * leave.
+ */
 static int create_values(const char *path, struct failure *failure)
 {
     struct stat stat;
@@ -419,8 +433,9 @@ static int create_values(const char *path, struct failure *failure)
         return status;
     close(fd);
     if (stat.st_size)
-        return failure_set(failure, -EUCLEAN, 0,
-                           "%s has values, but its index is missing: restore it, or move that file away", path);
+        return failure_set(
+            failure, -EUCLEAN, 0,
+            "%s has values, but its index is missing: restore it, or move that file away", path);
     return 0;
 }
 

@@ -100,8 +100,9 @@ static int read_unknown(struct reading *reading, struct bytes line, size_t end)
 
     if (!end) {
         fresh->needs_rewrite = true;
-        buffer_add_string(&fresh->notes,
-                          "the index ends in half a line, as a crash leaves it: that line is ignored\n");
+        buffer_add_string(
+            &fresh->notes,
+            "the index ends in half a line, as a crash leaves it: that line is ignored\n");
         return 0;
     }
     entry = table_add_line(&fresh->table, bytes_of(line.data, line.size + end));
@@ -335,7 +336,10 @@ static void keep_backup(const struct dumb_index *index)
     if (asprintf(&name, "%s.new", index->backup) < 0)
         return;
     unlink(name);
-    /* Where there are no hard links the backup stays as it was: nobody needs it as long as NAME.dir exists. */
+    /*
+     * Where there are no hard links the backup stays as it was: nobody needs it as long as NAME.dir
+     * exists.
+     */
     if (!linkat(AT_FDCWD, index->path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) &&
         rename(name, index->backup))
         unlink(name);

@@ -2,8 +2,8 @@
 /*
  * The index of a dbm.dumb database: NAME.dir, in memory and on disk. dumb.c has the design.
  *
- * The table holds what the file says; a failed change forgets what is known of the file, so that the next refresh reads
- * it again and memory never differs from the disk for long.
+ * The table holds what the file says; a failed change forgets what is known of the file, so that
+ * the next refresh reads it again and memory never differs from the disk for long.
  */
 #ifndef SHELVEFS_STORE_DUMB_INDEX_H
 #define SHELVEFS_STORE_DUMB_INDEX_H
@@ -24,12 +24,12 @@ struct dumb_index {
     char *path;         /* NAME.dir */
     char *backup;       /* NAME.bak */
     struct file_mark mark;
-    bool known;         /* `mark` and `table` are the file's */
-    bool ours;          /* the last change that we know of was made by us */
-    bool needs_rewrite; /* Python could not read the file, or would read another value */
-    bool ends_open;     /* the last line has no line end, but is whole */
-    bool dirty;         /* appended to since the last fsync */
-    uint32_t lines;     /* in the file: superseded ones too */
+    bool known;          /* `mark` and `table` are the file's */
+    bool ours;           /* the last change that we know of was made by us */
+    bool needs_rewrite;  /* Python could not read the file, or would read another value */
+    bool ends_open;      /* the last line has no line end, but is whole */
+    bool dirty;          /* appended to since the last fsync */
+    uint32_t lines;      /* in the file: superseded ones too */
     struct buffer notes; /* what the reading found, for the user */
 };
 
@@ -41,14 +41,19 @@ enum dumb_purpose {
     DUMB_REWRITE, /* all of it: wait while another process seems to be writing the file */
 };
 /*
- * Reads the file again if it is not the one we know. `values` is the open NAME.dat: a record that lies beyond its end
- * does not supersede one that doesn't. If NAME.dir is missing, NAME.bak is read and a rewrite is due.
- * -ENOENT: neither is there.
+ * Reads the file again if it is not the one we know. `values` is the open NAME.dat: a record that
+ * lies beyond its end does not supersede one that doesn't. If NAME.dir is missing, NAME.bak is read
+ * and a rewrite is due. -ENOENT: neither is there.
  */
 int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose purpose);
-/* Sets a record by appending a line. -ESTALE: the file changed since the refresh, nothing is done or known. */
+/*
+ * Sets a record by appending a line. -ESTALE: the file changed since the refresh, nothing is done
+ * or known.
+ */
 int dumb_index_append(struct dumb_index *index, struct bytes key, int64_t offset, int64_t size);
-/* Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns. */
+/*
+ * Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns.
+ */
 int dumb_index_rewrite(struct dumb_index *index);
 /* Whether superseded lines outweigh the others. */
 bool dumb_index_is_sparse(const struct dumb_index *index);

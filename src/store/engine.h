@@ -2,9 +2,9 @@
 /*
  * What engines and store.c share, and nobody else sees.
  *
- * A new engine is one file that defines a `const struct engine`, one line in the table of store.c and one in
- * meson.build. How its files look and are found is in detect.c, which also knows the formats that no engine of
- * this build opens, so that the message can name them.
+ * A new engine is one file that defines a `const struct engine`, one line in the table of store.c
+ * and one in meson.build. How its files look and are found is in detect.c, which also knows the
+ * formats that no engine of this build opens, so that the message can name them.
  */
 #ifndef SHELVEFS_STORE_ENGINE_H
 #define SHELVEFS_STORE_ENGINE_H
@@ -16,15 +16,16 @@
 struct store {
     const struct store_ops *ops;
     const char *engine;
-    char *path;           /* of the file that holds the values */
-    bool read_only;       /* store.c refuses changes: engines need not */
-    struct buffer notes;  /* lines for the user, see store_notes() */
+    char *path;            /* of the file that holds the values */
+    bool read_only;        /* store.c refuses changes: engines need not */
+    struct buffer notes;   /* lines for the user, see store_notes() */
     pthread_mutex_t mutex; /* held around every operation */
 };
 
 /*
- * Allocates an engine's structure of `size` bytes, zeroed, with its store set up. NULL: out of memory.
- * store.c frees it after ops->close; an engine that fails while opening calls engine_free().
+ * Allocates an engine's structure of `size` bytes, zeroed, with its store set up. NULL: out of
+ * memory. store.c frees it after ops->close; an engine that fails while opening calls
+ * engine_free().
  */
 void *engine_new(size_t size, const char *engine, const struct store_ops *ops, const char *path,
                  bool read_only);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The engine of the unit tests: a table in memory. It has no rename of its own, which exercises store.c's. */
+/*
+ * The engine of the unit tests: a table in memory. It has no rename of its own, which exercises
+ * store.c's.
+ */
 #include "src/store/engine.h"
 #include "src/store/table.h"
 

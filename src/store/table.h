@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Keys in the order of their first insertion, found by hash: what an engine without an index of its own keeps in memory.
+ * Keys in the order of their first insertion, found by hash: what an engine without an index of its
+ * own keeps in memory.
  *
- * Entries stand in one array (32 bytes each) in order; a second array of 4-byte slots, open addressing at a load of
- * at most one half, finds them. The hash is keyed, so a hostile database can't make it slow. With the key's own
- * allocation that is under 100 bytes for a key of 20. The table owns its keys; what `value` points to is the engine's.
- * Pointers to entries are valid until the next table_add*() only.
+ * Entries stand in one array (32 bytes each) in order; a second array of 4-byte slots, open
+ * addressing at a load of at most one half, finds them. The hash is keyed, so a hostile database
+ * can't make it slow. With the key's own allocation that is under 100 bytes for a key of 20. The
+ * table owns its keys; what `value` points to is the engine's. Pointers to entries are valid until
+ * the next table_add*() only.
  */
 #ifndef SHELVEFS_STORE_TABLE_H
 #define SHELVEFS_STORE_TABLE_H
@@ -38,11 +40,16 @@ int table_init(struct table *table);
 void table_release(struct table *table);
 /* NULL: absent. */
 struct table_entry *table_find(struct table *table, struct bytes key);
-/* Adds a key that is absent, or a line; offset and size are zero. NULL: out of memory, or 2^31 entries. */
+/*
+ * Adds a key that is absent, or a line; offset and size are zero. NULL: out of memory, or 2^31
+ * entries.
+ */
 struct table_entry *table_add(struct table *table, struct bytes key);
 struct table_entry *table_add_line(struct table *table, struct bytes line);
 void table_remove(struct table *table, struct table_entry *entry);
-/* The first living entry from `*position` (0: all) on, which is moved behind it; NULL at the end. */
+/*
+ * The first living entry from `*position` (0: all) on, which is moved behind it; NULL at the end.
+ */
 struct table_entry *table_next(const struct table *table, uint32_t *position);
 
 static inline struct bytes table_key(const struct table_entry *entry)

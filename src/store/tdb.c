@@ -2,20 +2,25 @@
 /*
  * Samba's trivial database, through libtdb.
  *
- * - One handle for the process. Opening and closing the file by any other means would drop its POSIX locks, in the
- *   middle of a transaction too; so whoever wants to know something about it uses stat().
+ * - One handle for the process. Opening and closing the file by any other means would drop its
+ *   POSIX locks, in the middle of a transaction too; so whoever wants to know something about it
+ *   uses stat().
  * - TDB_NOMMAP: a file that another process truncates is an error, not SIGBUS.
- * - Each change is a transaction. libtdb writes its recovery record before it touches anything in place, so a
- *   process killed anywhere leaves the old or the new state to the next one that opens the file.
- * - TDB_NOSYNC: transactions don't wait for the disk (about 15 times as fast); tdb_engine_sync() does. What that
- *   costs: the kernel may write the pages of an unsynced transaction in any order, so a power cut (not a crash of
- *   this process) during the seconds before they are written can damage the file.
- * - Writers wait for another process's transaction, but only `lock_timeout` seconds; readers never wait for one, only for
- *   the short lock of a commit. That is why keys are visited chain by chain: tdb_traverse_read() waits.
+ * - Each change is a transaction. libtdb writes its recovery record before it touches anything in
+ *   place, so a process killed anywhere leaves the old or the new state to the next one that opens
+ *   the file.
+ * - TDB_NOSYNC: transactions don't wait for the disk (about 1,000 us each saved); tdb_engine_sync()
+ *   does. What that costs: the kernel may write the pages of an unsynced transaction in any order,
+ *   so a power cut (not a crash of this process) during the seconds before they are written can
+ *   damage the file.
+ * - Writers wait for another process's transaction, but only `lock_timeout` seconds; readers never
+ *   wait for one, only for the short lock of a commit. That is why keys are visited chain by chain:
+ *   tdb_traverse_read() waits.
  *
- * Not done: a file that is replaced by another one while it is open isn't noticed. Visiting reads values too,
- * since libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a key). There is no stamp: writers
- * that map the file don't update its time reliably, and sequence numbers are an option of each writer.
+ * Not done: a file that is replaced by another one while it is open isn't noticed. Visiting reads
+ * values too, since libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a key). There
+ * is no stamp: writers that map the file don't update its time reliably, and sequence numbers are
+ * an option of each writer.
  */
 #include "src/io.h"
 #include "src/store/engine.h"
@@ -29,9 +34,15 @@
 #include <unistd.h>
 
 enum {
-    /* Chains of a new file: 40 kB, and short chains up to some 100,000 keys. tdb's default of 131 is six times slower at 15,000. */
+    /*
+     * Chains of a new file: 40 kB, and short chains up to some 100,000 keys. tdb's default of 131
+     * is six times slower at 15,000.
+     */
     NEW_HASH_SIZE = 10007,
-    /* Where the chains begin, each as an offset: after the header and the free list (formats.md 3.6). */
+    /*
+     * Where the chains begin, each as an offset: after the header and the free list (formats.md
+     * 3.6).
+     */
     HEAD_SIZE = 4,
     FIRST_HEAD = 168 + HEAD_SIZE,
     LARGEST = INT32_MAX, /* key and value; the file itself ends at 4 GiB */
@@ -56,13 +67,16 @@ static TDB_DATA data_of(struct bytes bytes)
                       .dsize = bytes.size};
 }
 
-static void discard_log(struct tdb_context *tdb, enum tdb_debug_level level, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-static void discard_log(struct tdb_context *tdb, enum tdb_debug_level level, const char *format, ...)
+static void discard_log(struct tdb_context *tdb, enum tdb_debug_level level, const char *format,
+                        ...) PRINTF_LIKE(3, 4);
+static void discard_log(struct tdb_context *tdb, enum tdb_debug_level level, const char *format,
+                        ...)
 {
 }
 
-/* What the last failed call of libtdb means. errno counts only where the kernel refused to write. */
+/*
+ * What the last failed call of libtdb means. errno counts only where the kernel refused to write.
+ */
 static int last_error(struct tdb_store *t)
 {
     int system = errno;
@@ -201,15 +215,15 @@ static int visit_record(struct tdb_context *tdb, TDB_DATA key, TDB_DATA data, vo
 }
 
 /*
- * The heads of all chains, to skip the empty ones: locking and unlocking each of 10,000 takes 10 ms. A chain that
- * gets its first key meanwhile got it during the visit, which may miss it.
+ * The heads of all chains, to skip the empty ones: locking and unlocking each of 10,000 takes 10
+ * ms. A chain that gets its first key meanwhile got it during the visit, which may miss it.
  */
 static int read_heads(struct tdb_store *t, struct buffer *heads)
 {
     size_t size = (size_t)tdb_hash_size(t->tdb) * HEAD_SIZE, done;
     uint8_t *room = buffer_extend(heads, size);
-    int status = room ? io_read(tdb_fd(t->tdb), room, size, FIRST_HEAD, &done)
-                      : buffer_status(heads);
+    int status =
+        room ? io_read(tdb_fd(t->tdb), room, size, FIRST_HEAD, &done) : buffer_status(heads);
 
     return !status && done < size ? -EIO : status;
 }
@@ -270,7 +284,8 @@ static struct tdb_context *open_quietly(const char *path, int hash_size, int tdb
     struct tdb_logging_context log = {.log_fn = discard_log};
 
     errno = 0;
-    return tdb_open_ex(path, hash_size, tdb_flags | TDB_NOMMAP, flags | O_CLOEXEC, 0666, &log, NULL);
+    return tdb_open_ex(path, hash_size, tdb_flags | TDB_NOMMAP, flags | O_CLOEXEC, 0666, &log,
+                       NULL);
 }
 
 static int explain_open(const char *path, bool read_only, struct failure *failure)
@@ -281,10 +296,12 @@ static int explain_open(const char *path, bool read_only, struct failure *failur
     case 0:
     case EIO:
     case EINVAL:
-        return failure_set(failure, -EUCLEAN, 0,
-                           read_only ? "%s is a damaged tdb file, or one whose writer crashed: mount it read-write once"
-                                     : "%s is a damaged tdb file: its header makes no sense",
-                           path);
+        return failure_set(
+            failure, -EUCLEAN, 0,
+            read_only
+                ? "%s is a damaged tdb file, or one whose writer crashed: mount it read-write once"
+                : "%s is a damaged tdb file: its header makes no sense",
+            path);
     case EBUSY:
         return failure_set(failure, -EBUSY, 0, "%s is already open in this process", path);
     default:
@@ -304,8 +321,8 @@ static int check_size(struct tdb_store *t, struct failure *failure)
     return 0;
 }
 
-static int tdb_engine_open(const char *path, const struct store_options *options, struct store **out,
-                           struct failure *failure)
+static int tdb_engine_open(const char *path, const struct store_options *options,
+                           struct store **out, struct failure *failure)
 {
     bool read_only = options->flags & STORE_READ_ONLY;
     int tdb_flags = TDB_NOSYNC | (options->flags & STORE_NO_LOCK ? TDB_NOLOCK : 0);
@@ -328,8 +345,9 @@ static int tdb_engine_open(const char *path, const struct store_options *options
 }
 
 /*
- * A kill during the first transaction of a file leaves one that works but fails tdb_check (reliability.md, 4). So
- * that transaction happens here, before the file has its name; an empty one would be none, hence the record.
+ * A kill during the first transaction of a file leaves one that works but fails tdb_check
+ * (reliability.md, 4). So that transaction happens here, before the file has its name; an empty one
+ * would be none, hence the record.
  */
 static int make_recovery_area(const char *path)
 {

@@ -52,8 +52,8 @@ static int traced_close(struct store *store)
 static int traced_fetch(struct store *store, struct bytes key, struct buffer *value)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code
-                                      : store_fetch(traced->inner, key, value);
+    int status =
+        traced_count(traced) ? traced->trace->fail_code : store_fetch(traced->inner, key, value);
 
     traced_log(traced, "fetch", key, NULL, status);
     return status;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Drives a store from a test program: one command a line in, one answer a line out, keys and values in hexadecimal ("-": empty).
+ * Drives a store from a test program: one command a line in, one answer a line out, keys and values
+ * in hexadecimal ("-": empty).
  *
- *     storetool [-c] [-r] ENGINE PATH < commands      -c: create, -r: read-only
- *     put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp | notes | engine
- *     bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is 1
+ * storetool [-c] [-r] ENGINE PATH < commands      -c: create, -r: read-only
+ * put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp |
+ * notes | engine
+ * bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is
+ * 1
  *
  * The answer is "ok", "ok RESULT..." or "error ERRNO TEXT".
  */
@@ -76,7 +79,13 @@ static int bench(struct store *store, long count, long size, bool sync, struct b
 
     buffer_clear(value);
     buffer_resize(value, (size_t)size);
+    if (size <= 0 || count <= 0 || buffer_status(value))
+        return -EINVAL;
     for (long i = 0; !status && i < count; i++) {
+        int64_t stamp = now_ns();
+
+        /* A value like none before: a store may skip what changes nothing. */
+        memcpy(value->data, &stamp, (size_t)size < sizeof stamp ? (size_t)size : sizeof stamp);
         snprintf(key, sizeof key, "bench %ld", i);
         status = store_store(store, bytes_of_string(key), buffer_bytes(value), STORE_REPLACE);
         if (!status && sync)

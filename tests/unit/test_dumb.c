@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * dbm.dumb: the grammar of the index by table, hostile records, and a walk over the system calls of each change: the n-th one
- * fails, for n = 0, 1, 2, ... The linker sends those calls through the functions below (--wrap, see meson.build).
+ * dbm.dumb: the grammar of the index by table, hostile records, and a walk over the system calls of
+ * each change: the n-th one fails, for n = 0, 1, 2, ... The linker sends those calls through the
+ * functions below (--wrap, see meson.build).
  */
 #include "src/io.h"
 #include "src/store.h"
@@ -108,21 +109,29 @@ static const struct grammar {
     {"accept-double-quotes", BYTES("\"it's\", (512, 0)"), DUMB_RECORD, BYTES("it's"), 512, 0},
     {"accept-empty-key", BYTES("'', (0, 5)"), DUMB_RECORD, BYTES(""), 0, 5},
     {"accept-raw-latin-1", BYTES("'\xE9', (0, 5)"), DUMB_RECORD, BYTES("\xE9"), 0, 5},
-    {"accept-escapes", BYTES("'\\\\\\'\\\"\\a\\b\\f\\n\\r\\t\\v', (0, 5)"), DUMB_RECORD, BYTES("\\'\"\a\b\f\n\r\t\v"), 0, 5},
+    {"accept-escapes", BYTES("'\\\\\\'\\\"\\a\\b\\f\\n\\r\\t\\v', (0, 5)"), DUMB_RECORD,
+     BYTES("\\'\"\a\b\f\n\r\t\v"), 0, 5},
     {"accept-hex", BYTES("'\\x00\\xfF', (0, 5)"), DUMB_RECORD, BYTES("\x00\xFF"), 0, 5},
-    {"accept-octal", BYTES("'\\0\\18\\377\\0001', (0, 5)"), DUMB_RECORD, BYTES("\0\1" "8\xFF\0" "1"), 0, 5},
-    {"accept-unicode-latin-1", BYTES("'\\u00e9\\U000000e9', (0, 5)"), DUMB_RECORD, BYTES("\xE9\xE9"), 0, 5},
+    {"accept-octal", BYTES("'\\0\\18\\377\\0001', (0, 5)"), DUMB_RECORD,
+     BYTES("\0\1"
+           "8\xFF\0"
+           "1"),
+     0, 5},
+    {"accept-unicode-latin-1", BYTES("'\\u00e9\\U000000e9', (0, 5)"), DUMB_RECORD,
+     BYTES("\xE9\xE9"), 0, 5},
     {"accept-unknown-escape", BYTES("'\\q', (0, 5)"), DUMB_RECORD, BYTES("\\q"), 0, 5},
     {"accept-u-prefix", BYTES("u'a', (0, 5)"), DUMB_RECORD, BYTES("a"), 0, 5},
     {"accept-adjacent", BYTES("'a' \"b\"u'c', (0, 5)"), DUMB_RECORD, BYTES("abc"), 0, 5},
     {"accept-list", BYTES("'a', [0, 5]"), DUMB_RECORD, BYTES("a"), 0, 5},
-    {"accept-spread", BYTES(" \t'a' ,( 0\t, 5 , ) , # why not \x85\xA0"), DUMB_RECORD, BYTES("a"), 0, 5},
+    {"accept-spread", BYTES(" \t'a' ,( 0\t, 5 , ) , # why not \x85\xA0"), DUMB_RECORD, BYTES("a"),
+     0, 5},
     {"accept-tight", BYTES("'a',(0,5)"), DUMB_RECORD, BYTES("a"), 0, 5},
     {"accept-bases", BYTES("'a', (0x_1F, 0b1_01)"), DUMB_RECORD, BYTES("a"), 31, 5},
     {"accept-octal-number", BYTES("'a', (0o17, 00)"), DUMB_RECORD, BYTES("a"), 15, 0},
     {"accept-long", BYTES("'a', (512L, 5l)"), DUMB_RECORD, BYTES("a"), 512, 5},
     {"accept-signs", BYTES("'a', (-5, +1_000)"), DUMB_RECORD, BYTES("a"), -5, 1000},
-    {"accept-huge", BYTES("'a', (99999999999999999999, -99999999999999999999)"), DUMB_RECORD, BYTES("a"), INT64_MAX, -INT64_MAX},
+    {"accept-huge", BYTES("'a', (99999999999999999999, -99999999999999999999)"), DUMB_RECORD,
+     BYTES("a"), INT64_MAX, -INT64_MAX},
     {"refuse-blank", BYTES(""), DUMB_BLANK, BYTES(""), 0, 0},
     {"refuse-spaces", BYTES(" \t\x0C\x1F\x85\xA0"), DUMB_BLANK, BYTES(""), 0, 0},
     {"refuse-comment", BYTES("# a comment"), DUMB_UNKNOWN, BYTES(""), 0, 0},
@@ -164,7 +173,8 @@ static void test_grammar(void **state)
         else
             right = right && offset == -77 && size == -77;
         if (!right)
-            fail_msg("%s: %d, (%lld, %lld)", row->label, verdict, (long long)offset, (long long)size);
+            fail_msg("%s: %d, (%lld, %lld)", row->label, verdict, (long long)offset,
+                     (long long)size);
         buffer_release(&key);
     }
 }
@@ -274,17 +284,19 @@ static bool has_value(struct store *store, const char *key, const char *value)
 /* Records that point anywhere: an error for that key alone. */
 static void test_hostile_records(void **state)
 {
-    static const char *const bad[] = {"beyond", "across", "negative", "shrunk", "far", "wrap", "huge"};
+    static const char *const bad[] = {"beyond", "across", "negative", "shrunk",
+                                      "far",    "wrap",   "huge"};
     struct database *database = *state;
     struct buffer value = BUFFER_INIT;
     struct store *store;
 
-    make_database(database,
-                  BYTES("'good', (0, 4)\n'beyond', (4096, 1)\n'across', (2, 4)\n'negative', (-1, 2)\n"
-                        "'shrunk', (0, -1)\n'far', (9223372036854775807, 1)\n"
-                        "'wrap', (9223372036854775807, 9223372036854775807)\n"
-                        "'huge', (0, 99999999999999999999999)\n'none', (-7, 0)\n'nothing', (9999, 0)\n"),
-                  BYTES("good"));
+    make_database(
+        database,
+        BYTES("'good', (0, 4)\n'beyond', (4096, 1)\n'across', (2, 4)\n'negative', (-1, 2)\n"
+              "'shrunk', (0, -1)\n'far', (9223372036854775807, 1)\n"
+              "'wrap', (9223372036854775807, 9223372036854775807)\n"
+              "'huge', (0, 99999999999999999999999)\n'none', (-7, 0)\n'nothing', (9999, 0)\n"),
+        BYTES("good"));
     store = open_database(database);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_int_equal(store_fetch(store, bytes_of_string(bad[i]), &value), -EIO);
@@ -317,13 +329,17 @@ static void test_unknown_lines_stay_in_place(void **state)
     struct database *database = *state;
     struct store *store;
 
-    make_database(database, BYTES("'a', (0, 1)\r\nsecond\r\n'b', (512, 1)\nr'x', (0, 1)\n'c', (0, 1)"),
+    make_database(database,
+                  BYTES("'a', (0, 1)\r\nsecond\r\n'b', (512, 1)\nr'x', (0, 1)\n'c', (0, 1)"),
                   BYTES("1"));
     store = open_database(database);
     assert_int_equal(store_store(store, BYTES("d"), BYTES(""), STORE_REPLACE), 0);
-    assert_file(database->index, "'a', (0, 1)\r\nsecond\r\n'b', (512, 1)\nr'x', (0, 1)\n'c', (0, 1)\n'd', (512, 0)\n");
+    assert_file(
+        database->index,
+        "'a', (0, 1)\r\nsecond\r\n'b', (512, 1)\nr'x', (0, 1)\n'c', (0, 1)\n'd', (512, 0)\n");
     assert_int_equal(store_remove(store, BYTES("b")), 0);
-    assert_file(database->index, "'a', (0, 1)\nsecond\r\nr'x', (0, 1)\n'c', (0, 1)\n'd', (512, 0)\n");
+    assert_file(database->index,
+                "'a', (0, 1)\nsecond\r\nr'x', (0, 1)\n'c', (0, 1)\n'd', (512, 0)\n");
     assert_int_equal(store_close(store), 0);
 }
 
@@ -426,7 +442,8 @@ static void check_after(const struct change *change, struct store *store, int st
     bool is_old = has_value(store, "a", "old") && has_value(store, "c", NULL);
 
     if (!has_value(store, "b", "kept") || !(is_new || (status && is_old)))
-        fail_msg("%s, call %zu failed with %d: neither old nor new", change->label, faults.fail_at, status);
+        fail_msg("%s, call %zu failed with %d: neither old nor new", change->label, faults.fail_at,
+                 status);
 }
 
 /* Returns whether the walk is over: nothing failed. */

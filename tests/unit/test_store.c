@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One suite for every engine, also through the trace decorator; then detection, creation and faults. */
+/*
+ * One suite for every engine, also through the trace decorator; then detection, creation and
+ * faults.
+ */
 #include "src/io.h"
 #include "src/store.h"
 #include "src/store/detect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -214,13 +218,16 @@ static void test_visit_stops(void **state)
     assert_int_equal(counting.count, 2);
 }
 
-/* Every byte, alone and between others; what .dir must quote; what a database may have to escape. */
+/*
+ * Every byte, alone and between others; what .dir must quote; what a database may have to escape.
+ */
 static void test_odd_keys(void **state)
 {
     static const struct bytes odd[] = {
-        BYTES(""), BYTES("\0"), BYTES("a\0b"), BYTES("'"), BYTES("\""), BYTES("'\""), BYTES("\\"),
-        BYTES("\n"), BYTES("a\r\nb"), BYTES("\\n"), BYTES("\xE9t\xE9"), BYTES("\xC3\xA9"), BYTES("%2F/"),
-        BYTES(" "), BYTES("#"), BYTES("\x85"), BYTES("\xAD"), BYTES("\x1C\x1D"), BYTES("."), BYTES(".."),
+        BYTES(""),          BYTES("\0"),       BYTES("a\0b"),     BYTES("'"),      BYTES("\""),
+        BYTES("'\""),       BYTES("\\"),       BYTES("\n"),       BYTES("a\r\nb"), BYTES("\\n"),
+        BYTES("\xE9t\xE9"), BYTES("\xC3\xA9"), BYTES("%2F/"),     BYTES(" "),      BYTES("#"),
+        BYTES("\x85"),      BYTES("\xAD"),     BYTES("\x1C\x1D"), BYTES("."),      BYTES(".."),
     };
     struct fixture *fixture = *state;
     char key[3] = "k?";
@@ -456,20 +463,75 @@ static const struct refusal {
     {"refuse-absent", {{NULL}}, "x", NULL, -ENOENT, "-o create makes one"},
     {"refuse-empty", {{"x", BYTES("")}}, "x", NULL, -EMEDIUMTYPE, "is an empty file"},
     {"refuse-text", {{"x", BYTES("hello")}}, "x", NULL, -EMEDIUMTYPE, "not a database"},
-    {"refuse-gdbm", {{"x", BYTES("\xCF\x9A\x57\x13")}}, "x", NULL, -EMEDIUMTYPE, "is a gdbm file; this shelvefs was built without gdbm"},
-    {"refuse-gdbm-numsync", {{"x", BYTES("\xD1\x9A\x57\x13")}}, "x", NULL, -EMEDIUMTYPE, "is a gdbm file (numsync)"},
-    {"refuse-gdbm-swapped", {{"x", BYTES("\x13\x57\x9A\xCE")}}, "x", NULL, -EMEDIUMTYPE, "is a big-endian gdbm file (old)"},
-    {"refuse-gdbm-as-tdb", {{"x", BYTES("\xCF\x9A\x57\x13")}}, "x", "tdb", -EMEDIUMTYPE, "is a gdbm file, not a tdb database"},
-    {"refuse-bdb-hash", {{"x.db", BYTES("\0\0\0\0\1\0\0\0\0\0\0\0\x61\x15\x06\x00")}}, "x", NULL, -EMEDIUMTYPE, "is a Berkeley DB hash file; this shelvefs was built without ndbm"},
-    {"refuse-bdb-btree", {{"x", BYTES("\0\0\0\0\1\0\0\0\0\0\0\0\x00\x05\x31\x62")}}, "x", NULL, -EMEDIUMTYPE, "is a big-endian Berkeley DB btree file"},
+    {"refuse-gdbm",
+     {{"x", BYTES("\xCF\x9A\x57\x13")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a gdbm file; this shelvefs was built without gdbm"},
+    {"refuse-gdbm-numsync",
+     {{"x", BYTES("\xD1\x9A\x57\x13")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a gdbm file (numsync)"},
+    {"refuse-gdbm-swapped",
+     {{"x", BYTES("\x13\x57\x9A\xCE")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a big-endian gdbm file (old)"},
+    {"refuse-gdbm-as-tdb",
+     {{"x", BYTES("\xCF\x9A\x57\x13")}},
+     "x",
+     "tdb",
+     -EMEDIUMTYPE,
+     "is a gdbm file, not a tdb database"},
+    {"refuse-bdb-hash",
+     {{"x.db", BYTES("\0\0\0\0\1\0\0\0\0\0\0\0\x61\x15\x06\x00")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a Berkeley DB hash file; this shelvefs was built without ndbm"},
+    {"refuse-bdb-btree",
+     {{"x", BYTES("\0\0\0\0\1\0\0\0\0\0\0\0\x00\x05\x31\x62")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a big-endian Berkeley DB btree file"},
     {"refuse-bdb-185", {{"x", BYTES("\x61\x15\x06\x00")}}, "x", NULL, -EMEDIUMTYPE, "1.85 hash"},
-    {"refuse-sqlite", {{"x", BYTES("SQLite format 3\0....")}}, "x", NULL, -EMEDIUMTYPE, "is an SQLite database; this shelvefs was built without sqlite"},
-    {"refuse-pag-gdbm", {{"x.pag", BYTES("\xCF\x9A\x57\x13")}, {"x.dir", BYTES("GDBM\0\0\0\1")}}, "x", NULL, -EMEDIUMTYPE, "x.pag is a gdbm file"},
-    {"refuse-pag-sdbm", {{"x.pag", BYTES("\4\0\1\2")}, {"x.dir", BYTES("")}}, "x", NULL, -EMEDIUMTYPE, "is a .pag and .dir pair"},
+    {"refuse-sqlite",
+     {{"x", BYTES("SQLite format 3\0....")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is an SQLite database; this shelvefs was built without sqlite"},
+    {"refuse-pag-gdbm",
+     {{"x.pag", BYTES("\xCF\x9A\x57\x13")}, {"x.dir", BYTES("GDBM\0\0\0\1")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "x.pag is a gdbm file"},
+    {"refuse-pag-sdbm",
+     {{"x.pag", BYTES("\4\0\1\2")}, {"x.dir", BYTES("")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "is a .pag and .dir pair"},
     {"refuse-tdb-header", {{"x", BYTES("TDB file\n")}}, "x", NULL, -EUCLEAN, "damaged tdb file"},
-    {"refuse-dir-without-dat", {{"x.dir", BYTES("'a', (0, 1)\n")}}, "x", NULL, -EUCLEAN, "x.dat is missing"},
+    {"refuse-dir-without-dat",
+     {{"x.dir", BYTES("'a', (0, 1)\n")}},
+     "x",
+     NULL,
+     -EUCLEAN,
+     "x.dat is missing"},
     {"refuse-dat-alone", {{"x.dat", BYTES("1")}}, "x", NULL, -ENOENT, "no database"},
-    {"refuse-dumb-as-tdb", {{"x.dir", BYTES("'a', (0, 1)\n")}, {"x.dat", BYTES("1")}}, "x", "tdb", -EMEDIUMTYPE, "is a dbm.dumb database, not a tdb"},
+    {"refuse-dumb-as-tdb",
+     {{"x.dir", BYTES("'a', (0, 1)\n")}, {"x.dat", BYTES("1")}},
+     "x",
+     "tdb",
+     -EMEDIUMTYPE,
+     "is a dbm.dumb database, not a tdb"},
     {"refuse-unknown-engine", {{NULL}}, "x", "tbd", -EINVAL, "no engine \"tbd\""},
     {"refuse-unbuilt-engine", {{NULL}}, "x", "gdbm", -EMEDIUMTYPE, "built without gdbm"},
 };
@@ -521,12 +583,9 @@ static const struct creation {
     const char *made;   /* NULL: refused */
     const char *file;   /* that must exist */
 } creations[] = {
-    {"a.tdb", NULL, "tdb", "a.tdb"},
-    {"b", "tdb", "tdb", "b"},
-    {"c", NULL, "dumb", "c.dir"},
-    {"d.tdb", "dumb", "dumb", "d.tdb.dat"},
-    {"e.sqlite", NULL, NULL, NULL},
-    {"f", "ndbm", NULL, NULL},
+    {"a.tdb", NULL, "tdb", "a.tdb"}, {"b", "tdb", "tdb", "b"},
+    {"c", NULL, "dumb", "c.dir"},    {"d.tdb", "dumb", "dumb", "d.tdb.dat"},
+    {"e.sqlite", NULL, NULL, NULL},  {"f", "ndbm", NULL, NULL},
 };
 
 static void test_creations(void **state)
@@ -570,7 +629,19 @@ static void test_create_needs_a_folder(void **state)
     assert_int_equal(try_open(folder, "a.tdb", &options, NULL), -ENOENT);
 }
 
-/* Cut at every length and flipped at many bits, a tdb may answer errors but neither crash nor hang. */
+/* Without io_write_file()'s waiting for the disk. */
+static void overwrite(const char *path, struct bytes content)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CREAT, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(io_write(fd, content, 0), 0);
+    close(fd);
+}
+
+/*
+ * Cut at every length and flipped at many bits, a tdb may answer errors but neither crash nor hang.
+ */
 static void test_damaged_tdb(void **state)
 {
     const char *folder = ((struct folder *)*state)->path;
@@ -590,7 +661,7 @@ static void test_damaged_tdb(void **state)
         uint8_t saved = file.data[at];
 
         file.data[at] ^= (uint8_t)(1 << step % 8);
-        assert_int_equal(io_write_file(path, buffer_bytes(&file), IO_REPLACE), 0);
+        overwrite(path, buffer_bytes(&file));
         file.data[at] = saved;
         if (!store_open(path, &reopen, &store, NULL)) {
             struct buffer value = BUFFER_INIT;
@@ -604,7 +675,7 @@ static void test_damaged_tdb(void **state)
         }
     }
     for (size_t size = 0; size < file.size; size += size < 512 ? 13 : 4099) {
-        assert_int_equal(io_write_file(path, bytes_of(file.data, size), IO_REPLACE), 0);
+        overwrite(path, bytes_of(file.data, size));
         if (size < 40196)
             assert_int_not_equal(try_open(folder, "a.tdb", &reopen, NULL), 0);
     }
@@ -639,9 +710,11 @@ int main(void)
         cmocka_unit_test(test_dumb_indexes),
         cmocka_unit_test_setup_teardown(test_refusals, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_creations, set_up_folder, tear_down_folder),
-        cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder, tear_down_folder),
+        cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder,
+                                        tear_down_folder),
         cmocka_unit_test_setup_teardown(test_damaged_tdb, set_up_folder, tear_down_folder),
-        cmocka_unit_test_setup_teardown(test_tdb_truncated_while_open, set_up_folder, tear_down_folder),
+        cmocka_unit_test_setup_teardown(test_tdb_truncated_while_open, set_up_folder,
+                                        tear_down_folder),
     };
     int failed = 0;
 

@@ -14,7 +14,10 @@ static struct bytes number_key(char text[16], unsigned number)
     return bytes_of_string(text);
 }
 
-/* A window of living keys moves through many more than there ever are: compaction keeps the order and the room. */
+/*
+ * A window of living keys moves through many more than there ever are: compaction keeps the order
+ * and the room.
+ */
 static void test_churn(void **state)
 {
     enum { ALL = 20000, LIVING = 100 };
