@@ -190,8 +190,11 @@ int mount_open(struct mount *mount, const struct options *options, struct log *l
 {
     int status;
 
-    *mount = (struct mount){
-        .log = log, .startup = startup, .source = BUFFER_INIT, .summary = BUFFER_INIT};
+    *mount = (struct mount){.log = log,
+                            .startup = startup,
+                            .max_read = options->max_read,
+                            .source = BUFFER_INIT,
+                            .summary = BUFFER_INIT};
     status = open_parts(mount, options, failure);
     if (status == 0)
         return 0;

@@ -118,6 +118,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
         FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV;
 
     connection->want = (connection->want & ~unwanted) | (connection->capable & wanted);
+    connection->max_read = mount->max_read;
     if (startup_succeed(mount->startup, mount->log, buffer_bytes(&mount->summary)))
         fuse_session_exit(mount->session);
 }

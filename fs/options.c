@@ -235,6 +235,17 @@ static int set_read_write(struct options *options, const struct setting *setting
     return pass(options, setting);
 }
 
+/* libfuse wants to hear of it twice: as an option, and when the session starts. */
+static int set_max_read(struct options *options, const struct setting *setting)
+{
+    uint64_t size;
+
+    if (!parse_number(bytes_of_string(setting->value), UINT32_MAX, &size))
+        return refuse(setting, "a number of bytes");
+    options->max_read = (unsigned)size;
+    return pass(options, setting);
+}
+
 static int ignore(struct options *options, const struct setting *setting)
 {
     return 0;
@@ -267,7 +278,7 @@ static const struct option_row fuse_options[] = {
     {"default_permissions", NULL, pass, "check permissions; implied by allow_other"},
     {"fsname", "NAME", set_fsname, "source in /proc/mounts; default DATABASE"},
     {"subtype", "NAME", set_subtype, "type in /proc/mounts; default shelvefs"},
-    {"max_read", "BYTES", pass, "largest read request"},
+    {"max_read", "BYTES", set_max_read, "largest read request"},
     {"context", "CONTEXT", pass, "SELinux context; likewise fscontext, defcontext,\nrootcontext"},
 };
 

@@ -27,6 +27,7 @@ struct options {
     int codec;    /* enum codec_kind or OPTIONS_AS_FOUND */
     int protocol; /* 0-5 or OPTIONS_AS_FOUND */
     struct codec_rules rules;
+    unsigned max_read; /* 0: the kernel's own */
     bool any_user; /* allow_other or allow_root */
     bool named;    /* fsname= was given */
     bool typed;    /* subtype= was given */

@@ -6,6 +6,7 @@
 #include "fs/operations.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <poll.h>
 #include <stdio.h>
@@ -35,32 +36,52 @@ static void take_message(enum fuse_log_level level, const char *format, va_list 
         log_error(library_log, "%s", text);
 }
 
-/* fusermount3 is another process that speaks for itself, so standard error is where all of it can be caught. */
+/*
+ * fusermount3 is another process that speaks for itself, so the descriptors are where all of it can be caught. With
+ * auto_unmount it stays, and must not hold what our starter waits on.
+ */
 struct capture {
-    int saved, file;
+    int file;
+    int saved_output, saved_error;
 };
+
+static int replace_descriptor(int from, int to)
+{
+    int saved = fcntl(to, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (from >= 0 && saved >= 0)
+        dup2(from, to);
+    return saved;
+}
+
+static void restore_descriptor(int saved, int to)
+{
+    if (saved < 0)
+        return;
+    dup2(saved, to);
+    close(saved);
+}
 
 static void capture_begin(struct capture *capture)
 {
-    fflush(stderr);
-    capture->saved = dup(STDERR_FILENO);
+    fflush(NULL);
     capture->file = memfd_create("messages", MFD_CLOEXEC);
-    if (capture->saved >= 0 && capture->file >= 0)
-        dup2(capture->file, STDERR_FILENO);
+    capture->saved_output = replace_descriptor(capture->file, STDOUT_FILENO);
+    capture->saved_error = replace_descriptor(capture->file, STDERR_FILENO);
 }
 
 static void capture_end(struct capture *capture, char *text, size_t size)
 {
     ssize_t got = -1;
 
-    fflush(stderr);
-    if (capture->saved >= 0)
-        dup2(capture->saved, STDERR_FILENO);
-    if (capture->file >= 0)
+    fflush(NULL);
+    restore_descriptor(capture->saved_output, STDOUT_FILENO);
+    restore_descriptor(capture->saved_error, STDERR_FILENO);
+    if (capture->file >= 0) {
         got = pread(capture->file, text, size - 1, 0);
+        close(capture->file);
+    }
     text[got > 0 ? got : 0] = '\0';
-    close(capture->saved);
-    close(capture->file);
 }
 
 /* The first line without its author, "fusermount3: " or "fuse: ". */

@@ -30,33 +30,13 @@ void log_to_syslog(struct log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
-/*
- * C0, DEL, C1; what changes the direction of text or is invisible (Unicode's bidirectional and
- * other format controls, line and paragraph separators, tags); what is no character.
- */
-static bool is_unsafe(uint32_t point)
-{
-    static const struct {
-        uint32_t first, last;
-    } ranges[] = {
-        {0x0000, 0x001F}, {0x007F, 0x009F}, {0x00AD, 0x00AD}, {0x061C, 0x061C},
-        {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F},
-        {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFF0, 0xFFFB}, {0xE0000, 0xE0FFF},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
-        if (point >= ranges[i].first && point <= ranges[i].last)
-            return true;
-    return (point & 0xFFFE) == 0xFFFE;
-}
-
 void log_escape(struct bytes text, struct buffer *out)
 {
     for (size_t offset = 0; offset < text.size && !buffer_status(out);) {
         struct utf8_point point = utf8_decode(text, offset, UTF8_STRICT);
         size_t length = point.length ? point.length : 1;
 
-        if (point.length && !is_unsafe(point.point))
+        if (point.length && !utf8_is_control(point.point))
             buffer_add(out, bytes_part(text, offset, length));
         else
             for (size_t i = 0; i < length; i++)

@@ -24,9 +24,7 @@ static const struct {
            "abc"),
      "\\xe2\\x80\\xae"
      "abc"},                                    /* right-to-left override */
-    {BYTES("\xe2\x80\xa8"), "\\xe2\\x80\\xa8"}, /* line separator */
     {BYTES("\xed\xa0\x80"), "\\xed\\xa0\\x80"}, /* a surrogate */
-    {BYTES("\xef\xbf\xbf"), "\\xef\\xbf\\xbf"}, /* U+FFFF */
 };
 
 static void test_escapes(void **state)
