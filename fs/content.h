@@ -44,27 +44,9 @@ int content_empty(struct tree *tree, struct node *node);
 int content_write(struct tree *tree, struct node *node, size_t offset, struct bytes bytes);
 int content_resize(struct tree *tree, struct node *node, size_t size);
 
-enum commit {
-    COMMIT_FLUSH,  /* one of perhaps several descriptors was closed */
-    COMMIT_CLOSE,  /* the last writer goes */
-    COMMIT_SETTLE, /* a transient must become a key now */
-};
-/*
- * Saves the draft, if there is something to save. A scratch file becomes a key here. Scratch at the name of a displaced
- * key needs tree->names as well: content_commit_needs_names().
- */
-int content_commit(struct tree *tree, struct node *node, enum commit why);
-bool content_commit_needs_names(struct tree *tree, struct node *node);
-/* Takes the node's lock, and tree->names first where a commit needs it. Returns whether it did. */
-bool content_lock_for_commit(struct tree *tree, struct node *node);
-void content_unlock(struct tree *tree, struct node *node, bool names);
-
-/* Stores `text` under `key` in one operation; on refusal nothing has changed and the text is kept. */
-int content_save(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
-                 struct digest *digest);
-/* The node's content is saved as `digest` under its name's key: it is a NODE_KEY from now on. */
-void content_saved(struct tree *tree, struct node *node, struct digest digest);
-/* The draft becomes the text, unsaved. */
+/* The draft becomes the text, which all open handles read from now on. */
+void content_share_draft(struct tree *tree, struct node *node);
+/* The same for a file that is no key, or has no name any more: nothing is saved. */
 void content_keep_draft(struct tree *tree, struct node *node);
 void content_drop_draft(struct tree *tree, struct node *node);
 /* What the file holds now, draft or text: valid while the lock is held. */

@@ -68,7 +68,7 @@ static void report_memory(struct tree *tree, struct buffer *out)
         else
             transients++;
     }
-    for (at = tree->scratch.displaced.next; at != &tree->scratch.displaced; at = at->next)
+    for (at = tree->displaced.next; at != &tree->displaced; at = at->next)
         displaced++;
     buffer_printf(out, "companion files: %zu\n", companions);
     buffer_printf(out, "files that are not keys yet: %zu\n", transients);

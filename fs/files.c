@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/files.h"
 
-#include "fs/content.h"
+#include "fs/commit.h"
 #include "fs/tree_state.h"
 
 #include <errno.h>
@@ -29,8 +29,10 @@ int handle_new(struct tree *tree, struct node *node, int flags, struct text *tex
         .append = flags & O_APPEND,
     };
     node->handles = handle;
+    list_init(&handle->all);
     pthread_mutex_lock(&tree->lock);
     node->pins++;
+    list_append(&tree->handles, &handle->all);
     texts_busy(&tree->texts, &node->cached);
     list_leave(&node->due);
     pthread_mutex_unlock(&tree->lock);
@@ -171,18 +173,24 @@ int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
 {
     struct tree *tree = handle->tree;
     struct node *node = handle->node;
+    bool fresh;
     int code;
 
     if (!handle->writable)
         return -EBADF;
     if (offset < 0)
         return -EINVAL;
+    if (bytes.size == 0)
+        return 0;
     pthread_mutex_lock(&node->lock);
+    fresh = !node->draft;
     code = content_start_draft(tree, node, handle->text);
     if (code == 0) {
         size_t at = handle->append ? node->draft->text->bytes.size : (size_t)offset;
 
         code = content_write(tree, node, at, bytes);
+        if (code && fresh)
+            content_drop_draft(tree, node);
     }
     pthread_mutex_unlock(&node->lock);
     return code;
@@ -192,10 +200,10 @@ static int handle_commit(struct tree_handle *handle, enum commit why)
 {
     struct tree *tree = handle->tree;
     struct node *node = handle->node;
-    bool names = content_lock_for_commit(tree, node);
-    int code = content_commit(tree, node, why);
+    bool names = commit_lock(tree, node);
+    int code = commit_node(tree, node, why);
 
-    content_unlock(tree, node, names);
+    commit_unlock(tree, node, names);
     tree_notify(tree);
     return code;
 }
@@ -225,6 +233,19 @@ static void handle_leave(struct tree_handle *handle)
     while (*at != handle)
         at = &(*at)->next;
     *at = handle->next;
+}
+
+/* The node's lock must not be held: it may go with its last handle. */
+static void handle_free(struct tree_handle *handle)
+{
+    struct tree *tree = handle->tree;
+
+    text_release(handle->text);
+    pthread_mutex_lock(&tree->lock);
+    list_leave(&handle->all);
+    node_unpin_locked(tree, handle->node);
+    pthread_mutex_unlock(&tree->lock);
+    free(handle);
 }
 
 static bool has_writer(const struct node *node)
@@ -258,16 +279,43 @@ void tree_release(struct tree_handle *handle)
 {
     struct tree *tree = handle->tree;
     struct node *node = handle->node;
-    bool names = content_lock_for_commit(tree, node);
+    bool names = commit_lock(tree, node);
 
     handle_leave(handle);
     if (handle->writable && !has_writer(node))
-        content_commit(tree, node, COMMIT_CLOSE);
+        commit_node(tree, node, COMMIT_CLOSE);
     if (!node->handles)
         closed(tree, node);
-    content_unlock(tree, node, names);
-    text_release(handle->text);
-    free(handle);
-    node_unpin(tree, node);
+    commit_unlock(tree, node, names);
+    handle_free(handle);
     tree_notify(tree);
+}
+
+int files_finish(struct tree *tree)
+{
+    int first = 0;
+
+    for (struct list *at = tree->handles.next; at != &tree->handles; at = at->next) {
+        struct node *node = CONTAINER_OF(at, struct tree_handle, all)->node;
+        bool names = commit_lock(tree, node);
+        /* A file that was only emptied keeps its value: what was to come is not known. */
+        bool written = node->draft && node->draft->state == DRAFT_WRITTEN;
+        int code = written ? commit_node(tree, node, COMMIT_SETTLE) : 0;
+
+        commit_unlock(tree, node, names);
+        if (code && !first)
+            first = code;
+    }
+    return first;
+}
+
+void files_abandon(struct tree *tree)
+{
+    while (!list_empty(&tree->handles)) {
+        struct tree_handle *handle = CONTAINER_OF(tree->handles.next, struct tree_handle, all);
+
+        handle_leave(handle);
+        content_drop_draft(tree, handle->node);
+        handle_free(handle);
+    }
 }

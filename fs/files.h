@@ -9,6 +9,7 @@ struct tree_handle {
     struct tree *tree;
     struct node *node; /* pinned */
     struct tree_handle *next; /* of the same node; node lock */
+    struct list all;   /* in tree->handles; tree lock */
     struct text *text; /* what it opened or what was saved since; NULL while it only knows the draft; node lock */
     bool writable;
     bool append;
@@ -17,5 +18,10 @@ struct tree_handle {
 /* Node lock held. A handle in the node's list; the node gets a pin. Takes ownership of `text` on success. */
 int handle_new(struct tree *tree, struct node *node, int flags, struct text *text,
                struct tree_handle **out);
+
+/* Unmounting, no other call is running. Saves what was written and never flushed. Returns the first failure. */
+int files_finish(struct tree *tree);
+/* Frees the handles that were never released. */
+void files_abandon(struct tree *tree);
 
 #endif

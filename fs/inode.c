@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Attributes of files: stat, chmod, utimens, access, extended attributes. */
-#include "fs/content.h"
+/* Attributes of files: stat, chmod, utimens, access, file system. */
+#include "fs/commit.h"
 #include "fs/files.h"
 #include "fs/tree_state.h"
 
@@ -209,6 +209,7 @@ static int check_owner(struct tree *tree, struct node *node, const struct stat *
 static int set_size(struct tree *tree, struct node *node, struct tree_handle *handle, off_t size)
 {
     struct text *base = NULL;
+    bool fresh = !node->draft;
     int code = 0;
 
     if (size < 0)
@@ -228,9 +229,11 @@ static int set_size(struct tree *tree, struct node *node, struct tree_handle *ha
     if (code == 0)
         code = content_resize(tree, node, (size_t)size);
     text_release(base);
+    if (code && fresh)
+        content_drop_draft(tree, node);
     if (code || handle)
         return code;
-    code = content_commit(tree, node, COMMIT_CLOSE);
+    code = commit_node(tree, node, COMMIT_CLOSE);
     if (code && !node->handles && node->kind == NODE_KEY)
         content_drop_draft(tree, node);
     return code;
@@ -278,7 +281,7 @@ int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, con
     node = node_pin_id(tree, id);
     if (!node)
         return -ESTALE;
-    names = content_lock_for_commit(tree, node);
+    names = commit_lock(tree, node);
     if (!settable(node))
         code = node->kind == NODE_DIRECTORY && set & TREE_SET_SIZE ? -EISDIR : -EPERM;
     else if (node->kind == NODE_KEY && node->linked && !node->known && !node->draft)
@@ -287,7 +290,7 @@ int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, con
         code = set_attributes(tree, node, handle, in, set);
     if (code == 0)
         code = tree_stat(tree, node, out);
-    content_unlock(tree, node, names);
+    commit_unlock(tree, node, names);
     node_unpin(tree, node);
     tree_notify(tree);
     return code;
@@ -312,127 +315,6 @@ int tree_access(struct tree *tree, uint64_t id, int mask, const struct tree_call
     else
         granted = file.st_mode & 7;
     return (unsigned)mask & 7 & ~granted ? -EACCES : 0;
-}
-
-/* --- extended attributes --- */
-
-static void add_refusal(struct node *node, struct buffer *value)
-{
-    buffer_add_string(value, node->refusal);
-}
-
-/* A text that a user wrote says nothing about the value's codec: render what is stored, once. */
-static int note(struct tree *tree, struct node *node, struct codec_note *out)
-{
-    struct text *text;
-    struct buffer stored, rendered;
-    int code = content_look(tree, node, &text);
-
-    if (code == 0 && node->trouble)
-        code = node->trouble;
-    if (code)
-        return code;
-    if (text->id.edition == 0) {
-        *out = text->note;
-        text_release(text);
-        return 0;
-    }
-    text_release(text);
-    buffer_init(&stored, tree->options.rules.max_value);
-    buffer_init(&rendered, tree->options.rules.max_value);
-    code = store_fetch(tree->store, node->name->key, &stored);
-    if (code == 0)
-        code = directories[node->home].view->render(&tree->options.dialect, buffer_bytes(&stored),
-                                                    &rendered, out);
-    buffer_release(&stored);
-    buffer_release(&rendered);
-    return code;
-}
-
-static int get_key(struct tree *tree, struct node *node, struct buffer *value)
-{
-    buffer_add(value, node->name->key);
-    return buffer_status(value);
-}
-
-static int get_codec(struct tree *tree, struct node *node, struct buffer *value)
-{
-    struct codec_note found;
-    int code = note(tree, node, &found);
-
-    if (code == 0)
-        dialect_describe(found.dialect, value);
-    return code ? code : buffer_status(value);
-}
-
-static int get_type(struct tree *tree, struct node *node, struct buffer *value)
-{
-    struct codec_note found;
-    int code = note(tree, node, &found);
-
-    if (code == 0)
-        buffer_add_string(value, found.type);
-    return code ? code : buffer_status(value);
-}
-
-static int get_error(struct tree *tree, struct node *node, struct buffer *value)
-{
-    if (!node->refusal)
-        return -ENODATA;
-    add_refusal(node, value);
-    return buffer_status(value);
-}
-
-static const struct {
-    const char *name;
-    int (*get)(struct tree *tree, struct node *node, struct buffer *value);
-    bool always; /* every key has it; else only when it is there, and scratch files too */
-} extended[] = {
-    {"user.shelvefs.key", get_key, true},
-    {"user.shelvefs.codec", get_codec, true},
-    {"user.shelvefs.type", get_type, true},
-    {"user.shelvefs.error", get_error, false},
-};
-
-static bool has_extended(const struct node *node, size_t i)
-{
-    if (extended[i].always)
-        return node->kind == NODE_KEY && node->linked;
-    return node->refusal && (node->kind == NODE_KEY || node->kind == NODE_SCRATCH);
-}
-
-int tree_getxattr(struct tree *tree, uint64_t id, const char *name, struct buffer *value)
-{
-    struct node *node = node_pin_id(tree, id);
-    int code = -ENODATA;
-
-    if (!node)
-        return -ESTALE;
-    pthread_mutex_lock(&node->lock);
-    for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
-        if (strcmp(extended[i].name, name) == 0 && has_extended(node, i))
-            code = extended[i].get(tree, node, value);
-    }
-    pthread_mutex_unlock(&node->lock);
-    node_unpin(tree, node);
-    tree_notify(tree);
-    return code;
-}
-
-int tree_listxattr(struct tree *tree, uint64_t id, struct buffer *names)
-{
-    struct node *node = node_pin_id(tree, id);
-
-    if (!node)
-        return -ESTALE;
-    pthread_mutex_lock(&node->lock);
-    for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
-        if (has_extended(node, i))
-            buffer_add(names, bytes_of(extended[i].name, strlen(extended[i].name) + 1));
-    }
-    pthread_mutex_unlock(&node->lock);
-    node_unpin(tree, node);
-    return buffer_status(names);
 }
 
 int tree_readlink(struct tree *tree, uint64_t id, struct buffer *target)

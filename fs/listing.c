@@ -9,6 +9,7 @@
  * displaced. Shadowed names are few, so they are sorted once and looked up for each key.
  */
 #include "fs/content.h"
+#include "fs/displaced.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -86,7 +87,7 @@ static void add_displaced(struct tree *tree, struct shadows *shadows)
 {
     struct list *at;
 
-    for (at = tree->scratch.displaced.next; at != &tree->scratch.displaced; at = at->next) {
+    for (at = tree->displaced.next; at != &tree->displaced; at = at->next) {
         struct displaced *displaced = CONTAINER_OF(at, struct displaced, list);
         struct buffer name = BUFFER_INIT;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Names: lookup, create, unlink and what can't be made. rename.c has the one that is a story of its own. */
 #include "fs/content.h"
+#include "fs/displaced.h"
 #include "fs/files.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
@@ -87,7 +88,7 @@ static int add_scratch(struct tree *tree, enum directory_number home, enum node_
     if (code)
         return code;
     nodes_hold(&tree->nodes, node);
-    if (tree->options.scratch && !scratch_find_displaced(&tree->scratch, name->key))
+    if (tree->options.scratch && !displaced_find(tree, name->key))
         node->shape = scratch_shape(name->text);
     tree->names_change = tree_now();
     *out = node;

@@ -102,7 +102,7 @@ struct node {
 
     /* Scratch files and rejected texts. */
     struct list held;   /* tree: in nodes.held while it exists only here */
-    struct list due;    /* tree: in scratch.due while time may turn it into a key */
+    struct list due;    /* tree: in tree->due while time may turn it into a key */
     struct timespec closed; /* tree: when it joined `due` (monotonic) */
     enum scratch_shape shape; /* node+tree: what its name makes of it while it is NODE_SCRATCH */
 };

@@ -11,7 +11,8 @@
  * Between two directories it is EXDEV: they show the same keys in different forms, and mv copies then.
  * RENAME_EXCHANGE is EINVAL, as renameat2(2) says of a filesystem that can't: no store changes two keys in one step.
  */
-#include "fs/content.h"
+#include "fs/commit.h"
+#include "fs/displaced.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -73,7 +74,7 @@ static int save_scratch(struct rename *rename)
     struct node *node = rename->source;
     struct bytes key = rename->name->key;
     struct digest digest;
-    int code = content_save(tree, node, key, content_bytes(tree, node), &digest);
+    int code = commit_text(tree, node, key, content_bytes(tree, node), &digest);
 
     if (code) {
         if (node->draft) {
@@ -84,7 +85,7 @@ static int save_scratch(struct rename *rename)
     }
     drop_attributes(rename, key);
     take_name(rename);
-    content_saved(tree, node, digest);
+    commit_done(tree, node, digest);
     return 0;
 }
 
@@ -105,9 +106,9 @@ static int move_displaced(struct rename *rename, struct displaced *displaced)
     drop_attributes(rename, rename->name->key);
     take_name(rename);
     pthread_mutex_lock(&tree->lock);
-    scratch_end_displaced(tree, displaced);
+    displaced_end(tree, displaced);
     pthread_mutex_unlock(&tree->lock);
-    content_saved(tree, node, node->digest);
+    commit_done(tree, node, node->digest);
     return 0;
 }
 
@@ -120,22 +121,22 @@ static int rename_scratch(struct rename *rename)
     bool home;
     int code;
 
-    if (rename->companion && node->shape == SHAPE_COMPANION && !onto_key)
+    pthread_mutex_lock(&tree->lock);
+    displaced = displaced_as(tree, node);
+    pthread_mutex_unlock(&tree->lock);
+    home = displaced && bytes_equal(displaced->key, rename->name->key);
+    if (rename->companion && node->shape == SHAPE_COMPANION && !onto_key && !home)
         return move_scratch(rename);
     if (!rename->name->has_key) {
         if (tree->options.scratch && scratch_shape(rename->name->text) != SHAPE_PLAIN)
             return move_scratch(rename);
         return rename->name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
     }
-    pthread_mutex_lock(&tree->lock);
-    displaced = scratch_displaced_as(&tree->scratch, node);
-    pthread_mutex_unlock(&tree->lock);
-    if (displaced && !scratch_rewritten(tree, node, displaced))
+    if (displaced && !displaced_rewritten(tree, node, displaced))
         return move_displaced(rename, displaced);
-    home = displaced && bytes_equal(displaced->key, rename->name->key);
     code = save_scratch(rename);
     if (code == 0 && displaced && !home)
-        scratch_drop_displaced(tree, displaced);
+        displaced_drop(tree, displaced);
     return code;
 }
 
@@ -194,11 +195,11 @@ static int rename_key(struct rename *rename)
     int code = 0;
 
     if (node->draft && node->draft->state != DRAFT_REFUSED)
-        code = content_commit(tree, node, COMMIT_SETTLE);
+        code = commit_node(tree, node, COMMIT_SETTLE);
     if (code)
         return code;
     if (rename->companion) {
-        code = scratch_displace(tree, node, rename->name, onto_key);
+        code = displaced_begin(tree, node, rename->name, onto_key);
         if (code)
             return code;
         take_name(rename);
@@ -213,7 +214,7 @@ static int rename_key(struct rename *rename)
     tree_database_changed(tree);
     pthread_mutex_lock(&tree->lock);
     move_attributes(tree, node, node->name->key, to);
-    scratch_end_displaced(tree, scratch_find_displaced(&tree->scratch, to));
+    displaced_end(tree, displaced_find(tree, to));
     pthread_mutex_unlock(&tree->lock);
     node->stamped = false;
     take_name(rename);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/scratch.h"
 
-#include "fs/content.h"
+#include "fs/commit.h"
+#include "fs/displaced.h"
 #include "fs/tree_state.h"
 
 #include <errno.h>
@@ -69,23 +70,7 @@ enum scratch_shape scratch_shape(const char *name)
     return SHAPE_PLAIN;
 }
 
-void scratch_init(struct scratch *scratch)
-{
-    list_init(&scratch->due);
-    list_init(&scratch->displaced);
-}
-
-void scratch_release(struct tree *tree)
-{
-    while (!list_empty(&tree->scratch.displaced)) {
-        struct displaced *displaced = CONTAINER_OF(tree->scratch.displaced.next, struct displaced, list);
-
-        list_leave(&displaced->list);
-        free(displaced);
-    }
-}
-
-static struct timespec monotonic(void)
+struct timespec scratch_clock(void)
 {
     struct timespec now;
 
@@ -93,127 +78,12 @@ static struct timespec monotonic(void)
     return now;
 }
 
-/* Seconds until `since` is transient_seconds ago; 0: now. */
-static unsigned wait_for(const struct tree *tree, struct timespec since)
+unsigned scratch_wait_for(const struct tree *tree, struct timespec since)
 {
-    time_t passed = monotonic().tv_sec - since.tv_sec;
+    time_t passed = scratch_clock().tv_sec - since.tv_sec;
     unsigned patience = tree->options.transient_seconds;
 
     return passed >= (time_t)patience ? 0 : patience - (unsigned)passed;
-}
-
-/* --- displaced keys --- */
-
-struct displaced *scratch_find_displaced(const struct scratch *scratch, struct bytes key)
-{
-    for (struct list *at = scratch->displaced.next; at != &scratch->displaced; at = at->next) {
-        struct displaced *displaced = CONTAINER_OF(at, struct displaced, list);
-
-        if (bytes_equal(displaced->key, key))
-            return displaced;
-    }
-    return NULL;
-}
-
-struct displaced *scratch_displaced_as(const struct scratch *scratch, const struct node *companion)
-{
-    for (struct list *at = scratch->displaced.next; at != &scratch->displaced; at = at->next) {
-        struct displaced *displaced = CONTAINER_OF(at, struct displaced, list);
-
-        if (displaced->companion == companion)
-            return displaced;
-    }
-    return NULL;
-}
-
-void scratch_end_displaced(struct tree *tree, struct displaced *displaced)
-{
-    if (!displaced)
-        return;
-    list_leave(&displaced->list);
-    node_unpin_locked(tree, displaced->companion);
-    free(displaced);
-}
-
-/* The companion gets what the key had. Tree lock held. */
-static void move_attributes(struct tree *tree, struct node *node)
-{
-    const struct attributes *kept = attributes_find(&tree->attributes, node->name->key);
-
-    node->own.set |= ATTRIBUTE_MTIME;
-    if (kept)
-        attributes_merge(&node->own, kept);
-    attributes_drop(&tree->attributes, node->name->key);
-}
-
-/* The value under the companion's own key, which exists, is replaced at once; the old key still waits. */
-static int copy_value(struct tree *tree, struct bytes from, struct bytes to)
-{
-    struct buffer value = BUFFER_INIT;
-    int code = store_fetch(tree->store, from, &value);
-
-    if (code == 0)
-        code = store_store(tree->store, to, buffer_bytes(&value), STORE_REPLACE);
-    if (code == 0)
-        tree_database_changed(tree);
-    buffer_release(&value);
-    return code;
-}
-
-static struct displaced *displaced_new(struct node *node, uint64_t edition)
-{
-    struct bytes key = node->name->key;
-    struct displaced *displaced = malloc(sizeof *displaced + key.size);
-
-    if (!displaced)
-        return NULL;
-    *displaced = (struct displaced){
-        .companion = node,
-        .since = monotonic(),
-        .edition = edition,
-        .key = bytes_of(displaced + 1, key.size),
-    };
-    if (key.size)
-        memcpy(displaced + 1, key.data, key.size);
-    list_init(&displaced->list);
-    return displaced;
-}
-
-int scratch_displace(struct tree *tree, struct node *node, struct node_name *name, bool onto_key)
-{
-    struct displaced *displaced;
-    struct text *text;
-    int code = content_look(tree, node, &text);
-
-    if (code == 0 && node->trouble)
-        code = node->trouble;
-    if (code)
-        return code;
-    displaced = displaced_new(node, text->id.edition);
-    if (!displaced)
-        code = -ENOMEM;
-    else if (onto_key)
-        code = copy_value(tree, node->name->key, name->key);
-    if (code) {
-        free(displaced);
-        text_release(text);
-        return code;
-    }
-    pthread_mutex_lock(&tree->lock);
-    move_attributes(tree, node);
-    node->pins++;
-    list_append(&tree->scratch.displaced, &displaced->list);
-    if (!onto_key) {
-        /* The companion shows the old text also after the value was replaced. */
-        texts_set(&tree->texts, &node->cached, text);
-        node->kind = NODE_SCRATCH;
-        node->shape = SHAPE_COMPANION;
-        nodes_hold(&tree->nodes, node);
-    }
-    tree->names_change = tree_now();
-    pthread_mutex_unlock(&tree->lock);
-    text_release(text);
-    return 0;
 }
 
 /* Tree lock held. The scratch file is gone; handles go on with what it holds. */
@@ -225,86 +95,9 @@ static void unlink_scratch(struct tree *tree, struct node *node)
     tree->names_change = tree_now();
 }
 
-/*
- * The new file that stood at a displaced key's name was never saved, and the old text goes: the stored value is then the
- * only one, so it appears under its name again. names held; locks `successor`.
- */
-static void restore_key(struct tree *tree, struct node *successor)
-{
-    pthread_mutex_lock(&successor->lock);
-    pthread_mutex_lock(&tree->lock);
-    successor->kind = NODE_KEY;
-    successor->known = successor->stamped = false;
-    texts_set(&tree->texts, &successor->cached, NULL);
-    list_leave(&successor->due);
-    nodes_let_go(tree, successor);
-    tree_notice(tree, successor);
-    pthread_mutex_unlock(&tree->lock);
-    pthread_mutex_unlock(&successor->lock);
-}
-
-/* The scratch file that waits to replace the displaced key, pinned, or NULL. Tree lock held. */
-static struct node *successor_of(struct tree *tree, const struct displaced *displaced)
-{
-    struct list *at;
-
-    for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
-        struct node *node = CONTAINER_OF(at, struct node, held);
-
-        if (node->home == displaced->companion->home && node->kind == NODE_SCRATCH &&
-            node->linked && node->name->has_key && bytes_equal(node->name->key, displaced->key)) {
-            node->pins++;
-            return node;
-        }
-    }
-    return NULL;
-}
-
-/* names and node lock held: what becomes of the value that waits behind the companion `node`, which goes. */
-static int end_with_companion(struct tree *tree, struct node *node)
-{
-    struct node *successor = NULL;
-    struct displaced *displaced;
-    int code = 0;
-
-    pthread_mutex_lock(&tree->lock);
-    displaced = scratch_displaced_as(&tree->scratch, node);
-    if (displaced)
-        successor = successor_of(tree, displaced);
-    pthread_mutex_unlock(&tree->lock);
-    if (!displaced)
-        return 0;
-    if (successor) {
-        restore_key(tree, successor);
-    } else {
-        code = store_remove(tree->store, displaced->key);
-        if (code == -ENOENT)
-            code = 0;
-        if (code == 0)
-            tree_database_changed(tree);
-    }
-    if (code)
-        return code;
-    pthread_mutex_lock(&tree->lock);
-    scratch_end_displaced(tree, displaced);
-    if (successor)
-        node_unpin_locked(tree, successor);
-    pthread_mutex_unlock(&tree->lock);
-    return 0;
-}
-
-void scratch_drop_displaced(struct tree *tree, struct displaced *displaced)
-{
-    if (store_remove(tree->store, displaced->key) == 0)
-        tree_database_changed(tree);
-    pthread_mutex_lock(&tree->lock);
-    scratch_end_displaced(tree, displaced);
-    pthread_mutex_unlock(&tree->lock);
-}
-
 int scratch_remove(struct tree *tree, struct node *node)
 {
-    int code = end_with_companion(tree, node);
+    int code = displaced_end_with(tree, node);
 
     if (code)
         return code;
@@ -316,12 +109,12 @@ int scratch_remove(struct tree *tree, struct node *node)
 
 void scratch_replaced(struct tree *tree, struct node *node)
 {
-    int code = end_with_companion(tree, node);
+    int code = displaced_end_with(tree, node);
 
     pthread_mutex_lock(&tree->lock);
     /* The value could not be removed: it appears under its old name again. */
     if (code)
-        scratch_end_displaced(tree, scratch_displaced_as(&tree->scratch, node));
+        displaced_end(tree, displaced_as(tree, node));
     unlink_scratch(tree, node);
     pthread_mutex_unlock(&tree->lock);
 }
@@ -334,8 +127,8 @@ void scratch_queue(struct tree *tree, struct node *node)
         node->refusal || node->handles)
         return;
     list_leave(&node->due);
-    node->closed = monotonic();
-    list_append(&tree->scratch.due, &node->due);
+    node->closed = scratch_clock();
+    list_append(&tree->due, &node->due);
 }
 
 /* The first transient whose time has come, pinned and out of the queue. */
@@ -344,9 +137,9 @@ static struct node *next_due(struct tree *tree, bool all)
     struct node *node = NULL;
 
     pthread_mutex_lock(&tree->lock);
-    if (!list_empty(&tree->scratch.due)) {
-        node = CONTAINER_OF(tree->scratch.due.next, struct node, due);
-        if (all || wait_for(tree, node->closed) == 0) {
+    if (!list_empty(&tree->due)) {
+        node = CONTAINER_OF(tree->due.next, struct node, due);
+        if (all || scratch_wait_for(tree, node->closed) == 0) {
             node->pins++;
             list_leave(&node->due);
         } else {
@@ -363,196 +156,34 @@ static int settle_transients(struct tree *tree, bool all)
     int first = 0;
 
     while ((node = next_due(tree, all))) {
-        bool names = content_lock_for_commit(tree, node);
+        bool names = commit_lock(tree, node);
         /* Opened again meanwhile: its next close counts. */
-        int code = node->handles && !all ? 0 : content_commit(tree, node, COMMIT_SETTLE);
+        int code = node->handles && !all ? 0 : commit_node(tree, node, COMMIT_SETTLE);
 
-        content_unlock(tree, node, names);
+        commit_unlock(tree, node, names);
         node_unpin(tree, node);
         if (code && !first)
             first = code;
     }
-    return first;
-}
-
-/* names and node lock held. The companion is the key of its name now, unchanged. */
-static void companion_is_key(struct tree *tree, struct node *node)
-{
-    struct attributes *entry;
-
-    pthread_mutex_lock(&tree->lock);
-    entry = attributes_edit(&tree->attributes, node->name->key);
-    if (entry)
-        attributes_merge(entry, &node->own);
-    node->kind = NODE_KEY;
-    node->stamped = false;
-    nodes_let_go(tree, node);
-    if (!node->handles)
-        texts_idle(&tree->texts, &node->cached);
-    pthread_mutex_unlock(&tree->lock);
-}
-
-/* Tree lock held. Whether somebody wrote into the companion since it was the key. */
-static bool rewritten(const struct node *node, const struct displaced *displaced)
-{
-    return node->draft || !node->cached.text || node->cached.text->id.edition != displaced->edition;
-}
-
-bool scratch_rewritten(struct tree *tree, const struct node *node, const struct displaced *displaced)
-{
-    bool is;
-
-    pthread_mutex_lock(&tree->lock);
-    is = rewritten(node, displaced);
-    pthread_mutex_unlock(&tree->lock);
-    return is;
-}
-
-/* names and the companion's lock held: the rename that was put off. */
-static int carry_out(struct tree *tree, struct displaced *displaced)
-{
-    struct node *node = displaced->companion;
-    bool changed = scratch_rewritten(tree, node, displaced);
-    int code = 0;
-
-    if (node->kind == NODE_KEY)
-        code = store_remove(tree->store, displaced->key);
-    else if (node->name->has_key)
-        code = store_rename(tree->store, displaced->key, node->name->key, STORE_REPLACE);
-    if (code && code != -ENOENT)
-        return code;
-    tree_database_changed(tree);
-    pthread_mutex_lock(&tree->lock);
-    scratch_end_displaced(tree, displaced);
-    tree_notice(tree, node);
-    pthread_mutex_unlock(&tree->lock);
-    /* Without a key of its own the companion stays scratch, and the old key appears again. */
-    if (node->kind == NODE_KEY || !node->name->has_key)
-        return 0;
-    if (code == 0 && !changed) {
-        companion_is_key(tree, node);
-        return 0;
-    }
-    pthread_mutex_lock(&tree->lock);
-    node->shape = SHAPE_TRANSIENT;
-    pthread_mutex_unlock(&tree->lock);
-    return content_commit(tree, node, COMMIT_SETTLE);
-}
-
-/* The oldest displaced key if its time has come, its companion pinned. */
-static struct displaced *next_displaced(struct tree *tree, bool all)
-{
-    struct displaced *displaced = NULL;
-
-    pthread_mutex_lock(&tree->lock);
-    if (!list_empty(&tree->scratch.displaced)) {
-        displaced = CONTAINER_OF(tree->scratch.displaced.next, struct displaced, list);
-        if (all || wait_for(tree, displaced->since) == 0)
-            displaced->companion->pins++;
-        else
-            displaced = NULL;
-    }
-    pthread_mutex_unlock(&tree->lock);
-    return displaced;
-}
-
-/* Somebody is just writing what will replace the value. */
-static bool awaited(struct tree *tree, const struct displaced *displaced)
-{
-    struct node *successor;
-    bool open = false;
-
-    pthread_mutex_lock(&tree->lock);
-    successor = successor_of(tree, displaced);
-    pthread_mutex_unlock(&tree->lock);
-    if (successor) {
-        pthread_mutex_lock(&successor->lock);
-        open = successor->handles != NULL;
-        pthread_mutex_unlock(&successor->lock);
-    }
-    node_unpin(tree, successor);
-    return open;
-}
-
-/* names held. Another try later. */
-static void put_off(struct tree *tree, struct displaced *displaced)
-{
-    pthread_mutex_lock(&tree->lock);
-    displaced->since = monotonic();
-    list_leave(&displaced->list);
-    list_append(&tree->scratch.displaced, &displaced->list);
-    pthread_mutex_unlock(&tree->lock);
-}
-
-/* The store refused to carry it out. */
-static bool still_displaced(struct tree *tree, const struct node *node)
-{
-    bool is;
-
-    pthread_mutex_lock(&tree->lock);
-    is = scratch_displaced_as(&tree->scratch, node);
-    pthread_mutex_unlock(&tree->lock);
-    return is;
-}
-
-static size_t count_displaced(struct tree *tree)
-{
-    size_t count = 0;
-
-    pthread_mutex_lock(&tree->lock);
-    for (struct list *at = tree->scratch.displaced.next; at != &tree->scratch.displaced; at = at->next)
-        count++;
-    pthread_mutex_unlock(&tree->lock);
-    return count;
-}
-
-static int settle_displaced(struct tree *tree, bool all)
-{
-    struct displaced *displaced;
-    int first = 0;
-
-    pthread_mutex_lock(&tree->names);
-    for (size_t left = count_displaced(tree); left && (displaced = next_displaced(tree, all)); left--) {
-        struct node *node = displaced->companion;
-        int code = 0;
-
-        if (!all && awaited(tree, displaced)) {
-            put_off(tree, displaced);
-        } else {
-            pthread_mutex_lock(&node->lock);
-            code = carry_out(tree, displaced);
-            pthread_mutex_unlock(&node->lock);
-        }
-        if (code && still_displaced(tree, node))
-            put_off(tree, displaced);
-        node_unpin(tree, node);
-        if (code && !first)
-            first = code;
-    }
-    pthread_mutex_unlock(&tree->names);
     return first;
 }
 
 int scratch_settle(struct tree *tree, bool all)
 {
     int first = settle_transients(tree, all);
-    int second = settle_displaced(tree, all);
+    int second = displaced_settle(tree, all);
 
     return first ? first : second;
 }
 
 unsigned scratch_wait(struct tree *tree)
 {
-    unsigned wait = tree->options.transient_seconds, due;
+    unsigned wait, due;
 
     pthread_mutex_lock(&tree->lock);
-    if (!list_empty(&tree->scratch.due)) {
-        due = wait_for(tree, CONTAINER_OF(tree->scratch.due.next, struct node, due)->closed);
-        wait = due < wait ? due : wait;
-    }
-    if (!list_empty(&tree->scratch.displaced)) {
-        due = wait_for(tree,
-                       CONTAINER_OF(tree->scratch.displaced.next, struct displaced, list)->since);
+    wait = displaced_wait(tree);
+    if (!list_empty(&tree->due)) {
+        due = scratch_wait_for(tree, CONTAINER_OF(tree->due.next, struct node, due)->closed);
         wait = due < wait ? due : wait;
     }
     pthread_mutex_unlock(&tree->lock);

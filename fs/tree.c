@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/displaced.h"
+#include "fs/files.h"
 #include "fs/tree_state.h"
 #include "src/log.h"
 
@@ -42,7 +44,9 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     pthread_mutex_init(&tree->lock, NULL);
     list_init(&tree->notices);
     texts_init(&tree->texts, IDLE_TEXTS);
-    scratch_init(&tree->scratch);
+    list_init(&tree->due);
+    list_init(&tree->handles);
+    list_init(&tree->displaced);
     code = digest_key_random(&tree->digest_key);
     if (code == 0)
         code = attribute_table_init(&tree->attributes, &tree->digest_key);
@@ -65,7 +69,8 @@ void tree_free(struct tree *tree)
 {
     if (!tree)
         return;
-    scratch_release(tree);
+    files_abandon(tree);
+    displaced_release(tree);
     nodes_release(tree);
     attribute_table_release(&tree->attributes);
     control_release(&tree->control);
@@ -111,15 +116,19 @@ static void report_lost(struct tree *tree, struct buffer *report)
 
 int tree_finish(struct tree *tree, struct buffer *report)
 {
-    int code = tree->options.read_only ? 0 : scratch_settle(tree, true);
+    int code = 0, synced = 0;
 
-    if (code == 0 && !tree->options.read_only)
-        code = store_sync(tree->store);
+    if (!tree->options.read_only) {
+        code = files_finish(tree);
+        synced = scratch_settle(tree, true);
+        if (synced == 0)
+            synced = store_sync(tree->store);
+    }
     pthread_mutex_lock(&tree->lock);
     report_lost(tree, report);
     pthread_mutex_unlock(&tree->lock);
     tree_notify(tree);
-    return code;
+    return code ? code : synced;
 }
 
 int tree_writable(const struct tree *tree)
@@ -164,7 +173,7 @@ static int find_or_add(struct tree *tree, enum directory_number home, const char
     code = node_name_new(name, &made);
     if (code)
         return code;
-    if (!made->has_key || scratch_find_displaced(&tree->scratch, made->key))
+    if (!made->has_key || displaced_find(tree, made->key))
         code = -ENOENT;
     else
         code = nodes_add(&tree->nodes, home, NODE_KEY, made, out);

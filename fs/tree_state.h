@@ -17,8 +17,10 @@ struct tree {
     pthread_mutex_t lock;
     struct nodes nodes;
     struct texts texts;
+    struct list handles; /* all open files */
     struct attribute_table attributes;
-    struct scratch scratch;
+    struct list due;       /* transients that nobody has open, by the time of their last close */
+    struct list displaced; /* oldest first */
     struct control control;
     struct digest_key digest_key;   /* constant, random */
     struct timespec foreign_change; /* the database file's mtime when somebody else changed it last */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/commit.h"
+
+#include "fs/displaced.h"
+#include "fs/tree_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The value stored now; none when it is absent, or damaged so that only a new one can mend it. */
+static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bool *found)
+{
+    int code = store_fetch(tree->store, key, old);
+
+    *found = code == 0;
+    return code == -ENOENT || code == -EIO || code == -EFBIG ? 0 : code;
+}
+
+static int save(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
+                struct buffer *old, struct buffer *stored, struct failure *failure)
+{
+    const struct view *view = directories[node->home].view;
+    struct bytes now;
+    bool found;
+    int code = fetch_old(tree, key, old, &found);
+
+    if (code)
+        return failure_set(failure, code, 0, "the old value can't be read");
+    now = buffer_bytes(old);
+    code = view->accept(&tree->options.dialect, &tree->options.rules, text, found ? &now : NULL,
+                        stored, failure);
+    if (code)
+        return failure_set(failure, code, 0, "%s", strerror(-code));
+    if (found && bytes_equal(now, buffer_bytes(stored)))
+        return 0;
+    code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
+    if (code)
+        return failure_set(failure, code, 0, "the database did not take it: %s", strerror(-code));
+    tree_database_changed(tree);
+    return 0;
+}
+
+int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
+                 struct digest *digest)
+{
+    struct failure failure = {0};
+    struct buffer old, stored;
+    int code;
+
+    buffer_init(&old, tree->options.rules.max_value);
+    buffer_init(&stored, SIZE_MAX);
+    code = save(tree, node, key, text, &old, &stored, &failure);
+    if (code)
+        control_refuse(tree, node, text, &failure);
+    else
+        *digest = digest_bytes(&tree->digest_key, buffer_bytes(&stored));
+    buffer_release(&old);
+    buffer_release(&stored);
+    return code;
+}
+
+/* A scratch file became a key: it lives in the store now. Tree lock held. */
+static void settled(struct tree *tree, struct node *node)
+{
+    displaced_end(tree, displaced_find(tree, node->name->key));
+    node->kind = NODE_KEY;
+    list_leave(&node->due);
+    nodes_let_go(tree, node);
+}
+
+void commit_done(struct tree *tree, struct node *node, struct digest digest)
+{
+    struct attributes *entry;
+
+    free(node->refusal);
+    node->refusal = NULL;
+    node->trouble = 0;
+    node->known = true;
+    node->digest = digest;
+    node->stamped = false; /* someone else may have written at the same time: look again */
+    if (node->draft)
+        node->draft->text->id.stored = digest;
+    pthread_mutex_lock(&tree->lock);
+    if (node->kind != NODE_KEY)
+        settled(tree, node);
+    entry = attributes_edit(&tree->attributes, node->name->key);
+    if (entry) {
+        attributes_merge(entry, &node->own);
+        if (node->draft) {
+            entry->mtime = node->draft->mtime;
+            entry->set |= ATTRIBUTE_MTIME;
+        }
+        entry->value = digest;
+        entry->set |= ATTRIBUTE_VALUE;
+    }
+    node->own.set = 0;
+    pthread_mutex_unlock(&tree->lock);
+    if (node->draft) {
+        content_share_draft(tree, node);
+        return;
+    }
+    pthread_mutex_lock(&tree->lock);
+    if (!node->handles)
+        texts_idle(&tree->texts, &node->cached);
+    pthread_mutex_unlock(&tree->lock);
+}
+
+/* Whether this commit must save a scratch file as a key. Takes the tree lock. */
+static bool settles(struct tree *tree, struct node *node, enum commit why)
+{
+    bool prompt;
+
+    if (node->shape == SHAPE_COMPANION)
+        return false;
+    if (why == COMMIT_SETTLE)
+        return true;
+    if (node->shape == SHAPE_TRANSIENT)
+        return false;
+    if (content_size(tree, node) > 0)
+        return true;
+    pthread_mutex_lock(&tree->lock);
+    prompt = displaced_find(tree, node->name->key);
+    pthread_mutex_unlock(&tree->lock);
+    return prompt || !tree->options.scratch;
+}
+
+static int commit_key(struct tree *tree, struct node *node)
+{
+    struct bytes text = content_bytes(tree, node);
+    struct failure failure = {0};
+    struct digest digest;
+    int code;
+
+    if (node->name->has_key) {
+        code = commit_text(tree, node, node->name->key, text, &digest);
+    } else {
+        code = failure_set(&failure, -EINVAL, 0, "no key has this name");
+        control_refuse(tree, node, text, &failure);
+    }
+    if (code == 0) {
+        commit_done(tree, node, digest);
+    } else if (node->draft) {
+        node->draft->state = DRAFT_REFUSED;
+        node->draft->refused = code;
+    }
+    return code;
+}
+
+static int commit_scratch(struct tree *tree, struct node *node, enum commit why)
+{
+    if (node->kind == NODE_SCRATCH && node->linked && settles(tree, node, why))
+        return commit_key(tree, node);
+    content_keep_draft(tree, node);
+    return 0;
+}
+
+int commit_node(struct tree *tree, struct node *node, enum commit why)
+{
+    struct draft *draft = node->draft;
+
+    if (draft && draft->state == DRAFT_REFUSED)
+        return draft->refused;
+    if (draft && draft->state == DRAFT_EMPTIED && why == COMMIT_FLUSH) {
+        draft->state = DRAFT_FLUSHED;
+        return 0;
+    }
+    if (node->kind == NODE_KEY && node->linked)
+        return draft ? commit_key(tree, node) : 0;
+    return draft || why == COMMIT_SETTLE ? commit_scratch(tree, node, why) : 0;
+}
+
+static bool commit_needs_names(struct tree *tree, struct node *node)
+{
+    bool needs;
+
+    if (node->kind != NODE_SCRATCH)
+        return false;
+    pthread_mutex_lock(&tree->lock);
+    needs = displaced_find(tree, node->name->key);
+    pthread_mutex_unlock(&tree->lock);
+    return needs;
+}
+
+bool commit_lock(struct tree *tree, struct node *node)
+{
+    pthread_mutex_lock(&node->lock);
+    if (!commit_needs_names(tree, node))
+        return false;
+    pthread_mutex_unlock(&node->lock);
+    pthread_mutex_lock(&tree->names);
+    pthread_mutex_lock(&node->lock);
+    return true;
+}
+
+void commit_unlock(struct tree *tree, struct node *node, bool names)
+{
+    pthread_mutex_unlock(&node->lock);
+    if (names)
+        pthread_mutex_unlock(&tree->names);
+}
