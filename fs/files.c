@@ -40,6 +40,17 @@ int handle_new(struct tree *tree, struct node *node, int flags, struct text *tex
     return 0;
 }
 
+void handles_free(struct node *node)
+{
+    while (node->handles) {
+        struct tree_handle *handle = node->handles;
+
+        node->handles = handle->next;
+        text_release(handle->text);
+        free(handle);
+    }
+}
+
 /*
  * The kernel has one set of pages for all handles of a file, so a text may go there only while no handle reads another one.
  */

@@ -18,6 +18,8 @@ struct tree_handle {
 /* Node lock held. A handle in the node's list; the node gets a pin. Takes ownership of `text` on success. */
 int handle_new(struct tree *tree, struct node *node, int flags, struct text *text,
                struct tree_handle **out);
+/* Frees what is still open at the end of the mount. */
+void handles_free(struct node *node);
 
 /* Unmounting, no other call is running. Saves what was written and never flushed. Returns the first failure. */
 int files_finish(struct tree *tree);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/nodes.h"
 
+#include "fs/content.h"
 #include "fs/files.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
@@ -119,6 +120,8 @@ static void node_free(struct tree *tree, struct node *node)
     chains_remove(&tree->nodes.by_id, &node->by_id);
     nodes_unlink(&tree->nodes, node);
     texts_set(&tree->texts, &node->cached, NULL);
+    content_drop_draft(tree, node);
+    handles_free(node);
     node_destroy(node);
     free(node);
 }

@@ -14,6 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Requests that are answered after a signal, so that a busy client can't keep the mount up. */
+enum { MAX_PENDING = 1000 };
+
 /* --- what libfuse says --- */
 
 /*
@@ -198,20 +201,20 @@ static int serve_in_threads(struct fuse_session *session)
     return status;
 }
 
-/* Answers one request if one comes soon. Returns whether the connection lives. */
-static bool serve_one(struct fuse_session *session)
+/* Answers one request if one comes in time. 1: answered, 0: none came, -1: the connection is gone. */
+static int serve_one(struct fuse_session *session, int milliseconds)
 {
     struct pollfd device = {.fd = fuse_session_fd(session), .events = POLLIN};
     struct fuse_buf request = {.mem = NULL};
     int size;
 
-    if (poll(&device, 1, 50) <= 0)
-        return true;
+    if (poll(&device, 1, milliseconds) <= 0)
+        return 0;
     size = fuse_session_receive_buf(session, &request);
     if (size > 0)
         fuse_session_process_buf(session, &request);
     free(request.mem);
-    return size > 0 || size == -EINTR;
+    return size > 0 ? 1 : size == -EINTR ? 0 : -1;
 }
 
 /*
@@ -221,8 +224,15 @@ static bool serve_one(struct fuse_session *session)
 static void stop_notifier(struct mount *mount)
 {
     while (!notifier_stop(mount->notifier))
-        if (!serve_one(mount->session))
+        if (serve_one(mount->session, 50) < 0)
             return;
+}
+
+/* What was asked before the signal is still done: files that were closed a moment ago are released here. */
+static void serve_pending(struct fuse_session *session)
+{
+    for (int i = 0; i < MAX_PENDING && serve_one(session, 0) > 0; i++)
+        ;
 }
 
 int session_serve(struct mount *mount, const struct options *options)
@@ -233,6 +243,7 @@ int session_serve(struct mount *mount, const struct options *options)
         return status;
     status = options->single_thread ? fuse_session_loop(mount->session)
                                     : serve_in_threads(mount->session);
+    serve_pending(mount->session);
     stop_notifier(mount);
     /* A positive result is the signal that ended it. */
     return status < 0 ? status : 0;
