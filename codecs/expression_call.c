@@ -110,14 +110,13 @@ static bool is_plain(const struct value *value, enum value_kind kind)
 static int build_find_class(const struct builder *b, struct value **out)
 {
     const struct value *module, *name;
-    bool again;
 
     if (!has_arguments(b, 2))
         return FAIL(b, "expected find_class(module, name)");
     module = argument(b, 0);
     name = argument(b, 1);
     if (is_plain(module, VALUE_STR) && is_plain(name, VALUE_STR))
-        return finish(b, known_global(b->known, module->bytes, name->bytes, &again), out);
+        return finish(b, known_global(b->known, module->bytes, name->bytes), out);
     return finish(b, value_new_global(b->document, argument(b, 0), argument(b, 1)), out);
 }
 
@@ -166,6 +165,16 @@ static int build_do(const struct builder *b, struct value **out)
     return finish(b, argument(b, count - 1), out);
 }
 
+static int build_let(const struct builder *b, struct value **out)
+{
+    const struct call *call = b->call;
+    uint32_t count = call->arguments->items.count;
+
+    if (call->star || call->keywords || call->double_star || !count)
+        return FAIL(b, "expected let(_1 := ..., value)");
+    return finish(b, argument(b, count - 1), out);
+}
+
 static int build_stream(const struct builder *b, struct value **out)
 {
     const struct call *call = b->call;
@@ -204,6 +213,8 @@ static int build_form(const struct builder *b, struct value **out)
         return build_nan(b, out);
     case WORD_DO:
         return build_do(b, out);
+    case WORD_LET:
+        return build_let(b, out);
     case WORD_STREAM:
         return build_stream(b, out);
     default:
@@ -395,12 +406,11 @@ int call_build_utc(struct known *known, struct value **out)
 {
     struct document *document = known->document;
     struct value *zero = value_new_int(document, 0), *delta, *zone;
-    bool again;
 
     delta = make(document, VALUE_CALL,
-                 known_global(known, BYTES("datetime"), BYTES("timedelta"), &again),
+                 known_global(known, BYTES("datetime"), BYTES("timedelta")),
                  make(document, VALUE_TUPLE, zero, zero, zero), NULL);
-    zone = known_global(known, BYTES("datetime"), BYTES("timezone"), &again);
+    zone = known_global(known, BYTES("datetime"), BYTES("timezone"));
     *out = make(document, VALUE_CALL, zone, make(document, VALUE_TUPLE, delta, NULL, NULL), NULL);
     return arena_status(&document->arena);
 }

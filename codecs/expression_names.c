@@ -174,7 +174,7 @@ struct value *known_string(struct known *known, enum value_kind kind, struct byt
     return known_bytes(known, kind, kind, content);
 }
 
-struct value *known_global(struct known *known, struct bytes module, struct bytes name, bool *again)
+struct value *known_global(struct known *known, struct bytes module, struct bytes name)
 {
     struct identity identity = {ROLE_GLOBAL, module, name};
     struct value **place = place_of(known, identity);
@@ -182,8 +182,7 @@ struct value *known_global(struct known *known, struct bytes module, struct byte
 
     if (!place)
         return NULL;
-    *again = *place != NULL;
-    if (*again)
+    if (*place)
         return *place;
     parts[0] = known_bytes(known, VALUE_STR, ROLE_MODULE, module);
     parts[1] = known_bytes(known, VALUE_STR, ROLE_NAME, name);
@@ -196,12 +195,4 @@ struct value *known_global(struct known *known, struct bytes module, struct byte
         return NULL;
     keep(known, place, global, ROLE_GLOBAL);
     return global;
-}
-
-void known_replace_global(struct known *known, const struct value *value, struct value *copy)
-{
-    struct value **place = find_value(known, known->values, known->value_room, identity_of(value));
-
-    if (*place == value)
-        *place = copy;
 }

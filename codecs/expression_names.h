@@ -37,10 +37,8 @@ const struct known_name *known_undefined(const struct known *known);
 struct value *known_string(struct known *known, enum value_kind kind, struct bytes content);
 /*
  * One node for each global. Its module and name are nodes of their own, apart from the strings of the document,
- * as the interned strings of classes are in CPython. `*again`: it was known.
+ * as the interned strings of classes are in CPython.
  */
-struct value *known_global(struct known *known, struct bytes module, struct bytes name, bool *again);
-/* From now on `copy` is the node of the global `value`. */
-void known_replace_global(struct known *known, const struct value *value, struct value *copy);
+struct value *known_global(struct known *known, struct bytes module, struct bytes name);
 
 #endif

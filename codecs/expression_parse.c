@@ -59,8 +59,7 @@ enum value_flags {
     VALUE_DIRECT = 1 << 1,  /* a global as a plain name */
     VALUE_BARE = 1 << 2,    /* ... without module */
     VALUE_DISPLAY = 1 << 3, /* in brackets: nothing else refers to it */
-    VALUE_AGAIN = 1 << 4,   /* a global that was mentioned before */
-    VALUE_DEFINED = 1 << 5, /* behind _1 := */
+    VALUE_DEFINED = 1 << 4, /* behind _1 := */
 };
 
 struct parser {
@@ -158,7 +157,6 @@ static int read_global(struct parser *p)
     struct bytes dotted, module = expression_builtins(p->document), name;
     size_t dot, start = p->token.start;
     struct value *value;
-    bool again = false;
     int status = read_dotted(p);
 
     if (status)
@@ -174,8 +172,8 @@ static int read_global(struct parser *p)
         status = call_build_utc(&p->known, &value);
         return status ? status : set_value(p, value, start, 0);
     }
-    value = known_global(&p->known, module, name, &again);
-    return set_value(p, value, start, VALUE_DIRECT | (dot ? 0 : VALUE_BARE) | (again ? VALUE_AGAIN : 0));
+    return set_value(p, known_global(&p->known, module, name), start,
+                     VALUE_DIRECT | (dot ? 0 : VALUE_BARE));
 }
 
 /* stream(let(do(...))), each of which may be missing, stand around the whole value. */
@@ -434,12 +432,12 @@ static int apply_sign(struct parser *p, const struct frame *frame)
     return 0;
 }
 
-/* What a step happens to must not be shared by other places of the text. */
+/* A step happens to this mention: other places with the same string or global keep a node without it. */
 static struct value *step_target(struct parser *p, struct value *value)
 {
     struct value *copy;
 
-    if (value->kind >= VALUE_BYTEARRAY)
+    if (value->kind >= VALUE_BYTEARRAY && value->kind != VALUE_GLOBAL)
         return value;
     copy = value_new(p->document, (enum value_kind)value->kind);
     if (copy) {
@@ -505,11 +503,9 @@ static int apply_name(struct parser *p, const struct frame *frame)
         name->value = value;
     } else {
         /* It was mentioned before: the mentions are of this node. */
-        if (p->flags & (VALUE_ALIAS | VALUE_AGAIN))
+        if (p->flags & VALUE_ALIAS)
             return FAIL(p, frame->start, "_%" PRIu32 " can't be used before it is defined here",
                         frame->operator_);
-        if (value->kind == VALUE_GLOBAL && (p->flags & VALUE_DIRECT))
-            known_replace_global(&p->known, value, name->value);
         *name->value = *value;
     }
     return set_value(p, name->value, frame->start, VALUE_DEFINED);
@@ -643,7 +639,7 @@ static int close_round(struct parser *p, const struct frame *frame)
     if (frame->value->items.count != 1 || (frame->flags & FRAME_COMMA))
         return set_value(p, frame->value, frame->start, 0);
     return set_value(p, frame->value->items.at[0], frame->start,
-                     p->flags & (VALUE_ALIAS | VALUE_AGAIN | VALUE_DISPLAY | VALUE_DEFINED));
+                     p->flags & (VALUE_ALIAS | VALUE_DISPLAY | VALUE_DEFINED));
 }
 
 static int close_bracket(struct parser *p)

@@ -654,8 +654,6 @@ static enum spelling callee_spelling(const struct value *global, const struct va
                : SPELL_SHORTEST;
 }
 
-static void print_value(struct printer *p, struct value *value);
-
 static void print_callee(struct printer *p, struct value *callee, const struct value *arguments)
 {
     bool named = callee->references > 1 && is_nameable(callee);
@@ -668,7 +666,7 @@ static void print_callee(struct printer *p, struct value *callee, const struct v
         open_hug(p, "(");
         push_close(p, HUG_ROUND);
     }
-    print_value(p, callee);
+    push_value(p, TASK_VALUE, callee);
 }
 
 static void print_keyword_call(struct printer *p, const struct value *value)
@@ -764,7 +762,7 @@ static void print_new(struct printer *p, struct value *value)
     }
     open_group(p, "new(");
     push_value(p, TASK_TAIL, value);
-    print_value(p, value->items.at[0]);
+    push_value(p, TASK_VALUE, value->items.at[0]);
 }
 
 /* The value as it was made, without its steps. */
