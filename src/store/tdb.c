@@ -6,13 +6,11 @@
  *   POSIX locks, in the middle of a transaction too; so whoever wants to know something about it
  *   uses stat().
  * - TDB_NOMMAP: a file that another process truncates is an error, not SIGBUS.
- * - Each change is a transaction. libtdb writes its recovery record before it touches anything in
- *   place, so a process killed anywhere leaves the old or the new state to the next one that opens
- *   the file.
- * - TDB_NOSYNC: transactions don't wait for the disk (about 1,000 us each saved); tdb_engine_sync()
- *   does. What that costs: the kernel may write the pages of an unsynced transaction in any order,
- *   so a power cut (not a crash of this process) during the seconds before they are written can
- *   damage the file.
+ * - Each change is a transaction, and waits for the disk. libtdb writes its recovery record before it
+ *   touches anything in place, so a process killed anywhere leaves the old or the new state to the
+ *   next one that opens the file; and since the record is on the disk first, so does a power cut.
+ *   TDB_NOSYNC would save about 1,000 us a change, but let the kernel write the pages in any order,
+ *   and a power cut then damages values that were safe long before.
  * - Writers wait for another process's transaction, but only `lock_timeout` seconds; readers never
  *   wait for one, only for the short lock of a commit. That is why keys are visited chain by chain:
  *   tdb_traverse_read() waits.
@@ -52,7 +50,6 @@ struct tdb_store {
     struct store store;
     struct tdb_context *tdb;
     unsigned lock_timeout; /* seconds */
-    bool dirty;            /* changed since the last sync */
 };
 
 static struct tdb_store *tdb_of(struct store *store)
@@ -120,10 +117,7 @@ static int finish(struct tdb_store *t, int status)
         tdb_transaction_cancel(t->tdb);
         return status;
     }
-    if (tdb_transaction_commit(t->tdb))
-        return last_error(t);
-    t->dirty = true;
-    return 0;
+    return tdb_transaction_commit(t->tdb) ? last_error(t) : 0;
 }
 
 /* Not tdb_parse_record(), which saves a copy but calls every failure "no such record". */
@@ -247,24 +241,11 @@ static int tdb_engine_visit(struct store *store, store_visitor *visitor, void *c
     return status;
 }
 
-static int tdb_engine_sync(struct store *store)
-{
-    struct tdb_store *t = tdb_of(store);
-
-    if (fdatasync(tdb_fd(t->tdb)))
-        return -errno;
-    t->dirty = false;
-    return 0;
-}
-
 static int tdb_engine_close(struct store *store)
 {
     struct tdb_store *t = tdb_of(store);
-    int status = t->dirty ? tdb_engine_sync(store) : 0;
 
-    if (tdb_close(t->tdb) && !status)
-        status = -EIO;
-    return status;
+    return tdb_close(t->tdb) ? -EIO : 0;
 }
 
 static const struct store_ops tdb_ops = {
@@ -275,7 +256,6 @@ static const struct store_ops tdb_ops = {
     .remove = tdb_engine_remove,
     .rename = tdb_engine_rename,
     .visit = tdb_engine_visit,
-    .sync = tdb_engine_sync,
 };
 
 /* A NULL result leaves the reason in errno. */
@@ -325,7 +305,7 @@ static int tdb_engine_open(const char *path, const struct store_options *options
                            struct store **out, struct failure *failure)
 {
     bool read_only = options->flags & STORE_READ_ONLY;
-    int tdb_flags = TDB_NOSYNC | (options->flags & STORE_NO_LOCK ? TDB_NOLOCK : 0);
+    int tdb_flags = options->flags & STORE_NO_LOCK ? TDB_NOLOCK : 0;
     struct tdb_store *t = engine_new(sizeof *t, engine_tdb.name, &tdb_ops, path, read_only);
     int status;
 
