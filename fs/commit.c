@@ -72,8 +72,7 @@ void commit_done(struct tree *tree, struct node *node, struct digest digest)
 {
     struct attributes *entry;
 
-    free(node->refusal);
-    node->refusal = NULL;
+    node->refused = false;
     node->trouble = 0;
     node->known = true;
     node->digest = digest;
@@ -83,6 +82,7 @@ void commit_done(struct tree *tree, struct node *node, struct digest digest)
     pthread_mutex_lock(&tree->lock);
     if (node->kind != NODE_KEY)
         settled(tree, node);
+    control_mended(tree, node);
     entry = attributes_edit(&tree->attributes, node->name->key);
     if (entry) {
         attributes_merge(entry, &node->own);

@@ -209,7 +209,8 @@ static void bound_rejected(struct tree *tree)
 }
 
 /* Tree lock held. */
-static void keep_text(struct tree *tree, const struct node *refused, struct text *text)
+static void keep_text(struct tree *tree, const struct node *refused, struct text *text,
+                      const char *reason)
 {
     struct node *node = nodes_find(&tree->nodes, DIRECTORY_REJECTED, refused->name->text);
     struct node_name *name;
@@ -224,10 +225,26 @@ static void keep_text(struct tree *tree, const struct node *refused, struct text
     }
     nodes_hold(&tree->nodes, node);
     texts_set(&tree->texts, &node->cached, text);
+    node->refusal = strdup(reason);
     node->own.mtime = tree_now();
     node->own.set = ATTRIBUTE_MTIME;
     node_unpin_locked(tree, node);
     bound_rejected(tree);
+}
+
+void control_mended(struct tree *tree, const struct node *node)
+{
+    struct node *rejected = nodes_find(&tree->nodes, DIRECTORY_REJECTED, node->name->text);
+
+    if (rejected)
+        forget_rejected(tree, rejected);
+}
+
+const char *control_reason(struct tree *tree, const struct node *node)
+{
+    struct node *rejected = nodes_find(&tree->nodes, DIRECTORY_REJECTED, node->name->text);
+
+    return rejected ? rejected->refusal : NULL;
 }
 
 static struct text *copy_text(struct tree *tree, struct bytes bytes)
@@ -252,19 +269,15 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
 {
     struct text *kept = copy_text(tree, text);
     struct refusal *refusal;
-    char *reason = strdup(failure->message);
 
-    if (reason) {
-        free(node->refusal);
-        node->refusal = reason;
-    }
+    node->refused = true;
     pthread_mutex_lock(&tree->lock);
     refusal = &tree->control.errors[tree->control.refused++ % ERRORS_KEPT];
     free(refusal->text);
     refusal->text = describe(node, failure);
     refusal->when = tree_now();
     if (kept)
-        keep_text(tree, node, kept);
+        keep_text(tree, node, kept, failure->message);
     pthread_mutex_unlock(&tree->lock);
     text_release(kept);
     log_refusal(tree->options.log, "not saved: %s: %s", node->name->text, failure->message);

@@ -37,6 +37,10 @@ int control_add_reports(struct tree *tree);
 /* Node lock held: `text` could not be saved as this file. Tells it everywhere; keeps the text. */
 void control_refuse(struct tree *tree, struct node *node, struct bytes text,
                     const struct failure *failure);
+/* Node and tree lock held: it was saved after all. What was refused under its name before is settled. */
+void control_mended(struct tree *tree, const struct node *node);
+/* Tree lock held. Why the last save of this file was refused, until one succeeds or its text is removed; or NULL. */
+const char *control_reason(struct tree *tree, const struct node *node);
 /* The present text of a NODE_REPORT. */
 int control_report(struct tree *tree, struct node *node, struct buffer *out);
 

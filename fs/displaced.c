@@ -113,7 +113,7 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
         node->shape = SHAPE_COMPANION;
         nodes_hold(&tree->nodes, node);
     }
-    tree->names_change = tree_now();
+    tree_names_changed(tree);
     pthread_mutex_unlock(&tree->lock);
     text_release(text);
     return 0;

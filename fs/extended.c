@@ -61,10 +61,14 @@ static int get_type(struct tree *tree, struct node *node, struct buffer *value)
 
 static int get_error(struct tree *tree, struct node *node, struct buffer *value)
 {
-    if (!node->refusal)
-        return -ENODATA;
-    buffer_add_string(value, node->refusal);
-    return buffer_status(value);
+    const char *reason;
+
+    pthread_mutex_lock(&tree->lock);
+    reason = control_reason(tree, node);
+    if (reason)
+        buffer_add_string(value, reason);
+    pthread_mutex_unlock(&tree->lock);
+    return reason ? buffer_status(value) : -ENODATA;
 }
 
 static const struct {
@@ -78,11 +82,18 @@ static const struct {
     {"user.shelvefs.error", get_error, false},
 };
 
-static bool has_extended(const struct node *node, size_t i)
+static bool has_extended(struct tree *tree, struct node *node, size_t i)
 {
+    bool has;
+
+    if (!node->linked || (node->kind != NODE_KEY && node->kind != NODE_SCRATCH))
+        return false;
     if (extended[i].always)
-        return node->kind == NODE_KEY && node->linked;
-    return node->refusal && (node->kind == NODE_KEY || node->kind == NODE_SCRATCH);
+        return node->kind == NODE_KEY;
+    pthread_mutex_lock(&tree->lock);
+    has = control_reason(tree, node);
+    pthread_mutex_unlock(&tree->lock);
+    return has;
 }
 
 int tree_getxattr(struct tree *tree, uint64_t id, const char *name, struct buffer *value)
@@ -94,7 +105,7 @@ int tree_getxattr(struct tree *tree, uint64_t id, const char *name, struct buffe
         return -ESTALE;
     pthread_mutex_lock(&node->lock);
     for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
-        if (strcmp(extended[i].name, name) == 0 && has_extended(node, i))
+        if (strcmp(extended[i].name, name) == 0 && has_extended(tree, node, i))
             code = extended[i].get(tree, node, value);
     }
     pthread_mutex_unlock(&node->lock);
@@ -111,7 +122,7 @@ int tree_listxattr(struct tree *tree, uint64_t id, struct buffer *names)
         return -ESTALE;
     pthread_mutex_lock(&node->lock);
     for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
-        if (has_extended(node, i))
+        if (has_extended(tree, node, i))
             buffer_add(names, bytes_of(extended[i].name, strlen(extended[i].name) + 1));
     }
     pthread_mutex_unlock(&node->lock);

@@ -180,6 +180,20 @@ int tree_read(struct tree_handle *handle, off_t offset, size_t size, tree_reader
     return 0;
 }
 
+/* A part is missing from now on, so what is there must not be saved as if it were all. */
+static void refuse_part(struct tree *tree, struct node *node, int code)
+{
+    struct draft *draft = node->draft;
+    struct failure failure = {0};
+
+    if (draft->state == DRAFT_REFUSED)
+        return;
+    failure_set(&failure, code, 0, "a write failed: %s", strerror(-code));
+    control_refuse(tree, node, buffer_bytes(&draft->text->bytes), &failure);
+    draft->state = DRAFT_REFUSED;
+    draft->refused = code;
+}
+
 int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
 {
     struct tree *tree = handle->tree;
@@ -202,6 +216,8 @@ int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
         code = content_write(tree, node, at, bytes);
         if (code && fresh)
             content_drop_draft(tree, node);
+        else if (code)
+            refuse_part(tree, node, code);
     }
     pthread_mutex_unlock(&node->lock);
     return code;

@@ -21,19 +21,6 @@ static struct timespec later(struct timespec a, struct timespec b)
     return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec) ? a : b;
 }
 
-static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
-{
-    out->st_ino = node->id;
-    out->st_mode = directory_mode(out->st_mode);
-    out->st_nlink = 2;
-    out->st_size = BLOCK;
-    out->st_blocks = BLOCK / 512;
-    pthread_mutex_lock(&tree->lock);
-    out->st_mtim = out->st_ctim = later(tree->foreign_change, tree->names_change);
-    pthread_mutex_unlock(&tree->lock);
-    out->st_atim = out->st_mtim;
-}
-
 static void apply(struct stat *out, const struct attributes *attributes)
 {
     if (attributes->set & ATTRIBUTE_MODE)
@@ -46,6 +33,20 @@ static void apply(struct stat *out, const struct attributes *attributes)
         out->st_atim = out->st_mtim = out->st_ctim = attributes->mtime;
     if (attributes->set & ATTRIBUTE_ATIME)
         out->st_atim = attributes->atime;
+}
+
+static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
+{
+    out->st_ino = node->id;
+    out->st_mode = directory_mode(out->st_mode);
+    out->st_nlink = 2;
+    out->st_size = BLOCK;
+    out->st_blocks = BLOCK / 512;
+    pthread_mutex_lock(&tree->lock);
+    out->st_mtim = out->st_ctim = later(tree->foreign_change, tree->names_change);
+    out->st_atim = out->st_mtim;
+    apply(out, &node->own);
+    pthread_mutex_unlock(&tree->lock);
 }
 
 static mode_t default_mode(const struct node *node, mode_t database)
@@ -264,7 +265,7 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
 
 static bool settable(const struct node *node)
 {
-    return node->kind == NODE_KEY || node->kind == NODE_SCRATCH || node->kind == NODE_SYMLINK;
+    return node->kind != NODE_REPORT && node->kind != NODE_REJECTED;
 }
 
 int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, const struct stat *in,
@@ -282,8 +283,10 @@ int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, con
     if (!node)
         return -ESTALE;
     names = commit_lock(tree, node);
-    if (!settable(node))
-        code = node->kind == NODE_DIRECTORY && set & TREE_SET_SIZE ? -EISDIR : -EPERM;
+    if (node->kind == NODE_DIRECTORY && set & TREE_SET_SIZE)
+        code = -EISDIR;
+    else if (!settable(node))
+        code = -EPERM;
     else if (node->kind == NODE_KEY && node->linked && !node->known && !node->draft)
         code = content_look(tree, node, NULL);
     if (code == 0)

@@ -90,7 +90,7 @@ static int add_scratch(struct tree *tree, enum directory_number home, enum node_
     nodes_hold(&tree->nodes, node);
     if (tree->options.scratch && !displaced_find(tree, name->key))
         node->shape = scratch_shape(name->text);
-    tree->names_change = tree_now();
+    tree_names_changed(tree);
     *out = node;
     return 0;
 }
@@ -311,7 +311,7 @@ static int unlink_key(struct tree *tree, struct node *node)
     pthread_mutex_lock(&tree->lock);
     nodes_unlink(&tree->nodes, node);
     attributes_drop(&tree->attributes, node->name->key);
-    tree->names_change = tree_now();
+    tree_names_changed(tree);
     pthread_mutex_unlock(&tree->lock);
     return code;
 }

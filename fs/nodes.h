@@ -96,11 +96,12 @@ struct node {
     bool stamped;                /* node: `stamp` is valid */
     int trouble;                 /* node: why the value can't be shown, negative errno */
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
-    char *refusal;               /* node: why the last save failed (user.shelvefs.error), or NULL */
+    bool refused;                /* node: the last save failed; control.c knows why */
     struct cached_text cached;   /* tree: the content as last rendered, written or generated */
     struct attributes own;       /* tree: of a file that is no key; its times as first seen if it is */
 
     /* Scratch files and rejected texts. */
+    char *refusal;      /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
     struct list held;   /* tree: in nodes.held while it exists only here */
     struct list due;    /* tree: in tree->due while time may turn it into a key */
     struct timespec closed; /* tree: when it joined `due` (monotonic) */

@@ -41,7 +41,7 @@ static void take_name(struct rename *rename)
         nodes_unlink(&tree->nodes, target);
     nodes_relink(&tree->nodes, rename->source, rename->name);
     rename->name = NULL;
-    tree->names_change = tree_now();
+    tree_names_changed(tree);
     pthread_mutex_unlock(&tree->lock);
     if (target && target->kind != NODE_KEY)
         scratch_replaced(tree, target);

@@ -92,7 +92,7 @@ static void unlink_scratch(struct tree *tree, struct node *node)
     nodes_unlink(&tree->nodes, node);
     list_leave(&node->due);
     nodes_let_go(tree, node);
-    tree->names_change = tree_now();
+    tree_names_changed(tree);
 }
 
 int scratch_remove(struct tree *tree, struct node *node)
@@ -124,7 +124,7 @@ void scratch_replaced(struct tree *tree, struct node *node)
 void scratch_queue(struct tree *tree, struct node *node)
 {
     if (node->kind != NODE_SCRATCH || !node->linked || node->shape == SHAPE_COMPANION ||
-        node->refusal || node->handles)
+        node->refused || node->handles)
         return;
     list_leave(&node->due);
     node->closed = scratch_clock();

@@ -221,6 +221,13 @@ void tree_database_changed(struct tree *tree)
     pthread_mutex_unlock(&tree->lock);
 }
 
+void tree_names_changed(struct tree *tree)
+{
+    tree->names_change = tree_now();
+    for (int i = 0; i < DIRECTORY_COUNT; i++)
+        tree->nodes.directories[i].own.set &= ~(unsigned)ATTRIBUTE_MTIME;
+}
+
 void tree_notice(struct tree *tree, struct node *node)
 {
     struct notice *notice;

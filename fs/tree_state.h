@@ -47,6 +47,8 @@ void tree_database(struct tree *tree, struct stat *out);
 /* We changed the database. Takes the tree lock. */
 void tree_database_changed(struct tree *tree);
 
+/* Tree lock held. A name was added or removed: directories are as new as this moment. */
+void tree_names_changed(struct tree *tree);
 /* Tree lock held. The kernel's knowledge of this file or name is out of date: told by tree_notify(). */
 void tree_notice(struct tree *tree, struct node *node);
 /* No lock held: calls options.invalidate for what was noticed. Every public function ends with it. */

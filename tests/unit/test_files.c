@@ -378,7 +378,11 @@ static void test_a_refused_text_changes_nothing(void **state)
     assert_refused(world, "list", ".shelvefs/rejected/list", "[1, 2");
     assert_int_equal(echo(world, "list", TO, "[3]\n"), 0);
     assert_int_equal(tree_getxattr(world->tree, find(world, "list"), "user.shelvefs.error", &reason), -ENODATA);
-    assert_shows(world, ".shelvefs/rejected/list", "[1, 2");
+    assert_shows(world, ".shelvefs/rejected/list", NULL);
+    assert_int_equal(echo(world, "list", TO, "[1, 2"), -EINVAL);
+    /* The reason outlives the node. */
+    tree_forget(world->tree, find(world, "list"), 100);
+    assert_refused(world, "list", ".shelvefs/rejected/list", "[1, 2");
     assert_int_equal(unlink_file(world, ".shelvefs/rejected/list"), 0);
     assert_shows(world, ".shelvefs/rejected/list", NULL);
     assert_shows(world, "list", "[3]\n");
@@ -397,6 +401,23 @@ static void test_a_refused_draft_can_be_mended(void **state)
     assert_int_equal(tree_flush(handle), 0);
     assert_stored(world, "list", "[1, 7]\n");
     tree_release(handle);
+}
+
+static void test_what_is_too_large_is_not_saved_in_part(void **state)
+{
+    struct world *world = *state;
+    struct tree_handle *handle = opened(world, "k", O_WRONLY | O_TRUNC);
+
+    assert_int_equal(write_at(handle, 0, "head\n"), 0);
+    assert_int_equal(write_at(handle, MAX_VALUE, "tail\n"), -EFBIG);
+    assert_int_equal(tree_flush(handle), -EFBIG);
+    tree_release(handle);
+    assert_stored(world, "k", "old\n");
+    assert_refused(world, "k", ".shelvefs/rejected/k", "head\n");
+    handle = opened(world, "k", O_WRONLY | O_TRUNC);
+    assert_int_equal(write_at(handle, MAX_VALUE, "tail\n"), -EFBIG);
+    tree_release(handle);
+    assert_stored(world, "k", "old\n");
 }
 
 static void test_a_full_disk_keeps_both(void **state)
@@ -563,6 +584,7 @@ int main(void)
         CASE(test_how_the_kernel_may_cache),
         CASE(test_a_refused_text_changes_nothing),
         CASE(test_a_refused_draft_can_be_mended),
+        CASE(test_what_is_too_large_is_not_saved_in_part),
         CASE(test_a_full_disk_keeps_both),
         CASE(test_a_refused_new_file_stays_scratch),
         CASE(test_rejected_texts_are_bounded),

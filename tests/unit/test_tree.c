@@ -190,7 +190,7 @@ static void test_owners(void **state)
     assert_int_equal(set(world, "k", mine, TREE_SET_UID | TREE_SET_GID), 0);
     assert_int_equal(set(world, "k", theirs, TREE_SET_UID), -EPERM);
     assert_int_equal(set(world, "k", theirs, TREE_SET_GID), -EPERM);
-    assert_int_equal(set(world, ".shelvefs", mine, TREE_SET_MODE), -EPERM);
+    assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_MODE), -EPERM);
     assert_int_equal(set(world, ".shelvefs", mine, TREE_SET_SIZE), -EISDIR);
     assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_SIZE), -EPERM);
     /* A new file belongs to its creator, also as a key. */
@@ -226,6 +226,23 @@ static void test_times(void **state)
     assert_int_equal(echo(world, "k", TO, "x\n"), 0);
     out = stat_of(world, "list");
     assert_memory_equal(&out.st_mtim, &before.st_mtim, sizeof out.st_mtim);
+}
+
+static void test_directories(void **state)
+{
+    struct world *world = *state;
+    struct stat in = {.st_mode = 0755, .st_mtim = {1000, 5}}, out;
+
+    assert_int_equal(tree_setattr(world->tree, TREE_ROOT, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out), 0);
+    assert_int_equal(out.st_mode, S_IFDIR | 0755);
+    assert_int_equal(out.st_mtim.tv_sec, 1000);
+    assert_int_equal(echo(world, "k", TO, "x\n"), 0);
+    assert_int_equal(tree_getattr(world->tree, TREE_ROOT, &out), 0);
+    assert_int_equal(out.st_mtim.tv_sec, 1000);
+    assert_int_equal(echo(world, "new", TO, "x\n"), 0);
+    assert_int_equal(tree_getattr(world->tree, TREE_ROOT, &out), 0);
+    assert_true(out.st_mtim.tv_sec > 1000);
+    assert_int_equal(out.st_mode, S_IFDIR | 0755);
 }
 
 static void test_access(void **state)
@@ -576,6 +593,7 @@ int main(void)
         CASE(test_attributes_are_kept),
         CASE(test_owners),
         CASE(test_times),
+        CASE(test_directories),
         CASE(test_access),
         CASE(test_read_only),
         CASE(test_extended_attributes),
