@@ -562,11 +562,27 @@ static void memo_put(struct decoder *decoder, uint64_t index)
         fail_memory(decoder, -ENOMEM);
 }
 
+/* What is written anew each time it occurs. */
 static bool same_atom(const struct value *a, const struct value *b)
 {
-    return a->kind == b->kind && !a->last_step && !b->last_step &&
-           (a->kind <= VALUE_TRUE ||
-            ((a->kind == VALUE_INT || a->kind == VALUE_FLOAT) && a->bits == b->bits));
+    if (a->kind != b->kind || a->last_step || b->last_step)
+        return false;
+    switch (a->kind) {
+    case VALUE_NONE:
+    case VALUE_FALSE:
+    case VALUE_TRUE:
+        return true;
+    case VALUE_INT:
+    case VALUE_FLOAT:
+    case VALUE_EXTENSION:
+        return a->bits == b->bits;
+    case VALUE_BIG_INT:
+        return bytes_equal(a->bytes, b->bytes);
+    case VALUE_TUPLE:
+        return !a->items.count && !b->items.count;
+    default:
+        return false;
+    }
 }
 
 /* Whether the items are the same nodes, atoms aside, which have no identity. */
@@ -580,17 +596,22 @@ static bool same_items(const struct value_list *a, const struct value_list *b)
     return true;
 }
 
-/* As same_items(), but unnamed lists may be two: __reduce__() of a set makes a new one each time. */
+/* Containers that __reduce__() may make anew each time, as that of a set does. */
+static bool are_twins(const struct value *a, const struct value *b)
+{
+    return a->kind == b->kind &&
+           (a->kind == VALUE_LIST || a->kind == VALUE_TUPLE || a->kind == VALUE_DICT) &&
+           !a->last_step && !b->last_step && same_items(&a->items, &b->items);
+}
+
 static bool same_arguments(const struct value *a, const struct value *b)
 {
     if (a->kind != VALUE_TUPLE || b->kind != VALUE_TUPLE || a->items.count != b->items.count)
         return a == b;
     for (uint32_t i = 0; i < a->items.count; i++) {
         const struct value *x = a->items.at[i], *y = b->items.at[i];
-        bool twins = x->kind == y->kind && (x->kind == VALUE_LIST || x->kind == VALUE_TUPLE) &&
-                     !x->last_step && !y->last_step && same_items(&x->items, &y->items);
 
-        if (x != y && !same_atom(x, y) && !twins)
+        if (x != y && !same_atom(x, y) && !are_twins(x, y))
             return false;
     }
     return true;
@@ -611,7 +632,8 @@ static void forget_recursive_attempt(struct decoder *decoder, const struct value
     if (popped->items.at[0] != value->items.at[0] ||
         !same_arguments(popped->items.at[1], value->items.at[1]))
         return;
-    if (popped->kind == VALUE_NEW_EX && popped->items.at[2] != value->items.at[2])
+    if (popped->kind == VALUE_NEW_EX && popped->items.at[2] != value->items.at[2] &&
+        !are_twins(popped->items.at[2], value->items.at[2]))
         return;
     effects->count--;
 }

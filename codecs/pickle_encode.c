@@ -8,9 +8,9 @@
  *   so they also have a table by name: two nodes may name the same one.
  * - Recursive tuples, frozensets and calls come out as CPython writes them by running its algorithm: save the items; if
  *   that saved the node itself, drop them and GET it.
- * - Python 2 (document->python2): cPickle's numbers and strings, memo from 1, and no PUT for what has one
- *   reference. Its loader reads the same graph; the bytes may differ where its choice depended on the reference counts
- *   of a running program.
+ * - Python 2 (document->python2): cPickle's numbers and strings, memo from 1, and no PUT for strings with one
+ *   reference. Its loader reads the same graph; the bytes differ where its choice depended on the reference counts
+ *   of the program that wrote them.
  * - A node that a protocol has no opcode for is written with the opcode of a later one (NEWOBJ in protocol 1,
  *   STACK_GLOBAL for a name with a newline): every loader since Python 3.8 knows all of them.
  */
@@ -161,12 +161,15 @@ static bool is_shared(struct encoder *encoder, const struct value *value)
     return value->references > 1;
 }
 
-/* cPickle stores what has another reference, and never strings of up to one character. */
+/*
+ * cPickle stores only what has another reference in the running program, and never strings of up to one character.
+ * Containers are all stored here: a cycle may pass through one that has a single reference.
+ */
 static bool python2_memoises(struct encoder *encoder, const struct value *value)
 {
-    if ((value->kind == VALUE_STR || value->kind == VALUE_STR8) && value->bytes.size <= 1)
-        return false;
-    return is_shared(encoder, value);
+    if (value->kind != VALUE_STR && value->kind != VALUE_STR8)
+        return true;
+    return value->bytes.size > 1 && is_shared(encoder, value);
 }
 
 /* An index for an object that no node stands for. */
@@ -508,8 +511,11 @@ static void save_tuple(struct encoder *encoder, struct value *value)
 /* Whether it is an argument that __reduce__() may well make anew each time. */
 static bool is_fresh(struct encoder *encoder, const struct value *value)
 {
-    return (value->kind == VALUE_TUPLE || value->kind == VALUE_LIST) && !value->last_step &&
-           !(value->flags & PICKLE_SHARED) && !is_shared(encoder, value);
+    bool container = value->kind == VALUE_TUPLE || value->kind == VALUE_LIST ||
+                     value->kind == VALUE_DICT;
+
+    return container && !value->last_step && !(value->flags & PICKLE_SHARED) &&
+           !is_shared(encoder, value);
 }
 
 static struct value *fresh_copy(struct encoder *encoder, const struct value *value)
@@ -517,26 +523,29 @@ static struct value *fresh_copy(struct encoder *encoder, const struct value *val
     return new_items(encoder, value->kind, value->items.at, value->items.count);
 }
 
-/* The items of a call with arguments of their own, and lists and tuples in them too. NULL: no memory. */
-static const struct value_list *fresh_items(struct encoder *encoder, const struct value *call)
+/* Replaces those items from `first` on that are fresh by copies; false: no memory. */
+static bool refresh_items(struct encoder *encoder, struct value *value, uint32_t first)
 {
-    struct value *copy, *arguments = call->items.at[1];
-
-    if (!is_fresh(encoder, arguments))
-        return &call->items;
-    copy = fresh_copy(encoder, call);
-    arguments = fresh_copy(encoder, arguments);
-    if (!copy || !arguments)
-        return NULL;
-    copy->items.at[1] = arguments;
-    for (uint32_t i = 0; i < arguments->items.count; i++) {
-        struct value **item = &arguments->items.at[i];
+    for (uint32_t i = first; value && i < value->items.count; i++) {
+        struct value **item = &value->items.at[i];
 
         if (is_fresh(encoder, *item))
             *item = fresh_copy(encoder, *item);
         if (!*item)
-            return NULL;
+            return false;
     }
+    return value != NULL;
+}
+
+/* The items of a call with arguments of their own, and containers in them too. NULL: no memory. */
+static const struct value_list *fresh_items(struct encoder *encoder, const struct value *call)
+{
+    struct value *copy = fresh_copy(encoder, call);
+
+    if (!refresh_items(encoder, copy, 1))
+        return NULL;
+    if (copy->items.at[1] != call->items.at[1] && !refresh_items(encoder, copy->items.at[1], 0))
+        return NULL;
     return &copy->items;
 }
 

@@ -32,7 +32,6 @@ static void answer(char status, struct bytes bytes)
     fwrite(header, 1, sizeof header, stdout);
     if (bytes.size)
         fwrite(bytes.data, 1, bytes.size, stdout);
-    fflush(stdout);
 }
 
 static void serve(struct bytes pickle)

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Random object graphs, pickled by whatever Python runs this (2.7 and later).
+
+    pickle_graphs.py make SEED COUNT     writes COUNT graphs in each protocol, each after its length
+    pickle_graphs.py compare             reads pairs of pickles, writes how many do not load alike
+"""
+import collections
+import datetime
+import decimal
+import fractions
+import random
+import re
+import struct
+import sys
+import uuid
+
+PYTHON2 = sys.version_info[0] == 2
+if PYTHON2:
+    import cPickle as pickle
+else:
+    import pickle
+    unicode, unichr, long = str, chr, int
+
+try:
+    import enum
+except ImportError:
+    enum = None
+
+SIZES = [0, 1, 2, 3, 4, 5, 7]
+EDGES = [254, 255, 256, 257, 999, 1000, 1001, 1002, 1999, 2000, 2001]
+LENGTHS = [255, 256, 257, 65535, 65536, 65537, 70000]
+
+
+class Plain(object):
+    pass
+
+
+class Old:
+    pass
+
+
+class Slots(object):
+    __slots__ = ("a", "b", "__dict__")
+
+
+class OnlySlots(object):
+    __slots__ = ("a", "b")
+
+
+class Items(list):
+    pass
+
+
+class Mapping(dict):
+    pass
+
+
+class Late(object):
+    """Made from its content, which may refer to it."""
+
+    def __init__(self, *content):
+        self.content = content
+
+    def __reduce__(self):
+        return Late, self.content
+
+
+class State(object):
+    def __getstate__(self):
+        return self.state
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class WithNewArguments(object):
+    def __new__(cls, *args, **kw):
+        return object.__new__(cls)
+
+    def __getnewargs__(self):
+        return self.arguments
+
+
+class WithKeywords(WithNewArguments):
+    def __getnewargs_ex__(self):
+        return self.arguments, {"key": self.arguments}
+
+
+class Outer(object):
+    class Inner(object):
+        pass
+
+
+Outer.Inner.__qualname__ = "Outer.Inner"
+Point = collections.namedtuple("Point", "x y")
+if enum:
+    class Colour(enum.Enum):
+        RED = 1
+        BLUE = "blue"
+
+    class Bits(enum.IntFlag if hasattr(enum, "IntFlag") else enum.IntEnum):
+        ONE = 1
+        TWO = 2
+
+
+def function():
+    pass
+
+
+class Graph(object):
+    """Makes one graph: leaves and containers that share what was made before, and late edges for cycles."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.made = []
+        self.depth = 0
+        self.open = []
+        self.left = self.random.choice([5, 20, 60, 150])
+
+    def integer(self):
+        choice = self.random.randrange
+        base = self.random.choice([0, 1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32, 2**63 - 1,
+                                   2**63, 2**64, 2**200, 2**2040 - 1, 2**2040, 10**choice(60)])
+        number = base + choice(-2, 3)
+        return -number if choice(2) else number
+
+    def float(self):
+        return self.random.choice([
+            0.0, -0.0, 1.0, 0.1, 1e16, 1e-5, 5e-324, 1.7976931348623157e308, float("inf"), -float("inf"),
+            self.random.uniform(-1e6, 1e6), struct.unpack("<d", struct.pack(
+                "<Q", self.random.getrandbits(64) & ~(0x7ff << 52) | self.random.randrange(2047) << 52))[0]])
+
+    def stretched(self, text):
+        """`text` or, rarely, a string of a length where the pickler changes its mind."""
+        if text and self.random.random() < 0.01:
+            length = self.random.choice(LENGTHS)
+            return (text * length)[:length]
+        return text
+
+    def length(self):
+        return self.random.choice([0, 1, 2, 3, 5, 8, 20])
+
+    def text(self):
+        alphabet = self.random.choice([
+            u"abcxyz_", u"ab\\'\"\n\r\0\x1a\x7f\t", u"a\xe9\xff\u0100\u20ac", u"\U0001f600\ud800a" if not PYTHON2
+            else u"\u20aca", u"latin1"])
+        return self.stretched(u"".join(self.random.choice(alphabet) for _ in range(self.length())))
+
+    def bytes(self):
+        return self.stretched(bytes(bytearray(
+            self.random.choice([0, 65, 92, 10, 39, 255, 128]) for _ in range(self.length()))))
+
+    def name(self):
+        return self.random.choice(["a", "b", "name", "value", "latin1", "builtins", "x y"])
+
+    def leaf(self):
+        make = self.random.choice([
+            lambda: None, lambda: True, lambda: False, self.integer, self.integer, self.float, self.text,
+            self.text, self.bytes, self.bytes, self.name, lambda: (), lambda: bytearray(self.bytes()),
+            self.extra])
+        return make()
+
+    def extra(self):
+        choice = self.random.randrange
+        makers = [
+            lambda: datetime.datetime(2026, 11, 21, choice(24), 37, 1, choice(10**6)),
+            lambda: datetime.date(2026, 1 + choice(12), 5), lambda: datetime.timedelta(choice(9), 5),
+            lambda: datetime.time(5, choice(60)), lambda: decimal.Decimal(choice(10**6)) / 100,
+            lambda: fractions.Fraction(choice(99), 7), lambda: uuid.UUID(int=choice(2**64)),
+            lambda: complex(choice(9), 1.5), lambda: range(choice(9)), lambda: Plain, lambda: len,
+            lambda: function, lambda: collections.OrderedDict, lambda: ValueError("text", choice(9)),
+            lambda: bytearray, lambda: set, lambda: int]
+        if not PYTHON2:
+            makers += [lambda: Outer.Inner, lambda: Outer.Inner(), lambda: type(None), lambda: Ellipsis,
+                       lambda: "text".upper, lambda: slice(1, choice(9)), lambda: bytes]
+        else:
+            makers += [lambda: long(choice(9)), lambda: unicode("text")]
+        if enum:
+            makers += [lambda: Colour.RED, lambda: Colour.BLUE, lambda: Bits.TWO]
+        return self.random.choice(makers)()
+
+    def value(self):
+        self.left -= 1
+        if self.made and self.random.random() < 0.25:
+            return self.random.choice(self.made)
+        if self.left < 0 or self.depth > 12 or self.random.random() < 0.4:
+            value = self.leaf()
+        else:
+            self.depth += 1
+            value = self.container()
+            self.depth -= 1
+        self.made.append(value)
+        return value
+
+    def values(self):
+        if self.random.random() < 0.01:
+            return [self.leaf() for _ in range(self.random.choice(EDGES))]
+        return [self.value() for _ in range(self.random.choice(SIZES))]
+
+    def hashables(self):
+        values = []
+        for value in self.values():
+            try:
+                hash(value)
+            except TypeError:
+                value = self.integer()
+            values.append(value)
+        return values
+
+    def pairs(self):
+        keys = self.hashables()
+        if self.random.random() < 0.01:
+            keys = list(range(self.random.choice(EDGES)))
+        return [(key, self.value() if len(keys) < 20 else key) for key in keys]
+
+    def filled(self, value, fill):
+        """`value` is known before it is filled: it may come to contain itself."""
+        self.made.append(value)
+        fill(value)
+        return value
+
+    def instance(self, value):
+        def fill(value):
+            for name in "ab"[:self.random.randrange(3)]:
+                setattr(value, name, self.value())
+        return self.filled(value, fill)
+
+    def special(self, value):
+        if isinstance(value, State):
+            value.state = self.value()
+        elif isinstance(value, Late):
+            value.content = tuple(self.values()[:4])
+        elif isinstance(value, WithKeywords):
+            # Not recursive: protocols 2 and 3 make a functools.partial of it, twice (see pickle_encode.c).
+            value.arguments = tuple(self.leaf() for _ in range(3))
+        else:
+            value.arguments = tuple(self.values()[:4])
+        return value
+
+    def container(self):
+        pick = self.random.choice
+        makers = [
+            lambda: self.filled([], lambda x: x.extend(self.values())),
+            lambda: self.filled([], lambda x: x.extend(self.values())),
+            lambda: self.filled({}, lambda x: x.update(self.pairs())),
+            lambda: self.filled({}, lambda x: x.update(self.pairs())),
+            lambda: tuple(self.values()), lambda: tuple(self.values()), lambda: frozenset(self.hashables()),
+            lambda: self.filled(set(), lambda x: x.update(self.hashables())),
+            lambda: self.instance(pick([Plain, Plain, Slots, OnlySlots, Old])()),
+            lambda: self.instance(self.filled(Items(), lambda x: x.extend(self.values()))),
+            lambda: self.instance(self.filled(Mapping(), lambda x: x.update(self.pairs()))),
+            lambda: self.filled(pick([State, Late, WithNewArguments, WithKeywords])(), self.special),
+            lambda: self.filled(collections.OrderedDict(), lambda x: x.update(self.pairs())),
+            lambda: self.filled(collections.defaultdict(pick([int, list, None])),
+                                lambda x: x.update(self.pairs())),
+            lambda: self.filled(collections.deque(maxlen=pick([None, 2000])),
+                                lambda x: x.extend(self.values())),
+            lambda: Point(self.value(), self.value()),
+        ]
+        return pick(makers)()
+
+
+def pickles(seed):
+    try:
+        value = Graph(seed).container()
+    except RuntimeError:
+        return
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        try:
+            yield pickle.dumps(value, protocol)
+        except Exception:
+            # Slots without a state in protocols 0 and 1, too deep, a set that a hash is needed for, ...
+            continue
+
+
+def make(seed, count):
+    out = sys.stdout if PYTHON2 else sys.stdout.buffer
+    for number in range(seed, seed + count):
+        for data in pickles(number):
+            out.write(struct.pack("<I", len(data)) + data)
+
+
+def parts(value):
+    """What a value is made of, in order, beside its type; None: compare with =="""
+    if isinstance(value, (type, type(function), type(len))) or enum and isinstance(value, enum.Enum):
+        return None
+    if isinstance(value, (set, frozenset)):
+        plain = [repr(item).rstrip("L") for item in value
+                 if isinstance(item, (int, long, float, str, bytes, unicode))]
+        return [sorted(plain), len(value)] + list(vars(value).items() if hasattr(value, "__dict__") else ())
+    if isinstance(value, float):
+        return [struct.pack("<d", value)]
+    found = []
+    if isinstance(value, dict):
+        found += [part for item in value.items() for part in item]
+    elif isinstance(value, (list, tuple, collections.deque)):
+        found += list(value)
+    elif isinstance(value, BaseException):
+        found += list(value.args)
+    elif not hasattr(value, "__dict__") and not hasattr(value, "__slots__"):
+        return None
+    elif value.__class__.__module__ != __name__:
+        return None
+    if PYTHON2 and isinstance(value, dict) and type(value) is not collections.OrderedDict:
+        plain = all(isinstance(part, (int, long, str)) for part in found)
+        found = sorted(repr(part).rstrip("L") for part in found) if plain else [len(found)]
+    for name in getattr(value, "__slots__", ()):
+        if hasattr(value, name) and name != "__dict__":
+            found.append(getattr(value, name))
+    if getattr(value, "__dict__", None):
+        found += [part for item in sorted(vars(value).items()) for part in item]
+    return found
+
+
+def named(value):
+    """repr() without the addresses of methods and the like."""
+    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
+
+
+def alike(a, b):
+    """Whether two graphs are the same, sharing included."""
+    known, back, left = {}, {}, [(a, b)]
+    keep = [a, b]
+    while left:
+        a, b = left.pop()
+        # A pickle without 8-bit strings does not tell that it is Python 2's, which has two kinds of integers.
+        if type(a) is not type(b) and not (isinstance(a, (int, long)) and a == b):
+            return False
+        mutable = not isinstance(a, (int, long, float, str, bytes, unicode, type(None), bool))
+        if mutable and (id(a) in known or id(b) in back):
+            if known.get(id(a)) != id(b) or back.get(id(b)) != id(a):
+                # Equal atoms may be one object in one graph and two in the other.
+                if parts(a) is not None and a != ():
+                    return False
+            continue
+        if mutable:
+            known[id(a)], back[id(b)] = id(b), id(a)
+        x, y = parts(a), parts(b)
+        if x is None or y is None:
+            if a != b and named(a) != named(b):
+                return False
+            continue
+        keep += [x, y]
+        if len(x) != len(y):
+            return False
+        left += list(zip(x, y))
+    return True
+
+
+def load(data):
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        return type(error)
+
+
+def compare():
+    source = sys.stdin if PYTHON2 else sys.stdin.buffer
+    wrong = total = 0
+    while True:
+        pair = []
+        for _ in range(2):
+            size = source.read(4)
+            if not size:
+                print("%d %d" % (wrong, total))
+                return
+            pair.append(source.read(struct.unpack("<I", size)[0]))
+        total += 1
+        if not alike(load(pair[0]), load(pair[1])):
+            wrong += 1
+            sys.stderr.write("%r\n%r\n" % (pair[0][:2000], pair[1][:2000]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        compare()
