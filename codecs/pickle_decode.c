@@ -418,12 +418,12 @@ static bool is_plain_change(const struct value *value, enum value_step_kind kind
            (kind == STEP_ADD && value->kind == VALUE_SET);
 }
 
-/* The node on the stack that is about to get a step: shared constants are replaced by one of their own. */
+/* The node on the stack that is about to get a step: a constant, which has none, is replaced by a node of its own. */
 static struct value *own_target(struct decoder *decoder, size_t at)
 {
     struct value *value = decoder->stack[at], *own;
 
-    if (value->kind > VALUE_TRUE)
+    if (value->kind > VALUE_TRUE || value->last_step)
         return value;
     own = value_new(decoder->document, value->kind);
     if (own) {

@@ -76,6 +76,7 @@ struct global_table {
 
 struct encoder {
     struct document *document;
+    struct document scratch; /* nodes that are made for the way in which a protocol writes others */
     struct failure *failure;
     struct pickle_writer writer;
     struct task *tasks;
@@ -322,16 +323,16 @@ static void save_global(struct encoder *encoder, struct value *global)
 
 static struct value *new_text(struct encoder *encoder, const char *text)
 {
-    return value_new_bytes(encoder->document, VALUE_STR, bytes_of_string(text));
+    return value_new_bytes(&encoder->scratch, VALUE_STR, bytes_of_string(text));
 }
 
 static struct value *new_global(struct encoder *encoder, const char *module, const char *name)
 {
-    struct value *global = value_new(encoder->document, VALUE_GLOBAL);
+    struct value *global = value_new(&encoder->scratch, VALUE_GLOBAL);
     struct value *names[] = {new_text(encoder, module), new_text(encoder, name)};
 
     if (!global || !names[0] || !names[1] ||
-        !value_list_add_all(encoder->document, &global->items, names, 2))
+        !value_list_add_all(&encoder->scratch, &global->items, names, 2))
         return NULL;
     return global;
 }
@@ -363,12 +364,12 @@ static struct value *helper(struct encoder *encoder, enum value_helper which)
 static struct value *new_items(struct encoder *encoder, enum value_kind kind,
                                struct value *const *items, size_t count)
 {
-    struct value *value = value_new(encoder->document, kind);
+    struct value *value = value_new(&encoder->scratch, kind);
 
     for (size_t i = 0; i < count; i++)
         if (!items[i])
             return NULL;
-    if (!value || !value_list_add_all(encoder->document, &value->items, items, count))
+    if (!value || !value_list_add_all(&encoder->scratch, &value->items, items, count))
         return NULL;
     return value;
 }
@@ -385,7 +386,7 @@ static void save_as_call(struct encoder *encoder, struct value *value, enum valu
     struct value *call = new_items(encoder, VALUE_CALL, parts, 2);
 
     if (!call) {
-        fail(encoder, arena_status(&encoder->document->arena), "the value needs too much memory");
+        fail(encoder, arena_status(&encoder->scratch.arena), "out of memory");
         return;
     }
     then_finish(encoder, value);
@@ -401,8 +402,8 @@ static struct value *new_latin1(struct encoder *encoder, struct bytes bytes)
     for (size_t i = 0; i < bytes.size; i++)
         utf8_add(&text, bytes.data[i]);
     if (!buffer_status(&text))
-        value = value_new_bytes(encoder->document, VALUE_STR,
-                                arena_copy(&encoder->document->arena, buffer_bytes(&text)));
+        value = value_new_bytes(&encoder->scratch, VALUE_STR,
+                                arena_copy(&encoder->scratch.arena, buffer_bytes(&text)));
     buffer_release(&text);
     return value;
 }
@@ -430,7 +431,7 @@ static void save_bytearray(struct encoder *encoder, struct value *value)
         put(encoder, value);
         then_steps(encoder, value);
     } else {
-        struct value *bytes = value_new_bytes(encoder->document, VALUE_BYTES, value->bytes);
+        struct value *bytes = value_new_bytes(&encoder->scratch, VALUE_BYTES, value->bytes);
 
         save_as_call(encoder, value, HELPER_BYTEARRAY, &bytes, value->bytes.size > 0);
     }
@@ -439,7 +440,7 @@ static void save_bytearray(struct encoder *encoder, struct value *value)
 /* A set or frozenset of a protocol without them. */
 static void save_set_as_call(struct encoder *encoder, struct value *value, enum value_helper which)
 {
-    struct value *list = value_new(encoder->document, VALUE_LIST);
+    struct value *list = value_new(&encoder->scratch, VALUE_LIST);
 
     if (list)
         list->items = value->items;
@@ -564,7 +565,7 @@ static void save_call(struct encoder *encoder, struct value *value)
     if (items)
         then_save(encoder, items, 0);
     else
-        fail(encoder, arena_status(&encoder->document->arena), "the value needs too much memory");
+        fail(encoder, arena_status(&encoder->scratch.arena), "out of memory");
 }
 
 /* Whether INST can name the class, which is then not an object of its own. */
@@ -950,10 +951,12 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     /* The names of built-in types changed with Python 3; from there on the nodes serve all protocols. */
     if ((protocol < 3) == (document->protocol < 3))
         memcpy(encoder.helpers, document->helpers, sizeof encoder.helpers);
+    document_init(&encoder.scratch, SIZE_MAX);
     value_start_walk(document);
     encode(&encoder);
     if (encoder.status)
         out->size = size;
+    document_release(&encoder.scratch);
     free(encoder.tasks);
     free(encoder.globals.slots);
     return encoder.status;
