@@ -450,7 +450,7 @@ static void change(struct decoder *decoder, enum value_step_kind kind, size_t st
     if (is_plain_change(target, kind)) {
         added = value_list_add_all(decoder->document, &target->items, items, count);
     } else {
-        /* Atoms and tuples are not memoised alike by all writers: their steps might be repeated. */
+        /* A trace knows these by their value: it has to tell whether it is one object that changes. */
         if (target->kind < VALUE_BYTEARRAY || target->kind == VALUE_TUPLE)
             decoder->unordered = true;
         decoder->effectful = true;

@@ -168,7 +168,7 @@ static bool is_shared(struct encoder *encoder, const struct value *value)
  */
 static bool python2_memoises(struct encoder *encoder, const struct value *value)
 {
-    if (value->kind != VALUE_STR && value->kind != VALUE_STR8)
+    if ((value->kind != VALUE_STR && value->kind != VALUE_STR8) || value->last_step)
         return true;
     return value->bytes.size > 1 && is_shared(encoder, value);
 }
@@ -202,6 +202,15 @@ static bool is_memoised(const struct encoder *encoder, const struct value *value
 static void get(struct encoder *encoder, const struct value *value)
 {
     pickle_write_get(&encoder->writer, value_mark(encoder->document, value) - 1);
+}
+
+/* What is never memoised, unless something is done to it: that must be done once, and may refer to it. */
+static void finish_unnamed(struct encoder *encoder, struct value *value)
+{
+    if (!value->last_step)
+        return;
+    put(encoder, value);
+    then_steps(encoder, value);
 }
 
 /* ---- globals ---- */
@@ -498,7 +507,7 @@ static void save_tuple(struct encoder *encoder, struct value *value)
         if (encoder->writer.protocol == 0)
             write_op(encoder, PICKLE_MARK);
         write_op(encoder, encoder->writer.protocol == 0 ? PICKLE_TUPLE : PICKLE_EMPTY_TUPLE);
-        then_steps(encoder, value);
+        finish_unnamed(encoder, value);
         return;
     }
     if (!is_short_tuple(encoder, value))
@@ -792,10 +801,10 @@ static void save_new(struct encoder *encoder, struct value *value)
 static void save(struct encoder *encoder, struct value *value)
 {
     pickle_write_boundary(&encoder->writer);
-    if (save_atom(encoder, value))
-        then_steps(encoder, value);
-    else if (is_memoised(encoder, value))
+    if (is_memoised(encoder, value))
         get(encoder, value);
+    else if (save_atom(encoder, value))
+        finish_unnamed(encoder, value);
     else
         save_new(encoder, value);
 }

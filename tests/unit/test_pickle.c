@@ -311,7 +311,9 @@ static const struct {
     {P("(NNl."), 1},
     {P("\x80\x02" "cm\nx\nq\x00\x80\x04" "0h\x00."), 0}, /* looked up by other rules */
     {P("NK\x01" "bNb."), 1},
-    {P("K\x01q\x00N" "b0h\x00."), 0},         /* an int is not memoised */
+    {P("K\x01q\x00N" "b0h\x00."), 1},
+    {P("(tp0\ng0\na."), 1},                 /* an empty tuple and an int that get themselves */
+    {P("K\x01q\x00h\x00" "b."), 1},
 };
 
 static void test_faithful(void **state)
