@@ -232,12 +232,13 @@ static int take_positional(const struct builder *b, enum datetime_class class,
     const struct value_list *items = &b->call->arguments->items;
 
     for (uint32_t i = 0; i < items->count; i++) {
-        if (first + i == end && class != DATETIME_DATE) {
+        if (first + i == end && class != DATETIME_DATE && !*tzinfo) {
             *tzinfo = items->at[i];
             continue;
         }
-        if (first + i > end || !is_plain(items->at[i], VALUE_INT))
-            return FAIL(b, "expected %s", first + i >= end ? "fewer arguments" : "an integer for each field");
+        if (first + i >= end || !is_plain(items->at[i], VALUE_INT))
+            return FAIL(b, "expected %s",
+                        first + i >= end ? "fewer arguments" : "an integer for each field");
         fields->at[first + i] = items->at[i]->integer;
         *given |= 1u << (first + i);
     }

@@ -352,46 +352,56 @@ static int read_string(struct parser *p)
 
 /* Messages */
 
+static const struct {
+    const char *closing, *place;
+} bracket_names[] = {
+    [FRAME_ROUND] = {"')'", "parentheses that start"},
+    [FRAME_LIST] = {"']'", "list that starts"},
+    [FRAME_CURLY] = {"'}'", "braces that start"},
+    [FRAME_CALL] = {"')'", "call that starts"},
+};
+
+/* The innermost open bracket, or NULL. */
+static const struct frame *open_frame(const struct parser *p)
+{
+    for (size_t i = p->count; i-- > 0;)
+        if (p->frames[i].kind >= FRAME_ROUND)
+            return &p->frames[i];
+    return NULL;
+}
+
+static int expected(struct parser *p, const char *wanted)
+{
+    const struct frame *frame = open_frame(p);
+
+    if (!frame)
+        return FAIL(p, p->token.start, "expected %s", wanted);
+    return FAIL(p, p->token.start, "expected %s%s in the %s at line %zu", wanted,
+                bracket_names[frame->kind].closing, bracket_names[frame->kind].place,
+                scanner_line(&p->scanner, frame->start));
+}
+
 static int expected_value(struct parser *p)
 {
-    const struct frame *frame = top(p);
-    size_t start = p->token.start;
+    bool directly = p->count && top(p)->kind >= FRAME_ROUND;
 
-    if (p->token.kind == TOKEN_END || p->token.kind == TOKEN_NEWLINE) {
-        if (!frame)
-            return FAIL(p, start, "expected a value");
-        return FAIL(p, start, "expected a value, as something is open since line %zu",
-                    scanner_line(&p->scanner, frame->start));
-    }
-    return FAIL(p, start, "expected a value");
+    if (!directly || (top(p)->kind == FRAME_CURLY && top(p)->other))
+        return FAIL(p, p->token.start, "expected a value");
+    return expected(p, "a value or ");
 }
 
 static int expected_more(struct parser *p)
 {
-    static const struct {
-        const char *wanted, *what;
-    } brackets[] = {
-        [FRAME_ROUND] = {"',' or ')'", "parentheses"},
-        [FRAME_LIST] = {"',' or ']'", "list"},
-        [FRAME_CURLY] = {"',' or '}'", "braces"},
-        [FRAME_CALL] = {"',' or ')'", "call"},
-    };
-    const struct frame *frame = top(p);
-    const char *wanted;
+    const struct frame *frame = open_frame(p);
 
     if (!frame)
-        return FAIL(p, p->token.start, "expected nothing more behind the value");
-    wanted = brackets[frame->kind].wanted;
-    if (frame->kind == FRAME_CURLY && frame->other)
-        wanted = "',' or '}'";
-    else if (frame->kind == FRAME_CURLY && !frame->value->items.count)
-        wanted = "':', ',' or '}'";
-    else if (frame->kind == FRAME_CURLY && frame->value->kind == VALUE_DICT)
-        wanted = "':'";
-    return FAIL(p, p->token.start, "expected %s in the %s that start%s at line %zu", wanted,
-                brackets[frame->kind].what,
-                frame->kind == FRAME_LIST || frame->kind == FRAME_CALL ? "s" : "",
-                scanner_line(&p->scanner, frame->start));
+        return expected(p, "nothing more behind the value");
+    if (frame->kind != FRAME_CURLY || frame->other || frame->value->kind == VALUE_SET)
+        return expected(p, "',' or ");
+    if (!frame->value->items.count)
+        return expected(p, "':', ',' or ");
+    return FAIL(p, p->token.start, "expected ':' in the %s at line %zu",
+                bracket_names[frame->kind].place, scanner_line(&p->scanner, frame->start));
 }
 
 /* What waits for a value at its right */

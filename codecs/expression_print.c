@@ -303,7 +303,7 @@ static enum occurrence occurrence_of(struct printer *p, struct value *value, uin
     return new_name(p, value) ? DEFINITION : UNNAMED;
 }
 
-static void add_number(struct printer *p, const char *before, uint32_t number, const char *after)
+static void add_name(struct printer *p, const char *before, uint32_t number, const char *after)
 {
     if (!is_writing(p))
         return;
@@ -360,7 +360,20 @@ static void print_float(uint64_t bits, struct buffer *out)
         buffer_add(out, bytes_of(text, floattext_print(bits, text)));
 }
 
-static void add_integer(struct printer *p, const struct value *value)
+static void print_integer(int64_t integer, struct buffer *out)
+{
+    char digits[24], *start = digits + sizeof digits;
+    uint64_t rest = integer < 0 ? -(uint64_t)integer : (uint64_t)integer;
+
+    do
+        *--start = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (integer < 0)
+        *--start = '-';
+    buffer_add(out, bytes_of(start, (size_t)(digits + sizeof digits - start)));
+}
+
+static void add_number(struct printer *p, const struct value *value)
 {
     struct buffer *out;
 
@@ -368,7 +381,7 @@ static void add_integer(struct printer *p, const struct value *value)
         return;
     out = layout_word(&p->layout);
     if (value->kind == VALUE_INT)
-        buffer_printf(out, "%" PRId64, value->integer);
+        print_integer(value->integer, out);
     else if (value->kind == VALUE_BIG_INT)
         bigint_print(value->bytes, out);
     else if (value->kind == VALUE_FLOAT)
@@ -394,7 +407,7 @@ static bool print_atom(struct printer *p, const struct value *value)
     case VALUE_BIG_INT:
     case VALUE_FLOAT:
     case VALUE_EXTENSION:
-        return add_integer(p, value), true;
+        return add_number(p, value), true;
     case VALUE_STR:
         return add_literal(p, python2 ? "u" : "", value->bytes, true), true;
     case VALUE_STR8:
@@ -876,7 +889,7 @@ static void print_value(struct printer *p, struct value *value)
     enum occurrence occurrence = occurrence_of(p, value, &number);
 
     if (occurrence == REFERENCE) {
-        add_number(p, "", number, "");
+        add_name(p, "", number, "");
         return;
     }
     if (p->walk == WALK_PLAN && p->depth >= HOIST_DEPTH && is_hoistable(value)) {
@@ -885,7 +898,7 @@ static void print_value(struct printer *p, struct value *value)
     }
     if (occurrence == DEFINITION) {
         deepen(p);
-        add_number(p, "(", number, " := ");
+        add_name(p, "(", number, " := ");
         push_close(p, HUG_ROUND);
     }
     print_body(p, value);
@@ -981,7 +994,7 @@ static void print_part(struct printer *p, struct value *value)
     name->written = true;
     if (!name->number)
         name->number = ++p->numbers;
-    add_number(p, "", name->number, " := ");
+    add_name(p, "", name->number, " := ");
     print_body(p, value);
     run(p);
     add_break(p, BREAK_NEXT);
