@@ -41,7 +41,7 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
 }
 
 int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
-                 struct digest *digest)
+                struct digest *digest)
 {
     struct failure failure = {0};
     struct buffer old, stored;

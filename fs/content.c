@@ -103,7 +103,8 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
     else
         foreign = !first;
     if (foreign) {
-        struct timespec before = seen && seen->set & ATTRIBUTE_MTIME ? seen->mtime : node->own.mtime;
+        struct timespec before =
+            seen && seen->set & ATTRIBUTE_MTIME ? seen->mtime : node->own.mtime;
 
         entry = attributes_edit(&tree->attributes, node->name->key);
         if (entry) {
@@ -137,8 +138,7 @@ static void content_vanished(struct tree *tree, struct node *node)
 /* One file that can't be shown must still be there, to be removed, renamed or replaced. */
 static bool damaged(struct tree *tree, struct node *node, int code)
 {
-    return code == -EFBIG ||
-           (code == -EIO && store_exists(tree->store, node->name->key) == 1);
+    return code == -EFBIG || (code == -EIO && store_exists(tree->store, node->name->key) == 1);
 }
 
 int content_look(struct tree *tree, struct node *node, struct text **text)

@@ -13,14 +13,14 @@
 #include "fs/nodes.h"
 
 enum draft_state {
-    DRAFT_EMPTIED,  /* by O_TRUNC or creation: shells close duplicates before they write */
-    DRAFT_FLUSHED,  /* emptied, and one descriptor was closed since */
-    DRAFT_WRITTEN,  /* has changes that were not tried to save */
-    DRAFT_REFUSED,  /* could not be saved as it is now */
+    DRAFT_EMPTIED, /* by O_TRUNC or creation: shells close duplicates before they write */
+    DRAFT_FLUSHED, /* emptied, and one descriptor was closed since */
+    DRAFT_WRITTEN, /* has changes that were not tried to save */
+    DRAFT_REFUSED, /* could not be saved as it is now */
 };
 
 struct draft {
-    struct text *text; /* nobody else has it yet, so it may change */
+    struct text *text;   /* nobody else has it yet, so it may change */
     struct text_id base; /* what it was made from */
     enum draft_state state;
     int refused; /* for DRAFT_REFUSED: negative errno */

@@ -101,7 +101,8 @@ static int report_status(struct tree *tree, struct buffer *out)
     if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else
-        buffer_printf(out, "keys: %zu\nkeys with too long names: %zu\n", census.keys, census.unnamed);
+        buffer_printf(out, "keys: %zu\nkeys with too long names: %zu\n", census.keys,
+                      census.unnamed);
     buffer_add(out, buffer_bytes(&census.examples));
     buffer_release(&census.examples);
     pthread_mutex_lock(&tree->lock);
@@ -185,6 +186,7 @@ static char *describe(const struct node *node, const struct failure *failure)
 /* Tree lock held. */
 static void forget_rejected(struct tree *tree, struct node *node)
 {
+    tree_notice(tree, node);
     nodes_unlink(&tree->nodes, node);
     nodes_let_go(tree, node);
 }
@@ -261,7 +263,8 @@ static struct text *copy_text(struct tree *tree, struct bytes bytes)
     pthread_mutex_lock(&tree->lock);
     edition = ++tree->texts.editions;
     pthread_mutex_unlock(&tree->lock);
-    return text_new(&copy, (struct text_id){.edition = edition, .valid = true}, &text) ? NULL : text;
+    return text_new(&copy, (struct text_id){.edition = edition, .valid = true}, &text) ? NULL
+                                                                                       : text;
 }
 
 void control_refuse(struct tree *tree, struct node *node, struct bytes text,

@@ -219,7 +219,8 @@ static bool rewritten(const struct node *node, const struct displaced *displaced
     return node->draft || !node->cached.text || node->cached.text->id.edition != displaced->edition;
 }
 
-bool displaced_rewritten(struct tree *tree, const struct node *node, const struct displaced *displaced)
+bool displaced_rewritten(struct tree *tree, const struct node *node,
+                         const struct displaced *displaced)
 {
     bool is;
 
@@ -333,7 +334,8 @@ int displaced_settle(struct tree *tree, bool all)
     int first = 0;
 
     pthread_mutex_lock(&tree->names);
-    for (size_t left = count_displaced(tree); left && (displaced = next_displaced(tree, all)); left--) {
+    for (size_t left = count_displaced(tree); left && (displaced = next_displaced(tree, all));
+         left--) {
         struct node *node = displaced->companion;
         int code = 0;
 
@@ -358,7 +360,8 @@ unsigned displaced_wait(const struct tree *tree)
 {
     if (list_empty(&tree->displaced))
         return tree->options.transient_seconds;
-    return scratch_wait_for(tree, CONTAINER_OF(tree->displaced.next, struct displaced, list)->since);
+    return scratch_wait_for(tree,
+                            CONTAINER_OF(tree->displaced.next, struct displaced, list)->since);
 }
 
 void displaced_release(struct tree *tree)

@@ -20,8 +20,8 @@ struct displaced {
     struct list list;
     struct node *companion; /* pinned: under which name the mount shows it */
     struct timespec since;  /* scratch_clock() */
-    uint64_t edition;       /* of its text then: with another one, the companion was written since */
-    struct bytes key;       /* lives behind this structure */
+    uint64_t edition; /* of its text then: with another one, the companion was written since */
+    struct bytes key; /* lives behind this structure */
 };
 
 /* Tree lock held. NULL: none. */

@@ -107,8 +107,8 @@ static int open_text(struct tree *tree, struct node *node, int flags, struct tex
         return content_empty(tree, node);
     }
     if (node->draft)
-        *cache = text_id_equal(node->pages, node->draft->base) ? TREE_CACHE_KEEP
-                                                                : TREE_CACHE_BYPASS;
+        *cache =
+            text_id_equal(node->pages, node->draft->base) ? TREE_CACHE_KEEP : TREE_CACHE_BYPASS;
     else if (*text)
         *cache = cache_of(node, (*text)->id);
     else

@@ -7,10 +7,11 @@
 
 struct tree_handle {
     struct tree *tree;
-    struct node *node; /* pinned */
+    struct node *node;        /* pinned */
     struct tree_handle *next; /* of the same node; node lock */
-    struct list all;   /* in tree->handles; tree lock */
-    struct text *text; /* what it opened or what was saved since; NULL while it only knows the draft; node lock */
+    struct list all;          /* in tree->handles; tree lock */
+    struct text *
+        text; /* what it opened or what was saved since; NULL while it only knows the draft; node lock */
     bool writable;
     bool append;
 };

@@ -234,8 +234,8 @@ static int dots_stat(struct tree_listing *listing, const char *name, struct stat
     struct nodes *nodes = &listing->tree->nodes;
     enum directory_number parent = directories[listing->home].parent;
 
-    return tree_getattr(listing->tree,
-                        nodes->directories[name[1] ? parent : listing->home].id, out);
+    return tree_getattr(listing->tree, nodes->directories[name[1] ? parent : listing->home].id,
+                        out);
 }
 
 int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,

@@ -76,11 +76,11 @@ enum { NAME_LONGEST = 255 };
 int node_name_new(const char *name, struct node_name **out);
 
 struct node {
-    struct chain_link by_id;   /* tree */
-    struct chain_link by_name; /* tree; a member while `linked` */
-    uint64_t id;               /* constant */
-    uint64_t lookups;          /* tree */
-    unsigned pins;             /* tree */
+    struct chain_link by_id;     /* tree */
+    struct chain_link by_name;   /* tree; a member while `linked` */
+    uint64_t id;                 /* constant */
+    uint64_t lookups;            /* tree */
+    unsigned pins;               /* tree */
     enum directory_number home;  /* constant: the directory that it is or was in */
     enum directory_number opens; /* constant: for NODE_DIRECTORY, which one it is */
     enum node_kind kind;         /* node+tree */
@@ -98,20 +98,21 @@ struct node {
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
     bool refused;                /* node: the last save failed; control.c knows why */
     struct cached_text cached;   /* tree: the content as last rendered, written or generated */
-    struct attributes own;       /* tree: of a file that is no key; its times as first seen if it is */
+    struct attributes own; /* tree: of a file that is no key; its times as first seen if it is */
 
     /* Scratch files and rejected texts. */
-    char *refusal;      /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
-    struct list held;   /* tree: in nodes.held while it exists only here */
-    struct list due;    /* tree: in tree->due while time may turn it into a key */
-    struct timespec closed; /* tree: when it joined `due` (monotonic) */
+    char *refusal;            /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
+    struct list held;         /* tree: in nodes.held while it exists only here */
+    struct list due;          /* tree: in tree->due while time may turn it into a key */
+    struct timespec closed;   /* tree: when it joined `due` (monotonic) */
     enum scratch_shape shape; /* node+tree: what its name makes of it while it is NODE_SCRATCH */
 };
 
 /* All nodes. Part of struct tree; everything in it is guarded by tree->lock. */
 struct nodes {
     struct chains by_id, by_name;
-    struct list held; /* scratch files and rejected texts, oldest first: they exist only in memory */
+    struct list
+        held; /* scratch files and rejected texts, oldest first: they exist only in memory */
     struct node directories[DIRECTORY_COUNT];
 };
 

@@ -148,7 +148,8 @@ static int rename_symlink(struct rename *rename)
 }
 
 /* The attributes go along; the mtime as first seen becomes a lasting one. Tree lock held. */
-static void move_attributes(struct tree *tree, struct node *node, struct bytes from, struct bytes to)
+static void move_attributes(struct tree *tree, struct node *node, struct bytes from,
+                            struct bytes to)
 {
     struct attributes moved = node->own;
     const struct attributes *old = attributes_find(&tree->attributes, from);

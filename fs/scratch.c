@@ -16,18 +16,18 @@ static const struct {
     const char *pattern;
     enum scratch_shape shape;
 } shapes[] = {
-    {".*.sw?", SHAPE_COMPANION},         /* vim's swap files: .swp, .swo, ... */
-    {".*.swpx", SHAPE_COMPANION},        /* vim looks whether long names work */
-    {"*~", SHAPE_COMPANION},             /* backups: vim, emacs, nano */
-    {"#*#", SHAPE_COMPANION},            /* emacs' auto-save */
-    {".#*", SHAPE_COMPANION},            /* emacs' lock, a symlink */
-    {".~lock.*#", SHAPE_COMPANION},      /* LibreOffice */
-    {"._*", SHAPE_COMPANION},            /* macOS, resource forks */
-    {".DS_Store", SHAPE_COMPANION},      /* macOS, Finder */
-    {".nfs*", SHAPE_COMPANION},          /* an NFS client's unlinked open file */
-    {".fuse_hidden*", SHAPE_COMPANION},  /* libfuse's */
-    {"sed@@@@@@", SHAPE_TRANSIENT},      /* sed -i */
-    {".*.@@@@@@", SHAPE_TRANSIENT},      /* rsync */
+    {".*.sw?", SHAPE_COMPANION},           /* vim's swap files: .swp, .swo, ... */
+    {".*.swpx", SHAPE_COMPANION},          /* vim looks whether long names work */
+    {"*~", SHAPE_COMPANION},               /* backups: vim, emacs, nano */
+    {"#*#", SHAPE_COMPANION},              /* emacs' auto-save */
+    {".#*", SHAPE_COMPANION},              /* emacs' lock, a symlink */
+    {".~lock.*#", SHAPE_COMPANION},        /* LibreOffice */
+    {"._*", SHAPE_COMPANION},              /* macOS, resource forks */
+    {".DS_Store", SHAPE_COMPANION},        /* macOS, Finder */
+    {".nfs*", SHAPE_COMPANION},            /* an NFS client's unlinked open file */
+    {".fuse_hidden*", SHAPE_COMPANION},    /* libfuse's */
+    {"sed@@@@@@", SHAPE_TRANSIENT},        /* sed -i */
+    {".*.@@@@@@", SHAPE_TRANSIENT},        /* rsync */
     {".goutputstream-*", SHAPE_TRANSIENT}, /* GIO */
 };
 

@@ -41,7 +41,7 @@ void text_release(struct text *text); /* NULL is allowed */
 struct cached_text {
     struct list list; /* in texts.idle, else on its own */
     struct text *text;
-    bool sized;       /* `size` is that of the canonical text, also after the text was dropped */
+    bool sized; /* `size` is that of the canonical text, also after the text was dropped */
     size_t size;
 };
 

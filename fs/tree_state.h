@@ -22,12 +22,13 @@ struct tree {
     struct list due;       /* transients that nobody has open, by the time of their last close */
     struct list displaced; /* oldest first */
     struct control control;
-    struct digest_key digest_key;   /* constant, random */
-    struct timespec foreign_change; /* the database file's mtime when somebody else changed it last */
-    struct timespec own_change;     /* its mtime after our last change */
-    struct timespec names_change;   /* when a name was last added or removed here */
-    struct list notices;            /* what to tell the kernel once no lock is held */
-    atomic_bool noticed;            /* `notices` is not empty */
+    struct digest_key digest_key; /* constant, random */
+    struct timespec
+        foreign_change;           /* the database file's mtime when somebody else changed it last */
+    struct timespec own_change;   /* its mtime after our last change */
+    struct timespec names_change; /* when a name was last added or removed here */
+    struct list notices;          /* what to tell the kernel once no lock is held */
+    atomic_bool noticed;          /* `notices` is not empty */
 };
 
 /* The directory with this node id, if it is one. */

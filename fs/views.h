@@ -14,9 +14,8 @@ struct view {
     /* The contracts of codec_render() and codec_accept(). */
     int (*render)(const struct dialect *dialect, struct bytes stored, struct buffer *text,
                   struct codec_note *note);
-    int (*accept)(const struct dialect *dialect, const struct codec_rules *rules,
-                  struct bytes text, const struct bytes *old, struct buffer *stored,
-                  struct failure *failure);
+    int (*accept)(const struct dialect *dialect, const struct codec_rules *rules, struct bytes text,
+                  const struct bytes *old, struct buffer *stored, struct failure *failure);
 };
 
 enum directory_number {
@@ -29,7 +28,8 @@ enum directory_number {
 
 struct directory {
     const char *name; /* in its parent */
-    const char *path; /* from the root, "" for the root itself: goes into node ids, never change it */
+    const char
+        *path; /* from the root, "" for the root itself: goes into node ids, never change it */
     enum directory_number parent;
     const struct view *view; /* NULL: no keys in here */
 };

@@ -20,14 +20,16 @@ static struct member *member_of(struct chain_link *link)
 
 static void test_members_of_one_hash_are_all_found(void **state)
 {
-    struct member members[5] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
+    struct member members[5] = {
+        {.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
     struct chain_link *link;
     struct chains chains;
     int found = 0;
 
     assert_int_equal(chains_init(&chains), 0);
     for (int i = 0; i < 5; i++)
-        chains_add(&chains, &members[i].link, i == 2 ? 64 : 0); /* 64: another hash in the same bucket */
+        chains_add(&chains, &members[i].link,
+                   i == 2 ? 64 : 0); /* 64: another hash in the same bucket */
     for (link = chains_find(&chains, 0); link; link = chains_next(link))
         found |= 1 << member_of(link)->number;
     assert_int_equal(found, 0x1b);
@@ -54,7 +56,8 @@ static void test_grows(void **state)
     }
     assert_true(chains.mask >= MANY / 2);
     for (int i = 0; i < MANY; i++)
-        assert_int_equal(member_of(chains_find(&chains, (uint64_t)i * 0x9e3779b97f4a7c15))->number, i);
+        assert_int_equal(member_of(chains_find(&chains, (uint64_t)i * 0x9e3779b97f4a7c15))->number,
+                         i);
     while ((link = chains_any(&chains)))
         chains_remove(&chains, link);
     assert_int_equal(chains.count, 0);

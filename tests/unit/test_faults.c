@@ -127,7 +127,8 @@ static bool stored_text(struct world *world, const char *key, struct buffer *sho
 
     buffer_clear(shown);
     if (found)
-        assert_int_equal(codec_render(&world->options.dialect, buffer_bytes(&stored), shown, &note), 0);
+        assert_int_equal(codec_render(&world->options.dialect, buffer_bytes(&stored), shown, &note),
+                         0);
     buffer_add_byte(shown, 0);
     buffer_release(&stored);
     return found;

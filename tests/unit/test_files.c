@@ -40,7 +40,8 @@ static off_t size_of(struct world *world, const char *path)
     return stat.st_size;
 }
 
-static int truncate_to(struct world *world, const char *path, struct tree_handle *handle, off_t size)
+static int truncate_to(struct world *world, const char *path, struct tree_handle *handle,
+                       off_t size)
 {
     struct stat in = {.st_size = size}, out;
 
@@ -300,7 +301,8 @@ static void test_what_others_change(void **state)
 static void test_what_others_remove(void **state)
 {
     struct world *world = *state;
-    struct tree_handle *reader = opened(world, "k", O_RDONLY), *writer = opened(world, "list", O_RDWR);
+    struct tree_handle *reader = opened(world, "k", O_RDONLY),
+                       *writer = opened(world, "list", O_RDWR);
     struct stat stat;
     uint64_t id = find(world, "k");
 
@@ -352,13 +354,15 @@ static void test_how_the_kernel_may_cache(void **state)
 
 /* --- refusals --- */
 
-static void assert_refused(struct world *world, const char *path, const char *rejected, const char *text)
+static void assert_refused(struct world *world, const char *path, const char *rejected,
+                           const char *text)
 {
     char value[256];
     struct buffer reason = BUFFER_INIT;
 
     assert_shows(world, rejected, text);
-    assert_int_equal(tree_getxattr(world->tree, find(world, path), "user.shelvefs.error", &reason), 0);
+    assert_int_equal(tree_getxattr(world->tree, find(world, path), "user.shelvefs.error", &reason),
+                     0);
     assert_true(reason.size > 0);
     snprintf(value, sizeof value, "%.*s", (int)reason.size, (char *)reason.data);
     assert_non_null(strstr(cat(world, ".shelvefs/errors"), value));
@@ -377,7 +381,8 @@ static void test_a_refused_text_changes_nothing(void **state)
     assert_shows(world, "list", "[1, 2]\n");
     assert_refused(world, "list", ".shelvefs/rejected/list", "[1, 2");
     assert_int_equal(echo(world, "list", TO, "[3]\n"), 0);
-    assert_int_equal(tree_getxattr(world->tree, find(world, "list"), "user.shelvefs.error", &reason), -ENODATA);
+    assert_int_equal(
+        tree_getxattr(world->tree, find(world, "list"), "user.shelvefs.error", &reason), -ENODATA);
     assert_shows(world, ".shelvefs/rejected/list", NULL);
     assert_int_equal(echo(world, "list", TO, "[1, 2"), -EINVAL);
     /* The reason outlives the node. */
@@ -542,16 +547,18 @@ static void test_exclusive_creation(void **state)
     struct tree_handle *handle;
     struct stat stat;
 
-    assert_int_equal(tree_create(world->tree, TREE_ROOT, "k", 0644, O_RDWR | O_CREAT | O_EXCL, &world->caller,
-                                 &stat, &handle),
+    assert_int_equal(tree_create(world->tree, TREE_ROOT, "k", 0644, O_RDWR | O_CREAT | O_EXCL,
+                                 &world->caller, &stat, &handle),
                      -EEXIST);
     /* Without O_EXCL another process may have been faster. */
-    assert_int_equal(tree_create(world->tree, TREE_ROOT, "k", 0644, O_RDWR | O_CREAT, &world->caller, &stat, &handle), 0);
+    assert_int_equal(tree_create(world->tree, TREE_ROOT, "k", 0644, O_RDWR | O_CREAT,
+                                 &world->caller, &stat, &handle),
+                     0);
     assert_int_equal(stat.st_size, 4);
     assert_string_equal(read_handle(world, handle), "old\n");
     tree_release(handle);
-    assert_int_equal(tree_create(world->tree, TREE_ROOT, "n", 0640, O_RDWR | O_CREAT | O_EXCL, &world->caller,
-                                 &stat, &handle),
+    assert_int_equal(tree_create(world->tree, TREE_ROOT, "n", 0640, O_RDWR | O_CREAT | O_EXCL,
+                                 &world->caller, &stat, &handle),
                      0);
     assert_int_equal(stat.st_mode, S_IFREG | 0640);
     assert_int_equal(write_at(handle, 0, "n\n"), 0);

@@ -11,8 +11,9 @@ static void test_names_and_their_keys(void **state)
         bool has_key;
         struct bytes key;
     } rows[] = {
-        {"plain", true, BYTES("plain")}, {"a%2Fb", true, BYTES("a/b")}, {"%", true, BYTES("")},
-        {"a%00", true, BYTES("a\0")},    {"a%2f", false, BYTES("")},    {".a%0.abcdef", true, BYTES(".a%0.abcdef")},
+        {"plain", true, BYTES("plain")}, {"a%2Fb", true, BYTES("a/b")},
+        {"%", true, BYTES("")},          {"a%00", true, BYTES("a\0")},
+        {"a%2f", false, BYTES("")},      {".a%0.abcdef", true, BYTES(".a%0.abcdef")},
         {"%41", false, BYTES("")},       {".shelvefs", false, BYTES("")},
     };
     char longest[NAME_LONGEST + 2];
@@ -105,7 +106,8 @@ static void test_forgotten_nodes_are_freed(void **state)
     assert_int_equal(world->tree->nodes.by_id.count, before + 1);
     assert_int_equal(tree_open(world->tree, a, O_RDONLY, &handle, &cache), 0);
     tree_forget(world->tree, a, 1);
-    tree_forget(world->tree, a, 5); /* more than there were: the kernel is not to be trusted with that */
+    tree_forget(world->tree, a,
+                5); /* more than there were: the kernel is not to be trusted with that */
     assert_int_equal(world->tree->nodes.by_id.count, before + 1);
     assert_string_equal(read_handle(world, handle), "1\n");
     tree_release(handle);

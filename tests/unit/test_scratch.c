@@ -10,23 +10,40 @@ static void test_shapes(void **state)
         const char *name;
         enum scratch_shape shape;
     } rows[] = {
-        {".file.swp", SHAPE_COMPANION},   {".file.swo", SHAPE_COMPANION},
-        {".file.swpx", SHAPE_COMPANION},  {".swp", SHAPE_PLAIN},
-        {".x.sw", SHAPE_PLAIN},           {"file.swp", SHAPE_PLAIN},
-        {"file~", SHAPE_COMPANION},       {"~", SHAPE_PLAIN},
-        {"#file#", SHAPE_COMPANION},      {"##", SHAPE_PLAIN},
-        {"#file", SHAPE_PLAIN},           {".#file", SHAPE_COMPANION},
-        {".#", SHAPE_PLAIN},              {".~lock.file#", SHAPE_COMPANION},
-        {".~lock.#", SHAPE_PLAIN},        {"._file", SHAPE_COMPANION},
-        {"._", SHAPE_PLAIN},              {".DS_Store", SHAPE_COMPANION},
-        {".DS_Store2", SHAPE_PLAIN},      {".nfs0001", SHAPE_COMPANION},
-        {".nfs", SHAPE_PLAIN},            {".fuse_hidden00", SHAPE_COMPANION},
-        {"sedAb3xyZ", SHAPE_TRANSIENT},   {"sedAb3xy", SHAPE_PLAIN},
-        {"sedAb3xy-", SHAPE_PLAIN},       {".file.aB3dE6", SHAPE_TRANSIENT},
-        {".file.aB3dE67", SHAPE_PLAIN},   {"..aB3dE6", SHAPE_PLAIN},
-        {".a%.aB3dE6", SHAPE_TRANSIENT},  {".goutputstream-XYZ", SHAPE_TRANSIENT},
-        {"4913", SHAPE_PLAIN},            {"key", SHAPE_PLAIN},
-        {"", SHAPE_PLAIN},                {"..swp.aB3dE6", SHAPE_TRANSIENT},
+        {".file.swp", SHAPE_COMPANION},
+        {".file.swo", SHAPE_COMPANION},
+        {".file.swpx", SHAPE_COMPANION},
+        {".swp", SHAPE_PLAIN},
+        {".x.sw", SHAPE_PLAIN},
+        {"file.swp", SHAPE_PLAIN},
+        {"file~", SHAPE_COMPANION},
+        {"~", SHAPE_PLAIN},
+        {"#file#", SHAPE_COMPANION},
+        {"##", SHAPE_PLAIN},
+        {"#file", SHAPE_PLAIN},
+        {".#file", SHAPE_COMPANION},
+        {".#", SHAPE_PLAIN},
+        {".~lock.file#", SHAPE_COMPANION},
+        {".~lock.#", SHAPE_PLAIN},
+        {"._file", SHAPE_COMPANION},
+        {"._", SHAPE_PLAIN},
+        {".DS_Store", SHAPE_COMPANION},
+        {".DS_Store2", SHAPE_PLAIN},
+        {".nfs0001", SHAPE_COMPANION},
+        {".nfs", SHAPE_PLAIN},
+        {".fuse_hidden00", SHAPE_COMPANION},
+        {"sedAb3xyZ", SHAPE_TRANSIENT},
+        {"sedAb3xy", SHAPE_PLAIN},
+        {"sedAb3xy-", SHAPE_PLAIN},
+        {".file.aB3dE6", SHAPE_TRANSIENT},
+        {".file.aB3dE67", SHAPE_PLAIN},
+        {"..aB3dE6", SHAPE_PLAIN},
+        {".a%.aB3dE6", SHAPE_TRANSIENT},
+        {".goutputstream-XYZ", SHAPE_TRANSIENT},
+        {"4913", SHAPE_PLAIN},
+        {"key", SHAPE_PLAIN},
+        {"", SHAPE_PLAIN},
+        {"..swp.aB3dE6", SHAPE_TRANSIENT},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -363,8 +380,9 @@ static void test_where_a_displaced_key_may_go(void **state)
         const char *under; /* where the value is afterwards */
         bool written;      /* the companion was changed before */
     } rows[] = {
-        {"k", "k", false},     {"k", "k", true},         {"other", "other", false},
-        {"other", "other", true}, {".k.swp", ".k.swp", false}, {"taken", "taken", false},
+        {"k", "k", false},           {"k", "k", true},
+        {"other", "other", false},   {"other", "other", true},
+        {".k.swp", ".k.swp", false}, {"taken", "taken", false},
         {"taken", "taken", true},
     };
     struct world *world = *state;
@@ -465,15 +483,18 @@ static void test_symlinks(void **state)
     enum tree_cache cache;
     struct stat stat;
 
-    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "me@host.123:456", &world->caller, &stat), 0);
+    assert_int_equal(
+        tree_symlink(world->tree, TREE_ROOT, ".#k", "me@host.123:456", &world->caller, &stat), 0);
     assert_true(S_ISLNK(stat.st_mode));
     assert_int_equal(stat.st_size, 15);
     assert_int_equal(tree_readlink(world->tree, stat.st_ino, &target), 0);
     assert_true(bytes_equal(buffer_bytes(&target), BYTES("me@host.123:456")));
     buffer_release(&target);
     assert_int_equal(tree_open(world->tree, stat.st_ino, O_RDONLY, &handle, &cache), -ELOOP);
-    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "x", &world->caller, &stat), -EEXIST);
-    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, "link", "x", &world->caller, &stat), -EPERM);
+    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "x", &world->caller, &stat),
+                     -EEXIST);
+    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, "link", "x", &world->caller, &stat),
+                     -EPERM);
     assert_int_equal(tree_readlink(world->tree, find(world, "k"), &target), -EINVAL);
     assert_int_equal(rename_file(world, ".#k", "k"), -EPERM);
     assert_int_equal(rename_file(world, ".#k", ".#l"), 0);

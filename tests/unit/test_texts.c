@@ -12,7 +12,8 @@ static struct text *text_of(size_t size, uint64_t edition)
     struct text *text;
 
     buffer_resize(&bytes, size);
-    assert_int_equal(text_new(&bytes, (struct text_id){.edition = edition, .valid = true}, &text), 0);
+    assert_int_equal(text_new(&bytes, (struct text_id){.edition = edition, .valid = true}, &text),
+                     0);
     assert_int_equal(text->bytes.size, size);
     assert_null(bytes.data);
     return text;

@@ -6,7 +6,8 @@
 
 enum { THREADS = 4, SECONDS = 1 };
 
-static const char *const names[] = {"a", "b", "a~", "b~", ".a.abcdef", ".shelvefs/raw/a", ".shelvefs/status", "new"};
+static const char *const names[] = {
+    "a", "b", "a~", "b~", ".a.abcdef", ".shelvefs/raw/a", ".shelvefs/status", "new"};
 
 struct worker {
     pthread_t thread;
@@ -83,7 +84,8 @@ static void open_and_use(struct worker *worker, const char *path)
         if (tree_open(worker->tree, stat.st_ino, chosen, &handle, &cache) == 0)
             use_handle(worker, handle);
         tree_forget(worker->tree, stat.st_ino, 1);
-    } else if (tree_create(worker->tree, directory, path, 0644, O_RDWR, &caller, &stat, &handle) == 0) {
+    } else if (tree_create(worker->tree, directory, path, 0644, O_RDWR, &caller, &stat, &handle) ==
+               0) {
         use_handle(worker, handle);
         tree_forget(worker->tree, stat.st_ino, 1);
     }
@@ -99,7 +101,8 @@ static void look_at(struct worker *worker, const char *path)
         return;
     tree_getattr(worker->tree, stat.st_ino, &stat);
     tree_getxattr(worker->tree, stat.st_ino, "user.shelvefs.type", &value);
-    tree_setattr(worker->tree, stat.st_ino, NULL, &in, pick(worker, 2) ? TREE_SET_MODE : TREE_SET_SIZE, &stat);
+    tree_setattr(worker->tree, stat.st_ino, NULL, &in,
+                 pick(worker, 2) ? TREE_SET_MODE : TREE_SET_SIZE, &stat);
     tree_forget(worker->tree, stat.st_ino, 1);
     buffer_release(&value);
 }

@@ -37,9 +37,9 @@ static void test_keys_of_any_bytes(void **state)
         struct bytes key;
         const char *name;
     } rows[] = {
-        {BYTES(""), "%"},          {BYTES("."), "%2E"},        {BYTES(".."), "%2E."},
-        {BYTES("a/b"), "a%2Fb"},   {BYTES("a\0b"), "a%00b"},   {BYTES("\xff"), "%FF"},
-        {BYTES("a b\n"), "a b%0A"}, {BYTES("%41"), "%2541"},   {BYTES(".shelvefs"), "%2Eshelvefs"},
+        {BYTES(""), "%"},           {BYTES("."), "%2E"},      {BYTES(".."), "%2E."},
+        {BYTES("a/b"), "a%2Fb"},    {BYTES("a\0b"), "a%00b"}, {BYTES("\xff"), "%FF"},
+        {BYTES("a b\n"), "a b%0A"}, {BYTES("%41"), "%2541"},  {BYTES(".shelvefs"), "%2Eshelvefs"},
         {BYTES("100%"), "100%"},
     };
     struct world *world = *state;
@@ -50,7 +50,8 @@ static void test_keys_of_any_bytes(void **state)
         assert_int_equal(echo(world, rows[i].name, TO, "v\n"), 0);
         assert_int_equal(store_exists(world->store, rows[i].key), 1);
         assert_shows(world, rows[i].name, "v\n");
-        assert_int_equal(tree_getxattr(world->tree, find(world, rows[i].name), "user.shelvefs.key", &key), 0);
+        assert_int_equal(
+            tree_getxattr(world->tree, find(world, rows[i].name), "user.shelvefs.key", &key), 0);
         assert_true(bytes_equal(buffer_bytes(&key), rows[i].key));
         buffer_release(&key);
         assert_int_equal(unlink_file(world, rows[i].name), 0);
@@ -88,9 +89,11 @@ static void test_what_cant_be(void **state)
     struct tree_handle *handle;
     enum tree_cache cache;
     struct stat stat;
-    uint64_t k = find(world, "k"), control = find(world, ".shelvefs"), raw = find(world, ".shelvefs/raw");
+    uint64_t k = find(world, "k"), control = find(world, ".shelvefs"),
+             raw = find(world, ".shelvefs/raw");
 
-    assert_int_equal(tree_mkdir(world->tree, TREE_ROOT, "dir", 0755, &world->caller, &stat), -EPERM);
+    assert_int_equal(tree_mkdir(world->tree, TREE_ROOT, "dir", 0755, &world->caller, &stat),
+                     -EPERM);
     assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, "k"), -ENOTDIR);
     assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, "absent"), -ENOENT);
     assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, ".shelvefs"), -EPERM);
@@ -102,7 +105,8 @@ static void test_what_cant_be(void **state)
     assert_int_equal(tree_open(world->tree, TREE_ROOT, O_RDONLY, &handle, &cache), -EISDIR);
     assert_int_equal(open_file(world, ".shelvefs/status", O_WRONLY, &handle), -EACCES);
     assert_int_equal(open_file(world, ".shelvefs/new", O_CREAT | O_WRONLY, &handle), -EPERM);
-    assert_int_equal(open_file(world, ".shelvefs/rejected/new", O_CREAT | O_WRONLY, &handle), -EPERM);
+    assert_int_equal(open_file(world, ".shelvefs/rejected/new", O_CREAT | O_WRONLY, &handle),
+                     -EPERM);
     assert_int_equal(rename_file(world, "absent", "k"), -ENOENT);
     assert_int_equal(rename_file(world, "absent", "absent2"), -ENOENT);
     assert_int_equal(rename_file(world, "absent", "absent~"), -ENOENT);
@@ -111,8 +115,10 @@ static void test_what_cant_be(void **state)
     assert_int_equal(rename_file(world, ".shelvefs/status", ".shelvefs/errors"), -EPERM);
     assert_int_equal(rename_file(world, "k", ".shelvefs/raw/k"), -EXDEV);
     assert_int_equal(rename_file(world, "k", "k"), 0);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_EXCHANGE), -EINVAL);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_NOREPLACE), -EEXIST);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_EXCHANGE),
+                     -EINVAL);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_NOREPLACE),
+                     -EEXIST);
     assert_int_equal(tree_rename(world->tree, raw, "k", raw, "new", RENAME_NOREPLACE), 0);
     assert_stored(world, "new", "old\n");
     assert_stored(world, "list", "[1, 2]\n");
@@ -194,7 +200,8 @@ static void test_owners(void **state)
     assert_int_equal(set(world, ".shelvefs", mine, TREE_SET_SIZE), -EISDIR);
     assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_SIZE), -EPERM);
     /* A new file belongs to its creator, also as a key. */
-    assert_int_equal(tree_create(world->tree, TREE_ROOT, "new", 0600, O_WRONLY, &other, &out, &handle), 0);
+    assert_int_equal(
+        tree_create(world->tree, TREE_ROOT, "new", 0600, O_WRONLY, &other, &out, &handle), 0);
     assert_int_equal(out.st_uid, 77);
     assert_int_equal(tree_write(handle, 0, BYTES("x\n")), 0);
     tree_release(handle);
@@ -213,7 +220,8 @@ static void test_times(void **state)
     assert_int_equal(open_file(world, "k", O_WRONLY, &handle), 0);
     assert_int_equal(tree_write(handle, 0, BYTES("new")), 0);
     assert_true(stat_of(world, "k").st_mtim.tv_sec >= before.st_mtim.tv_sec);
-    assert_int_equal(tree_setattr(world->tree, find(world, "k"), handle, &in, TREE_SET_MTIME, &out), 0);
+    assert_int_equal(tree_setattr(world->tree, find(world, "k"), handle, &in, TREE_SET_MTIME, &out),
+                     0);
     assert_int_equal(out.st_mtim.tv_sec, 1000);
     assert_int_equal(tree_flush(handle), 0);
     tree_release(handle);
@@ -233,7 +241,8 @@ static void test_directories(void **state)
     struct world *world = *state;
     struct stat in = {.st_mode = 0755, .st_mtim = {1000, 5}}, out;
 
-    assert_int_equal(tree_setattr(world->tree, TREE_ROOT, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out), 0);
+    assert_int_equal(
+        tree_setattr(world->tree, TREE_ROOT, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out), 0);
     assert_int_equal(out.st_mode, S_IFDIR | 0755);
     assert_int_equal(out.st_mtim.tv_sec, 1000);
     assert_int_equal(echo(world, "k", TO, "x\n"), 0);
@@ -248,7 +257,8 @@ static void test_directories(void **state)
 static void test_access(void **state)
 {
     struct world *world = *state;
-    struct tree_caller owner = {1000, 1000, 1}, group = {1001, 1000, 1}, other = {1001, 1001, 1}, root = {0, 0, 1};
+    struct tree_caller owner = {1000, 1000, 1}, group = {1001, 1000, 1}, other = {1001, 1001, 1},
+                       root = {0, 0, 1};
     struct tree_handle *handle;
     const struct {
         const struct tree_caller *caller;
@@ -260,10 +270,12 @@ static void test_access(void **state)
     };
     struct stat stat;
 
-    assert_int_equal(tree_create(world->tree, TREE_ROOT, "f", 0640, O_WRONLY, &owner, &stat, &handle), 0);
+    assert_int_equal(
+        tree_create(world->tree, TREE_ROOT, "f", 0640, O_WRONLY, &owner, &stat, &handle), 0);
     tree_release(handle);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        assert_int_equal(tree_access(world->tree, stat.st_ino, rows[i].mask, rows[i].caller), rows[i].code);
+        assert_int_equal(tree_access(world->tree, stat.st_ino, rows[i].mask, rows[i].caller),
+                         rows[i].code);
 }
 
 static void test_read_only(void **state)
@@ -285,7 +297,8 @@ static void test_read_only(void **state)
     assert_int_equal(set(world, "k", stat, TREE_SET_MODE), -EROFS);
     assert_int_equal(tree_mkdir(world->tree, TREE_ROOT, "d", 0755, &world->caller, &stat), -EROFS);
     assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, "k"), -EROFS);
-    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "x", &world->caller, &stat), -EROFS);
+    assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "x", &world->caller, &stat),
+                     -EROFS);
     assert_int_equal(tree_access(world->tree, k, W_OK, &world->caller), -EROFS);
     assert_int_equal(tree_access(world->tree, k, R_OK, &world->caller), 0);
     assert_int_equal(stat_of(world, "k").st_mode, S_IFREG | 0400);
@@ -354,7 +367,8 @@ static struct tree_listing *open_directory(struct world *world, const char *path
 {
     struct tree_listing *listing;
 
-    assert_int_equal(tree_opendir(world->tree, path[0] ? find(world, path) : TREE_ROOT, &listing), 0);
+    assert_int_equal(tree_opendir(world->tree, path[0] ? find(world, path) : TREE_ROOT, &listing),
+                     0);
     return listing;
 }
 
@@ -435,7 +449,8 @@ static void test_listing_in_pieces(void **state)
     put(world, "later", "x\n");
     for (size_t i = 0; i < all.count; i += piece.count) {
         piece = (struct listing){.room = 3};
-        assert_int_equal(tree_readdir(directory, i ? all.next[i - 1] : 0, false, take_entry, &piece), 0);
+        assert_int_equal(
+            tree_readdir(directory, i ? all.next[i - 1] : 0, false, take_entry, &piece), 0);
         for (size_t n = 0; n < piece.count; n++)
             assert_string_equal(piece.names[n], all.names[i + n]);
     }
@@ -571,7 +586,8 @@ static void test_a_value_that_is_too_large(void **state)
     struct stat stat;
 
     buffer_resize(&large, MAX_VALUE + 1);
-    assert_int_equal(store_store(world->store, BYTES("big"), buffer_bytes(&large), STORE_REPLACE), 0);
+    assert_int_equal(store_store(world->store, BYTES("big"), buffer_bytes(&large), STORE_REPLACE),
+                     0);
     buffer_release(&large);
     assert_int_equal(tree_lookup(world->tree, TREE_ROOT, "big", &stat), 0);
     assert_int_equal(open_file(world, "big", O_RDONLY, &handle), -EFBIG);

@@ -24,7 +24,7 @@ struct world {
     struct tree *tree;
     struct tree_options options;
     struct tree_caller caller;
-    struct buffer read;  /* what was read last */
+    struct buffer read;   /* what was read last */
     unsigned invalidated; /* calls of options.invalidate */
 };
 
@@ -85,7 +85,8 @@ static inline void put(struct world *world, const char *key, const char *text)
     assert_int_equal(codec_accept(&world->options.dialect, &world->options.rules,
                                   bytes_of_string(text), NULL, &stored, NULL),
                      0);
-    assert_int_equal(store_store(world->store, bytes_of_string(key), buffer_bytes(&stored), STORE_REPLACE), 0);
+    assert_int_equal(
+        store_store(world->store, bytes_of_string(key), buffer_bytes(&stored), STORE_REPLACE), 0);
     buffer_release(&stored);
 }
 
@@ -98,7 +99,8 @@ static inline void assert_stored(struct world *world, const char *key, const cha
 
     assert_int_equal(code, text ? 0 : -ENOENT);
     if (text) {
-        assert_int_equal(codec_render(&world->options.dialect, buffer_bytes(&stored), &shown, &note), 0);
+        assert_int_equal(
+            codec_render(&world->options.dialect, buffer_bytes(&stored), &shown, &note), 0);
         buffer_add_byte(&shown, 0);
         assert_string_equal((const char *)shown.data, text);
     }
@@ -129,7 +131,8 @@ static inline unsigned calls(struct world *world, const char *call)
 
 static inline unsigned changes(struct world *world)
 {
-    return calls(world, "store") + calls(world, "insert") + calls(world, "remove") + calls(world, "rename");
+    return calls(world, "store") + calls(world, "insert") + calls(world, "remove") +
+           calls(world, "rename");
 }
 
 /* --- files --- */
@@ -168,7 +171,8 @@ static inline uint64_t parent_of(struct world *world, const char *path, const ch
 }
 
 /* open(2) with the look-up that the kernel does before. */
-static inline int open_file(struct world *world, const char *path, int flags, struct tree_handle **handle)
+static inline int open_file(struct world *world, const char *path, int flags,
+                            struct tree_handle **handle)
 {
     enum tree_cache cache;
     const char *name;
