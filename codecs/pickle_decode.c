@@ -48,6 +48,7 @@ struct decoder {
     struct value_list calls; /* for pickle_lower() */
     size_t popped_at;        /* where the input stood after a POP that added the last effect */
     uint8_t highest;         /* protocol of all instructions so far */
+    bool binary;             /* some instruction is of protocol 1 */
     bool protocol_seen;
     bool effectful; /* something would be called, or may be: order matters */
     bool unordered; /* the graph may not tell the order */
@@ -968,6 +969,7 @@ static void run(struct decoder *decoder)
             fail(decoder, -EINVAL, problem);
             return;
         }
+        decoder->binary |= op.info->protocol == 1;
         if (op.info->protocol > decoder->highest)
             decoder->highest = op.info->protocol;
         run_op(decoder, &op);
@@ -980,7 +982,7 @@ static void finish(struct decoder *decoder)
 
     /* Protocols 0 and 1 do not say what they are (formats.md, 1.1). */
     if (!decoder->protocol_seen)
-        document->protocol = decoder->highest > 0;
+        document->protocol = decoder->binary;
     if (decoder->highest > document->protocol)
         decoder->unordered = true;
     if (decoder->effectful && decoder->unordered)
@@ -1001,7 +1003,9 @@ int pickle_run(struct bytes stored, struct document *document, struct pickle_tra
         .scratch = BUFFER_INIT,
     };
 
-    run(&decoder);
+    /* From the start, so that no part of an empty stack is an offset from NULL. */
+    if (grow(&decoder, (void **)&decoder.stack, &decoder.capacity, sizeof *decoder.stack))
+        run(&decoder);
     if (!decoder.status)
         finish(&decoder);
     free(decoder.stack);

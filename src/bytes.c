@@ -74,7 +74,8 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
         return false;
     }
     want = buffer->size + more;
-    if (want <= buffer->capacity)
+    /* Also for nothing: an offset from NULL is undefined. */
+    if (buffer->data && want <= buffer->capacity)
         return true;
     capacity = buffer->capacity < SIZE_MAX / 2 ? buffer->capacity * 2 : SIZE_MAX;
     if (capacity < want)
@@ -120,9 +121,9 @@ void buffer_resize(struct buffer *buffer, size_t size)
 
 void buffer_add(struct buffer *buffer, struct bytes bytes)
 {
-    uint8_t *room = buffer_extend(buffer, bytes.size);
+    uint8_t *room = bytes.size ? buffer_extend(buffer, bytes.size) : NULL;
 
-    if (room && bytes.size)
+    if (room)
         memcpy(room, bytes.data, bytes.size);
 }
 
