@@ -12,8 +12,9 @@
 
 enum {
     FRAME_HEADER = 9,
-    FRAME_LEAST = 4,      /* a shorter body gets no frame */
-    FRAME_TARGET = 65536, /* a frame ends at the first boundary after it; longer strings stand outside */
+    FRAME_LEAST = 4, /* a shorter body gets no frame */
+    FRAME_TARGET =
+        65536, /* a frame ends at the first boundary after it; longer strings stand outside */
 };
 
 static void put_little(uint8_t *out, uint64_t number, size_t size)
