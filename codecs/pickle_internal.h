@@ -22,8 +22,8 @@ int pickle_run(struct bytes stored, struct document *document, struct pickle_tra
 /* Called by the decoder, in the order in which a loader would create and change objects. */
 void pickle_trace_protocol(struct pickle_trace *trace, uint8_t protocol);
 void pickle_trace_created(struct pickle_trace *trace, struct value *value);
-void pickle_trace_changed(struct pickle_trace *trace, struct value *value, enum value_step_kind kind,
-                          struct value *const *items, size_t count);
+void pickle_trace_changed(struct pickle_trace *trace, struct value *value,
+                          enum value_step_kind kind, struct value *const *items, size_t count);
 void pickle_trace_finished(struct pickle_trace *trace, struct value *root);
 
 /*

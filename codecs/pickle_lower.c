@@ -131,8 +131,9 @@ static void mark_anonymous(const struct value *call, struct value *arguments)
 {
     struct value *outer = arguments->items.count == 2 ? arguments->items.at[0] : NULL;
 
-    if (!outer || outer->kind != VALUE_GLOBAL || outer->last_step || (outer->flags | arguments->flags) & PICKLE_MEMOISED ||
-        !(call->flags & PICKLE_MEMOISED))
+    if (!outer || outer->kind != VALUE_GLOBAL || outer->last_step)
+        return;
+    if ((outer->flags | arguments->flags) & PICKLE_MEMOISED || !(call->flags & PICKLE_MEMOISED))
         return;
     outer->flags |= PICKLE_ANONYMOUS;
     arguments->flags |= PICKLE_ANONYMOUS;

@@ -2,12 +2,13 @@
 #include "codecs/pickle_ops.h"
 
 static const struct pickle_opcode_info opcodes[256] = {
-#define X(name, byte, argument, protocol) [byte] = {#name, ARGUMENT_##argument, protocol},
+#define X(name, byte, argument, protocol, family)                                                  \
+    [byte] = {#name, ARGUMENT_##argument, protocol, FAMILY_##family},
     PICKLE_OPCODES(X)
 #undef X
 };
 
-#define X(name, byte, argument, protocol) +1
+#define X(name, byte, argument, protocol, family) +1
 _Static_assert(PICKLE_OPCODES(X) == 68, "protocols 0 to 5 have 68 opcodes");
 #undef X
 

@@ -24,79 +24,92 @@ enum pickle_argument {
     ARGUMENT_LONG4,  /* ... in four, signed: negative is an error */
 };
 
-/* name, byte, argument, protocol that introduced it */
+/* What an instruction is about. */
+enum pickle_family {
+    FAMILY_MACHINE, /* stack, marks, frames, PROTO, STOP */
+    FAMILY_MEMO,
+    FAMILY_CONSTANT,
+    FAMILY_NUMBER,
+    FAMILY_STRING,
+    FAMILY_CONTAINER,
+    FAMILY_CHANGE,   /* of what is on the stack */
+    FAMILY_OBJECT,   /* what a loader looks up or calls */
+    FAMILY_EXTERNAL, /* what comes from outside the pickle */
+};
+
+/* name, byte, argument, protocol that introduced it, family */
 #define PICKLE_OPCODES(X)                                                                          \
-    X(MARK, '(', NONE, 0)                                                                          \
-    X(STOP, '.', NONE, 0)                                                                          \
-    X(POP, '0', NONE, 0)                                                                           \
-    X(DUP, '2', NONE, 0)                                                                           \
-    X(FLOAT, 'F', LINE, 0)                                                                         \
-    X(INT, 'I', LINE, 0)                                                                           \
-    X(LONG, 'L', LINE, 0)                                                                          \
-    X(NONE, 'N', NONE, 0)                                                                          \
-    X(PERSID, 'P', LINE, 0)                                                                        \
-    X(REDUCE, 'R', NONE, 0)                                                                        \
-    X(STRING, 'S', LINE, 0)                                                                        \
-    X(UNICODE, 'V', LINE, 0)                                                                       \
-    X(APPEND, 'a', NONE, 0)                                                                        \
-    X(BUILD, 'b', NONE, 0)                                                                         \
-    X(GLOBAL, 'c', LINES, 0)                                                                       \
-    X(DICT, 'd', NONE, 0)                                                                          \
-    X(GET, 'g', LINE, 0)                                                                           \
-    X(INST, 'i', LINES, 0)                                                                         \
-    X(LIST, 'l', NONE, 0)                                                                          \
-    X(PUT, 'p', LINE, 0)                                                                           \
-    X(SETITEM, 's', NONE, 0)                                                                       \
-    X(TUPLE, 't', NONE, 0)                                                                         \
-    X(POP_MARK, '1', NONE, 1)                                                                      \
-    X(BINFLOAT, 'G', FLOAT, 1)                                                                     \
-    X(BININT, 'J', I32, 1)                                                                         \
-    X(BININT1, 'K', U8, 1)                                                                         \
-    X(BININT2, 'M', U16, 1)                                                                        \
-    X(BINPERSID, 'Q', NONE, 1)                                                                     \
-    X(BINSTRING, 'T', BYTES4, 1)                                                                   \
-    X(SHORT_BINSTRING, 'U', BYTES1, 1)                                                             \
-    X(BINUNICODE, 'X', BYTES4, 1)                                                                  \
-    X(EMPTY_LIST, ']', NONE, 1)                                                                    \
-    X(APPENDS, 'e', NONE, 1)                                                                       \
-    X(BINGET, 'h', U8, 1)                                                                          \
-    X(LONG_BINGET, 'j', U32, 1)                                                                    \
-    X(OBJ, 'o', NONE, 1)                                                                           \
-    X(BINPUT, 'q', U8, 1)                                                                          \
-    X(LONG_BINPUT, 'r', U32, 1)                                                                    \
-    X(SETITEMS, 'u', NONE, 1)                                                                      \
-    X(EMPTY_DICT, '}', NONE, 1)                                                                    \
-    X(EMPTY_TUPLE, ')', NONE, 1)                                                                   \
-    X(PROTO, 0x80, U8, 2)                                                                          \
-    X(NEWOBJ, 0x81, NONE, 2)                                                                       \
-    X(EXT1, 0x82, U8, 2)                                                                           \
-    X(EXT2, 0x83, U16, 2)                                                                          \
-    X(EXT4, 0x84, I32, 2)                                                                          \
-    X(TUPLE1, 0x85, NONE, 2)                                                                       \
-    X(TUPLE2, 0x86, NONE, 2)                                                                       \
-    X(TUPLE3, 0x87, NONE, 2)                                                                       \
-    X(NEWTRUE, 0x88, NONE, 2)                                                                      \
-    X(NEWFALSE, 0x89, NONE, 2)                                                                     \
-    X(LONG1, 0x8A, BYTES1, 2)                                                                      \
-    X(LONG4, 0x8B, LONG4, 2)                                                                       \
-    X(BINBYTES, 'B', BYTES4, 3)                                                                    \
-    X(SHORT_BINBYTES, 'C', BYTES1, 3)                                                              \
-    X(SHORT_BINUNICODE, 0x8C, BYTES1, 4)                                                           \
-    X(BINUNICODE8, 0x8D, BYTES8, 4)                                                                \
-    X(BINBYTES8, 0x8E, BYTES8, 4)                                                                  \
-    X(EMPTY_SET, 0x8F, NONE, 4)                                                                    \
-    X(ADDITEMS, 0x90, NONE, 4)                                                                     \
-    X(FROZENSET, 0x91, NONE, 4)                                                                    \
-    X(NEWOBJ_EX, 0x92, NONE, 4)                                                                    \
-    X(STACK_GLOBAL, 0x93, NONE, 4)                                                                 \
-    X(MEMOIZE, 0x94, NONE, 4)                                                                      \
-    X(FRAME, 0x95, U64, 4)                                                                         \
-    X(BYTEARRAY8, 0x96, BYTES8, 5)                                                                 \
-    X(NEXT_BUFFER, 0x97, NONE, 5)                                                                  \
-    X(READONLY_BUFFER, 0x98, NONE, 5)
+    X(MARK, '(', NONE, 0, MACHINE)                                                                 \
+    X(STOP, '.', NONE, 0, MACHINE)                                                                 \
+    X(POP, '0', NONE, 0, MACHINE)                                                                  \
+    X(DUP, '2', NONE, 0, MACHINE)                                                                  \
+    X(FLOAT, 'F', LINE, 0, NUMBER)                                                                 \
+    X(INT, 'I', LINE, 0, NUMBER)                                                                   \
+    X(LONG, 'L', LINE, 0, NUMBER)                                                                  \
+    X(NONE, 'N', NONE, 0, CONSTANT)                                                                \
+    X(PERSID, 'P', LINE, 0, EXTERNAL)                                                              \
+    X(REDUCE, 'R', NONE, 0, OBJECT)                                                                \
+    X(STRING, 'S', LINE, 0, STRING)                                                                \
+    X(UNICODE, 'V', LINE, 0, STRING)                                                               \
+    X(APPEND, 'a', NONE, 0, CHANGE)                                                                \
+    X(BUILD, 'b', NONE, 0, CHANGE)                                                                 \
+    X(GLOBAL, 'c', LINES, 0, OBJECT)                                                               \
+    X(DICT, 'd', NONE, 0, CONTAINER)                                                               \
+    X(GET, 'g', LINE, 0, MEMO)                                                                     \
+    X(INST, 'i', LINES, 0, OBJECT)                                                                 \
+    X(LIST, 'l', NONE, 0, CONTAINER)                                                               \
+    X(PUT, 'p', LINE, 0, MEMO)                                                                     \
+    X(SETITEM, 's', NONE, 0, CHANGE)                                                               \
+    X(TUPLE, 't', NONE, 0, CONTAINER)                                                              \
+    X(POP_MARK, '1', NONE, 1, MACHINE)                                                             \
+    X(BINFLOAT, 'G', FLOAT, 1, NUMBER)                                                             \
+    X(BININT, 'J', I32, 1, NUMBER)                                                                 \
+    X(BININT1, 'K', U8, 1, NUMBER)                                                                 \
+    X(BININT2, 'M', U16, 1, NUMBER)                                                                \
+    X(BINPERSID, 'Q', NONE, 1, EXTERNAL)                                                           \
+    X(BINSTRING, 'T', BYTES4, 1, STRING)                                                           \
+    X(SHORT_BINSTRING, 'U', BYTES1, 1, STRING)                                                     \
+    X(BINUNICODE, 'X', BYTES4, 1, STRING)                                                          \
+    X(EMPTY_LIST, ']', NONE, 1, CONTAINER)                                                         \
+    X(APPENDS, 'e', NONE, 1, CHANGE)                                                               \
+    X(BINGET, 'h', U8, 1, MEMO)                                                                    \
+    X(LONG_BINGET, 'j', U32, 1, MEMO)                                                              \
+    X(OBJ, 'o', NONE, 1, OBJECT)                                                                   \
+    X(BINPUT, 'q', U8, 1, MEMO)                                                                    \
+    X(LONG_BINPUT, 'r', U32, 1, MEMO)                                                              \
+    X(SETITEMS, 'u', NONE, 1, CHANGE)                                                              \
+    X(EMPTY_DICT, '}', NONE, 1, CONTAINER)                                                         \
+    X(EMPTY_TUPLE, ')', NONE, 1, CONTAINER)                                                        \
+    X(PROTO, 0x80, U8, 2, MACHINE)                                                                 \
+    X(NEWOBJ, 0x81, NONE, 2, OBJECT)                                                               \
+    X(EXT1, 0x82, U8, 2, OBJECT)                                                                   \
+    X(EXT2, 0x83, U16, 2, OBJECT)                                                                  \
+    X(EXT4, 0x84, I32, 2, OBJECT)                                                                  \
+    X(TUPLE1, 0x85, NONE, 2, CONTAINER)                                                            \
+    X(TUPLE2, 0x86, NONE, 2, CONTAINER)                                                            \
+    X(TUPLE3, 0x87, NONE, 2, CONTAINER)                                                            \
+    X(NEWTRUE, 0x88, NONE, 2, CONSTANT)                                                            \
+    X(NEWFALSE, 0x89, NONE, 2, CONSTANT)                                                           \
+    X(LONG1, 0x8A, BYTES1, 2, NUMBER)                                                              \
+    X(LONG4, 0x8B, LONG4, 2, NUMBER)                                                               \
+    X(BINBYTES, 'B', BYTES4, 3, STRING)                                                            \
+    X(SHORT_BINBYTES, 'C', BYTES1, 3, STRING)                                                      \
+    X(SHORT_BINUNICODE, 0x8C, BYTES1, 4, STRING)                                                   \
+    X(BINUNICODE8, 0x8D, BYTES8, 4, STRING)                                                        \
+    X(BINBYTES8, 0x8E, BYTES8, 4, STRING)                                                          \
+    X(EMPTY_SET, 0x8F, NONE, 4, CONTAINER)                                                         \
+    X(ADDITEMS, 0x90, NONE, 4, CHANGE)                                                             \
+    X(FROZENSET, 0x91, NONE, 4, CONTAINER)                                                         \
+    X(NEWOBJ_EX, 0x92, NONE, 4, OBJECT)                                                            \
+    X(STACK_GLOBAL, 0x93, NONE, 4, OBJECT)                                                         \
+    X(MEMOIZE, 0x94, NONE, 4, MEMO)                                                                \
+    X(FRAME, 0x95, U64, 4, MACHINE)                                                                \
+    X(BYTEARRAY8, 0x96, BYTES8, 5, STRING)                                                         \
+    X(NEXT_BUFFER, 0x97, NONE, 5, EXTERNAL)                                                        \
+    X(READONLY_BUFFER, 0x98, NONE, 5, EXTERNAL)
 
 enum pickle_opcode {
-#define X(name, byte, argument, protocol) PICKLE_##name = byte,
+#define X(name, byte, argument, protocol, family) PICKLE_##name = byte,
     PICKLE_OPCODES(X)
 #undef X
 };
@@ -107,6 +120,7 @@ struct pickle_opcode_info {
     const char *name; /* "BININT1"; NULL: no opcode has this byte */
     uint8_t argument; /* enum pickle_argument */
     uint8_t protocol;
+    uint8_t family; /* enum pickle_family */
 };
 
 /* One instruction; the slices borrow from the cursor's input. */

@@ -237,8 +237,8 @@ static size_t add_string_escape(struct bytes text, size_t at, struct buffer *out
         if (text.size - at < 3 || digit_value(text.data[at + 1]) > 15 ||
             digit_value(text.data[at + 2]) > 15)
             return 0;
-        buffer_add_byte(out, (uint8_t)(digit_value(text.data[at + 1]) << 4 |
-                                       digit_value(text.data[at + 2])));
+        buffer_add_byte(
+            out, (uint8_t)(digit_value(text.data[at + 1]) << 4 | digit_value(text.data[at + 2])));
         return at + 3;
     }
     buffer_add_byte(out, '\\');

@@ -12,8 +12,8 @@
 #include "src/bytes.h"
 
 struct pickle_integer {
-    bool boolean;       /* INT's two-character lines of value 0 and 1 */
-    bool big;           /* .bytes (in scratch) instead of .integer */
+    bool boolean; /* INT's two-character lines of value 0 and 1 */
+    bool big;     /* .bytes (in scratch) instead of .integer */
     int64_t integer;
     struct bytes bytes; /* two's complement, little-endian, minimal */
 };

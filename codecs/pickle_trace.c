@@ -174,8 +174,8 @@ void pickle_trace_created(struct pickle_trace *trace, struct value *value)
     set_hash(trace, value, hash);
 }
 
-void pickle_trace_changed(struct pickle_trace *trace, struct value *value, enum value_step_kind kind,
-                          struct value *const *items, size_t count)
+void pickle_trace_changed(struct pickle_trace *trace, struct value *value,
+                          enum value_step_kind kind, struct value *const *items, size_t count)
 {
     report_items(trace, hash_of(trace, value), kind, items, count);
 }

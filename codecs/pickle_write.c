@@ -12,8 +12,9 @@
 
 enum {
     FRAME_HEADER = 9,
-    FRAME_LEAST = 4,      /* a shorter body gets no frame */
-    FRAME_TARGET = 65536, /* a frame ends at the first boundary after it; longer strings stand outside */
+    FRAME_LEAST = 4, /* a shorter body gets no frame */
+    FRAME_TARGET =
+        65536, /* a frame ends at the first boundary after it; longer strings stand outside */
 };
 
 static void put_little(uint8_t *out, uint64_t number, size_t size)
@@ -233,11 +234,17 @@ static void add_float17(struct pickle_writer *writer, uint64_t bits)
     add_text(writer, "F%s\n", text);
 }
 
+/* A NaN of which the text "nan" would lose something; CPython's own has none. */
+static bool has_payload(uint64_t bits)
+{
+    return (bits & INT64_MAX) > 0x7FF0000000000000u && bits != 0x7FF8000000000000u;
+}
+
 void pickle_write_float(struct pickle_writer *writer, uint64_t bits)
 {
     char text[FLOATTEXT_MAX];
 
-    if (writer->protocol > 0) {
+    if (writer->protocol > 0 || has_payload(bits)) {
         add_number(writer, PICKLE_BINFLOAT, __builtin_bswap64(bits), 8);
     } else if (writer->python2) {
         add_float17(writer, bits);

@@ -44,8 +44,7 @@ static void serve(struct bytes pickle)
     document_init(&document, SIZE_MAX);
     status = pickle_decode(pickle, &document, &failure);
     faithful = status ? status : pickle_faithful(pickle, &document);
-    status = faithful < 0 ? faithful
-                          : pickle_encode(&document, document.protocol, &out, &failure);
+    status = faithful < 0 ? faithful : pickle_encode(&document, document.protocol, &out, &failure);
     if (status)
         answer('!', bytes_of_string(failure.message));
     else

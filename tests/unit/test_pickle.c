@@ -35,9 +35,8 @@ static struct buffer encoded(struct loaded *loaded)
 {
     struct buffer out = BUFFER_INIT;
 
-    assert_int_equal(pickle_encode(&loaded->document, loaded->document.protocol, &out,
-                                   &loaded->failure),
-                     0);
+    assert_int_equal(
+        pickle_encode(&loaded->document, loaded->document.protocol, &out, &loaded->failure), 0);
     return out;
 }
 
@@ -66,9 +65,11 @@ static const struct {
 } canonical[] = {
     {"None", P("\x80\x04N.")},
     {"None, protocol 0", P("N.")},
-    {"booleans", P("\x80\x02]q\x00(\x88\x89" "e.")},
+    {"booleans", P("\x80\x02]q\x00(\x88\x89"
+                   "e.")},
     {"booleans, protocol 0", P("(lp0\nI01\naI00\na.")},
-    {"small ints", P("\x80\x02]q\x00(K\x00K\xffM\x00\x01M\xff\xffJ\x00\x00\x01\x00J\xff\xff\xff\xff" "e.")},
+    {"small ints", P("\x80\x02]q\x00(K\x00K\xffM\x00\x01M\xff\xffJ\x00\x00\x01\x00J\xff\xff\xff\xff"
+                     "e.")},
     {"int32 limits", P("\x80\x02J\x00\x00\x00\x80.")},
     {"beyond int32", P("\x80\x02\x8a\x05\x00\x00\x00\x80\x00.")},
     {"minus 2**31 - 1", P("\x80\x02\x8a\x05\xff\xff\xff\x7f\xff.")},
@@ -85,40 +86,76 @@ static const struct {
     {"str, protocol 3", P("\x80\x03X\x01\x00\x00\x00xq\x00.")},
     {"str, protocol 0", P("Va\\u005c\\u000ab\\u20ac\\U0001f600\xe9\np0\n.")},
     {"lone surrogate", P("\x80\x03X\x03\x00\x00\x00\xed\xa0\x80q\x00.")},
-    {"bytes", P("\x80\x03" "C\x02\xff\x00q\x00.")},
-    {"bytes, protocol 2", P("\x80\x02" "c_codecs\nencode\nq\x00X\x03\x00\x00\x00\xc3\xbf\x01q\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03Rq\x04.")},
-    {"empty bytes, protocol 2", P("\x80\x02" "c__builtin__\nbytes\nq\x00)Rq\x01.")},
-    {"bytearray", P("\x80\x05\x95\x0c\x00\x00\x00\x00\x00\x00\x00\x96\x01\x00\x00\x00\x00\x00\x00\x00x\x94.")},
-    {"bytearray, protocol 3", P("\x80\x03" "cbuiltins\nbytearray\nq\x00" "C\x01xq\x01\x85q\x02Rq\x03.")},
+    {"bytes", P("\x80\x03"
+                "C\x02\xff\x00q\x00.")},
+    {"bytes, protocol 2", P("\x80\x02"
+                            "c_"
+                            "codecs\nencode\nq\x00X\x03\x00\x00\x00\xc3\xbf\x01q\x01X\x06\x00\x00"
+                            "\x00latin1q\x02\x86q\x03Rq\x04.")},
+    {"empty bytes, protocol 2", P("\x80\x02"
+                                  "c__builtin__\nbytes\nq\x00)Rq\x01.")},
+    {"bytearray",
+     P("\x80\x05\x95\x0c\x00\x00\x00\x00\x00\x00\x00\x96\x01\x00\x00\x00\x00\x00\x00\x00x\x94.")},
+    {"bytearray, protocol 3", P("\x80\x03"
+                                "cbuiltins\nbytearray\nq\x00"
+                                "C\x01xq\x01\x85q\x02Rq\x03.")},
     {"empty containers", P("\x80\x02]q\x00(]q\x01}q\x02)e.")},
     {"empty containers, protocol 0", P("(lp0\n(lp1\na(dp2\na(ta.")},
     {"dict", P("\x80\x02}q\x00(K\x01K\x02K\x03K\x04u.")},
     {"dict of one", P("\x80\x02}q\x00K\x01K\x02s.")},
     {"set", P("\x80\x04\x95\x07\x00\x00\x00\x00\x00\x00\x00\x8f\x94(K\x01\x90.")},
-    {"set, protocol 2", P("\x80\x02" "c__builtin__\nset\nq\x00]q\x01K\x01" "a\x85q\x02Rq\x03.")},
+    {"set, protocol 2", P("\x80\x02"
+                          "c__builtin__\nset\nq\x00]q\x01K\x01"
+                          "a\x85q\x02Rq\x03.")},
     {"frozenset", P("\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00(K\x01\x91\x94.")},
     {"tuples", P("\x80\x02K\x01\x85q\x00.")},
     {"tuple of four", P("\x80\x02(K\x01K\x02K\x03K\x04tq\x00.")},
-    {"recursive list", P("\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00]\x94h\x00" "a.")},
+    {"recursive list", P("\x80\x04\x95\x06\x00\x00\x00\x00\x00\x00\x00]\x94h\x00"
+                         "a.")},
     {"recursive dict", P("\x80\x02}q\x00K\x01h\x00s.")},
-    {"recursive tuple", P("\x80\x02]q\x00h\x00\x85q\x01" "a0h\x01.")},
+    {"recursive tuple", P("\x80\x02]q\x00h\x00\x85q\x01"
+                          "a0h\x01.")},
     {"recursive tuple, protocol 0", P("((lp0\n(g0\ntp1\na00g1\n.")},
-    {"shared list", P("\x80\x02]q\x00(]q\x01h\x01" "e.")},
-    {"global", P("\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00\x8c\x08" "builtins\x94\x8c\x03len\x94\x93\x94.")},
-    {"global, protocol 2", P("\x80\x02" "c__builtin__\nlen\nq\x00.")},
-    {"nested class, 3.8", P("\x80\x02" "c__builtin__\ngetattr\nq\x00" "cm\nA\nq\x01X\x01\x00\x00\x00" "Bq\x02\x86q\x03Rq\x04.")},
-    {"nested class, 3.13", P("\x80\x02" "c__builtin__\ngetattr\nq\x00" "cm\nA\nX\x01\x00\x00\x00" "Bq\x01\x86Rq\x02.")},
-    {"instance", P("\x80\x02" "cm\nA\nq\x00)\x81q\x01}q\x02X\x01\x00\x00\x00xq\x03K\x01sb.")},
-    {"instance that refers to itself", P("\x80\x02" "cm\nA\nq\x00)\x81q\x01}q\x02X\x01\x00\x00\x00xq\x03h\x01sb.")},
-    {"an object in its own arguments", P("\x80\x02" "cm\nF\nq\x00" "cm\nA\nq\x01)\x81q\x02}q\x03X\x01\x00\x00\x00" "fq\x04h\x00h\x02\x85q\x05Rq\x06sb\x85q\x07R0h\x06.")},
-    {"NEWOBJ_EX", P("\x80\x04\x95\x17\x00\x00\x00\x00\x00\x00\x00\x8c\x01m\x94\x8c\x01" "A\x94\x93\x94)}\x94\x8c\x01k\x94K\x01s\x92\x94.")},
-    {"list items of a call", P("\x80\x02" "cm\nL\nq\x00)\x81q\x01(K\x01K\x02" "eK\x03" "b.")},
-    {"dict items of a call", P("\x80\x02" "cm\nL\nq\x00)Rq\x01K\x01K\x02s.")},
-    {"extension codes", P("\x80\x02]q\x00(\x82\xff\x83\x00\x01\x84\x00\x00\x01\x00\x82\xff" "e.")},
+    {"shared list", P("\x80\x02]q\x00(]q\x01h\x01"
+                      "e.")},
+    {"global", P("\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00\x8c\x08"
+                 "builtins\x94\x8c\x03len\x94\x93\x94.")},
+    {"global, protocol 2", P("\x80\x02"
+                             "c__builtin__\nlen\nq\x00.")},
+    {"nested class, 3.8", P("\x80\x02"
+                            "c__builtin__\ngetattr\nq\x00"
+                            "cm\nA\nq\x01X\x01\x00\x00\x00"
+                            "Bq\x02\x86q\x03Rq\x04.")},
+    {"nested class, 3.13", P("\x80\x02"
+                             "c__builtin__\ngetattr\nq\x00"
+                             "cm\nA\nX\x01\x00\x00\x00"
+                             "Bq\x01\x86Rq\x02.")},
+    {"instance", P("\x80\x02"
+                   "cm\nA\nq\x00)\x81q\x01}q\x02X\x01\x00\x00\x00xq\x03K\x01sb.")},
+    {"instance that refers to itself",
+     P("\x80\x02"
+       "cm\nA\nq\x00)\x81q\x01}q\x02X\x01\x00\x00\x00xq\x03h\x01sb.")},
+    {"an object in its own arguments", P("\x80\x02"
+                                         "cm\nF\nq\x00"
+                                         "cm\nA\nq\x01)\x81q\x02}q\x03X\x01\x00\x00\x00"
+                                         "fq\x04h\x00h\x02\x85q\x05Rq\x06sb\x85q\x07R0h\x06.")},
+    {"NEWOBJ_EX", P("\x80\x04\x95\x17\x00\x00\x00\x00\x00\x00\x00\x8c\x01m\x94\x8c\x01"
+                    "A\x94\x93\x94)}\x94\x8c\x01k\x94K\x01s\x92\x94.")},
+    {"list items of a call", P("\x80\x02"
+                               "cm\nL\nq\x00)\x81q\x01(K\x01K\x02"
+                               "eK\x03"
+                               "b.")},
+    {"dict items of a call", P("\x80\x02"
+                               "cm\nL\nq\x00)Rq\x01K\x01K\x02s.")},
+    {"extension codes", P("\x80\x02]q\x00(\x82\xff\x83\x00\x01\x84\x00\x00\x01\x00\x82\xff"
+                          "e.")},
     {"persistent id", P("\x80\x02K\x01Q.")},
     {"persistent id, protocol 0", P("Pabc\n.")},
-    {"buffers", P("\x80\x05\x95\x0c\x00\x00\x00\x00\x00\x00\x00]\x94(\x97\x97\x98K\x01\x85\x94" "e.")},
-    {"state setter", P("\x80\x02" "cm\nset\nq\x00" "cm\nA\nq\x01)\x81q\x02K\x01\x86R0h\x02.")},
+    {"buffers", P("\x80\x05\x95\x0c\x00\x00\x00\x00\x00\x00\x00]\x94(\x97\x97\x98K\x01\x85\x94"
+                  "e.")},
+    {"state setter", P("\x80\x02"
+                       "cm\nset\nq\x00"
+                       "cm\nA\nq\x01)\x81q\x02K\x01\x86R0h\x02.")},
     {"two pickles", P("\x80\x04N.\x80\x04K\x01.")},
     {"old-style instance", P("(icls\nOld\np1\n(dp2\nS'a'\nI1\nsb.")},
 };
@@ -145,19 +182,21 @@ static void test_canonical(void **state)
 static const struct {
     struct bytes pickle, again;
 } accepted[] = {
-    {P("(N."), P("N.")},                             /* STOP under an open mark */
-    {P("N(0."), P("N.")},                            /* POP of a mark */
-    {P("N(e."), P("N.")},                            /* an empty batch for anything */
+    {P("(N."), P("N.")},  /* STOP under an open mark */
+    {P("N(0."), P("N.")}, /* POP of a mark */
+    {P("N(e."), P("N.")}, /* an empty batch for anything */
     {P("N(u."), P("N.")},
-    {P("K\x01" "2\x86."), P("(K\x01K\x01tq\x00.")},  /* DUP */
+    {P("K\x01"
+       "2\x86."),
+     P("(K\x01K\x01tq\x00.")}, /* DUP */
     {P("]2\x86."), P("(]q\x00h\x00tq\x01.")},
-    {P("I+1\n."), P("I01\n.")},                      /* INT: two characters of value 1 */
+    {P("I+1\n."), P("I01\n.")}, /* INT: two characters of value 1 */
     {P("I 0\n."), P("I00\n.")},
     {P("I-0\n."), P("I00\n.")},
-    {P("I010\n."), P("I8\n.")},                      /* strtol(base 0) */
+    {P("I010\n."), P("I8\n.")}, /* strtol(base 0) */
     {P("I5\0junk\n."), P("I5\n.")},
     {P("I0x1F\n."), P("I31\n.")},
-    {P("I1_000\n."), P("I1000\n.")},                 /* int(base 0) takes over */
+    {P("I1_000\n."), P("I1000\n.")}, /* int(base 0) takes over */
     {P("I99999999999999999999\n."), P("L99999999999999999999L\n.")},
     {P("L0x1fL\n."), P("I31\n.")},
     {P("L-0b11\n."), P("I-3\n.")},
@@ -166,28 +205,44 @@ static const struct {
     {P("F-nan\n."), P("Fnan\n.")},
     {P("V\\\\u0041\n."), P("V\\u005c\\u005cu0041\np0\n.")}, /* an even number of backslashes */
     {P("V\\x41\n."), P("V\\u005cx41\np0\n.")},
-    {P("\x80\x02Nq\x01K\x05\x94h\x01\x86."), P("\x80\x02K\x05K\x05\x86q\x00.")}, /* MEMOIZE counts entries */
+    {P("\x80\x02Nq\x01K\x05\x94h\x01\x86."),
+     P("\x80\x02K\x05K\x05\x86q\x00.")}, /* MEMOIZE counts entries */
     {P("Np 0_1 \ng1\n\x86."), P("(NNtq\x00.")},
-    {P("]r\xff\xff\xff\xff" "0j\xff\xff\xff\xff."), P("]q\x00.")},
+    {P("]r\xff\xff\xff\xff"
+       "0j\xff\xff\xff\xff."),
+     P("]q\x00.")},
     {P("Np999999999999999999\n0g999999999999999999\n."), P("N.")},
-    {P("\x8a\x04\x01\x00\x00\x00."), P("K\x01.")},   /* not minimal */
+    {P("\x8a\x04\x01\x00\x00\x00."), P("K\x01.")}, /* not minimal */
     {P("\x8a\x00."), P("K\x00.")},
     {P("\x80\x02\x8b\x01\x00\x00\x00\x05."), P("\x80\x02K\x05.")},
-    {P("\x80\x03" "B\x01\x00\x00\x00x."), P("\x80\x03" "C\x01xq\x00.")},
-    {P("\x80\x03\x8e\x01\x00\x00\x00\x00\x00\x00\x00x."), P("\x80\x03" "C\x01xq\x00.")},
+    {P("\x80\x03"
+       "B\x01\x00\x00\x00x."),
+     P("\x80\x03"
+       "C\x01xq\x00.")},
+    {P("\x80\x03\x8e\x01\x00\x00\x00\x00\x00\x00\x00x."), P("\x80\x03"
+                                                            "C\x01xq\x00.")},
     {P("\x80\x03\x8d\x01\x00\x00\x00\x00\x00\x00\x00x."), P("\x80\x03X\x01\x00\x00\x00xq\x00.")},
     {P("\x80\x02NNN\x87."), P("\x80\x02NNN\x87q\x00.")},
     {P("\x80\x02(cm\nC\nK\x01o."), P("\x80\x02(cm\nC\nq\x00K\x01oq\x01.")},
     {P("\x80\x02T\x02\x00\x00\x00hi."), P("\x80\x02U\x02hi.")},
     {P("(NNd."), P("(dp0\nNNs.")},
     {P("(NNl."), P("(lp0\nNaNa.")},
-    {P("\x80\x04\x95\x01\x00\x00\x00\x00\x00\x00\x00N."), P("\x80\x04N.")}, /* a frame that is too short */
-    {P("\x80\x02N\x80\x04."), P("\x80\x04N.")},      /* the last PROTO */
-    {P("U\x08" "builtinsU\x03len\x93."), P("U\x08" "builtinsU\x03len\x93q\x01.")},
-    {P("\x80\x04\x8c\x02" "a\n2\x93."), P("\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00\x8c\x02" "a\n\x94h\x00\x93\x94.")},
-    {P("(K\x01K\x02" "1N."), P("N.")},              /* POP_MARK drops what is no effect */
-    {P("cm\nf\n)R0N."), P("cm\nf\nq\x00)R0N.")},     /* a popped call is an effect */
-    {P("cm\nf\n)RN."), P("cm\nf\nq\x00)R0N.")},      /* and so is one that is left over */
+    {P("\x80\x04\x95\x01\x00\x00\x00\x00\x00\x00\x00N."),
+     P("\x80\x04N.")},                          /* a frame that is too short */
+    {P("\x80\x02N\x80\x04."), P("\x80\x04N.")}, /* the last PROTO */
+    {P("U\x08"
+       "builtinsU\x03len\x93."),
+     P("U\x08"
+       "builtinsU\x03len\x93q\x01.")},
+    {P("\x80\x04\x8c\x02"
+       "a\n2\x93."),
+     P("\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00\x8c\x02"
+       "a\n\x94h\x00\x93\x94.")},
+    {P("(K\x01K\x02"
+       "1N."),
+     P("N.")},                                   /* POP_MARK drops what is no effect */
+    {P("cm\nf\n)R0N."), P("cm\nf\nq\x00)R0N.")}, /* a popped call is an effect */
+    {P("cm\nf\n)RN."), P("cm\nf\nq\x00)R0N.")},  /* and so is one that is left over */
 };
 
 static void test_accepted(void **state)
@@ -210,34 +265,189 @@ static void test_accepted(void **state)
 /* What CPython refuses, whatever it is refused for. */
 static const struct bytes refused[] = {
     /* truncated: no STOP, or the input ends inside an argument */
-    P(""), P("N"), P("B"), P("B\x03\x00\x00"), P("B\x03\x00\x00\x00"), P("B\x03\x00\x00\x00xx."),
-    P("\x8e\x03\x00\x00\x00\x00\x00\x00"), P("\x8e\x03\x00\x00\x00\x00\x00\x00\x00" "ab"), P("C"), P("C\x05" "abc."),
-    P("F"), P("F0.0"), P("G"), P("G\x00\x00\x00\x00\x00\x00\x00"), P("I"), P("I0"), P("J"), P("J\x00\x00\x00"),
-    P("K"), P("M"), P("M\x00"), P("L"), P("L0L"), P("S"), P("S'abc'"), P("T\x03\x00\x00"), P("T\x03\x00\x00\x00xx."),
-    P("U"), P("U\x03xx."), P("V"), P("Vabc"), P("X\x03\x00\x00"), P("X\x03\x00\x00\x00xx."), P("\x8c"), P("\x8c\x03xx."),
-    P("\x8d\x03\x00\x00\x00\x00\x00\x00"), P("\x8d\x03\x00\x00\x00\x00\x00\x00\x00xx."), P("(c"), P("cbuiltins"),
-    P("cbuiltins\n"), P("cbuiltins\nlist"), P("Ng0"), P("(i"), P("(ibuiltins\n"), P("(ibuiltins\nlist"), P("Np0"),
-    P("Nh"), P("Nj\x00\x00\x00"), P("Nq"), P("Nr\x00\x00\x00"), P("P"), P("P0"), P("\x80"), P("\x80\x02"),
-    P("\x82"), P("\x83\x01"), P("\x84\x01\x00\x00"), P("\x8a"), P("\x8a\x03\x00\x00."), P("\x8b\x03\x00\x00"),
-    P("\x8b\x03\x00\x00\x00xx."), P("\x95"), P("\x95\x02\x00\x00\x00\x00\x00\x00\x00N"), P("\x96\x01\x00\x00"),
+    P(""),
+    P("N"),
+    P("B"),
+    P("B\x03\x00\x00"),
+    P("B\x03\x00\x00\x00"),
+    P("B\x03\x00\x00\x00xx."),
+    P("\x8e\x03\x00\x00\x00\x00\x00\x00"),
+    P("\x8e\x03\x00\x00\x00\x00\x00\x00\x00"
+      "ab"),
+    P("C"),
+    P("C\x05"
+      "abc."),
+    P("F"),
+    P("F0.0"),
+    P("G"),
+    P("G\x00\x00\x00\x00\x00\x00\x00"),
+    P("I"),
+    P("I0"),
+    P("J"),
+    P("J\x00\x00\x00"),
+    P("K"),
+    P("M"),
+    P("M\x00"),
+    P("L"),
+    P("L0L"),
+    P("S"),
+    P("S'abc'"),
+    P("T\x03\x00\x00"),
+    P("T\x03\x00\x00\x00xx."),
+    P("U"),
+    P("U\x03xx."),
+    P("V"),
+    P("Vabc"),
+    P("X\x03\x00\x00"),
+    P("X\x03\x00\x00\x00xx."),
+    P("\x8c"),
+    P("\x8c\x03xx."),
+    P("\x8d\x03\x00\x00\x00\x00\x00\x00"),
+    P("\x8d\x03\x00\x00\x00\x00\x00\x00\x00xx."),
+    P("(c"),
+    P("cbuiltins"),
+    P("cbuiltins\n"),
+    P("cbuiltins\nlist"),
+    P("Ng0"),
+    P("(i"),
+    P("(ibuiltins\n"),
+    P("(ibuiltins\nlist"),
+    P("Np0"),
+    P("Nh"),
+    P("Nj\x00\x00\x00"),
+    P("Nq"),
+    P("Nr\x00\x00\x00"),
+    P("P"),
+    P("P0"),
+    P("\x80"),
+    P("\x80\x02"),
+    P("\x82"),
+    P("\x83\x01"),
+    P("\x84\x01\x00\x00"),
+    P("\x8a"),
+    P("\x8a\x03\x00\x00."),
+    P("\x8b\x03\x00\x00"),
+    P("\x8b\x03\x00\x00\x00xx."),
+    P("\x95"),
+    P("\x95\x02\x00\x00\x00\x00\x00\x00\x00N"),
+    P("\x96\x01\x00\x00"),
     /* bad stack */
-    P("."), P("0."), P("1."), P("2."), P("a."), P("Na."), P("b."), P("Nb."), P("d."), P("e."), P("(e."), P("l."), P("o."), P("(o."),
-    P("Q."), P("R."), P("NR."), P("s."), P("Ns."), P("NNs."), P("t."), P("u."), P("(u."), P("}(Nu."), P("(Nd."), P("p0\n."),
-    P("q\x00."), P("r\x00\x00\x00\x00."), P("\x94."), P("\x81."), P("N\x81."), P("\x85."), P("N\x86."), P("NN\x87."), P("\x90."),
-    P("(\x90."), P("\x91."), P("\x92."), P("NN\x92."), P("\x93."), P("N\x93."), P("\x98."),
+    P("."),
+    P("0."),
+    P("1."),
+    P("2."),
+    P("a."),
+    P("Na."),
+    P("b."),
+    P("Nb."),
+    P("d."),
+    P("e."),
+    P("(e."),
+    P("l."),
+    P("o."),
+    P("(o."),
+    P("Q."),
+    P("R."),
+    P("NR."),
+    P("s."),
+    P("Ns."),
+    P("NNs."),
+    P("t."),
+    P("u."),
+    P("(u."),
+    P("}(Nu."),
+    P("(Nd."),
+    P("p0\n."),
+    P("q\x00."),
+    P("r\x00\x00\x00\x00."),
+    P("\x94."),
+    P("\x81."),
+    P("N\x81."),
+    P("\x85."),
+    P("N\x86."),
+    P("NN\x87."),
+    P("\x90."),
+    P("(\x90."),
+    P("\x91."),
+    P("\x92."),
+    P("NN\x92."),
+    P("\x93."),
+    P("N\x93."),
+    P("\x98."),
     /* bad mark: nothing may reach below the topmost mark */
-    P("N(."), P("N(2."), P("cm\nf\n)(R."), P("cm\nf\n()R0("), P("N(b."), P("]N(a."), P("}NN(s."), P("}N(Ns."), P("N(Q."),
-    P("N(\x85."), P("NN(\x86."), P("N(N\x86."), P("NN(N\x87."), P("cm\nC\n)(\x81."), P("cm\nC\n()\x81."), P("N(p0\n."), P("N(q\x00."),
-    P("N(\x94."), P("\x8c\x01m\x8c\x01n(\x93."), P("\x8c\x01m(\x8c\x01n\x93."), P("N(\x98."),
+    P("N(."),
+    P("N(2."),
+    P("cm\nf\n)(R."),
+    P("cm\nf\n()R0("),
+    P("N(b."),
+    P("]N(a."),
+    P("}NN(s."),
+    P("}N(Ns."),
+    P("N(Q."),
+    P("N(\x85."),
+    P("NN(\x86."),
+    P("N(N\x86."),
+    P("NN(N\x87."),
+    P("cm\nC\n)(\x81."),
+    P("cm\nC\n()\x81."),
+    P("N(p0\n."),
+    P("N(q\x00."),
+    P("N(\x94."),
+    P("\x8c\x01m\x8c\x01n(\x93."),
+    P("\x8c\x01m(\x8c\x01n\x93."),
+    P("N(\x98."),
     /* arguments */
-    P("I\n."), P("Ix\n."), P("I1__0\n."), P("I_1\n."), P("I0x\n."), P("L\n."), P("LL\n."), P("L010\n."), P("F\n."), P("F1e400\n."),
-    P("F 1.0\n."), P("F1_0\n."), P("F0x1p3\n."), P("S\n."), P("S'\n."), P("S'a\n."), P("S'a' \n."), P("Sa\n."), P("S'\\xg0'\n."),
-    P("S'\\'\n."), P("V\\u12\n."), P("V\\U00110000\n."), P("X\x01\x00\x00\x00\xff."), P("X\x02\x00\x00\x00\xc0\x80."),
-    P("\x8c\x03\xed\xa0."), P("g0\n."), P("Ng0\n."), P("Np-1\n."), P("Npx\n."), P("Np\n."), P("h\x00."), P("j\x00\x00\x00\x00."),
-    P("c\nlen\n."), P("cbuiltins\n\n."), P("c\xff\nx\n."), P("(i\xc3\xa9\nx\n."), P("P\xc3\xa9\n."), P("\x80\x06N."), P("\x82\x00."),
-    P("\x84\xff\xff\xff\xff."), P("\x8b\xff\xff\xff\xff."), P("\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."),
-    P("\x96\xff\xff\xff\xff\xff\xff\xff\xff."), P("N\x95\xff\xff\xff\xff\xff\xff\xff\xff."), P("cm\nf\nNR."), P("cm\nC\n]\x81."),
-    P("NN\x93."), P("\x8c\x01mK\x01\x93."), P("\xff."), P("\x00."), P("hello"),
+    P("I\n."),
+    P("Ix\n."),
+    P("I1__0\n."),
+    P("I_1\n."),
+    P("I0x\n."),
+    P("L\n."),
+    P("LL\n."),
+    P("L010\n."),
+    P("F\n."),
+    P("F1e400\n."),
+    P("F 1.0\n."),
+    P("F1_0\n."),
+    P("F0x1p3\n."),
+    P("S\n."),
+    P("S'\n."),
+    P("S'a\n."),
+    P("S'a' \n."),
+    P("Sa\n."),
+    P("S'\\xg0'\n."),
+    P("S'\\'\n."),
+    P("V\\u12\n."),
+    P("V\\U00110000\n."),
+    P("X\x01\x00\x00\x00\xff."),
+    P("X\x02\x00\x00\x00\xc0\x80."),
+    P("\x8c\x03\xed\xa0."),
+    P("g0\n."),
+    P("Ng0\n."),
+    P("Np-1\n."),
+    P("Npx\n."),
+    P("Np\n."),
+    P("h\x00."),
+    P("j\x00\x00\x00\x00."),
+    P("c\nlen\n."),
+    P("cbuiltins\n\n."),
+    P("c\xff\nx\n."),
+    P("(i\xc3\xa9\nx\n."),
+    P("P\xc3\xa9\n."),
+    P("\x80\x06N."),
+    P("\x82\x00."),
+    P("\x84\xff\xff\xff\xff."),
+    P("\x8b\xff\xff\xff\xff."),
+    P("\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."),
+    P("\x96\xff\xff\xff\xff\xff\xff\xff\xff."),
+    P("N\x95\xff\xff\xff\xff\xff\xff\xff\xff."),
+    P("cm\nf\nNR."),
+    P("cm\nC\n]\x81."),
+    P("NN\x93."),
+    P("\x8c\x01mK\x01\x93."),
+    P("\xff."),
+    P("\x00."),
+    P("hello"),
 };
 
 static void test_refused(void **state)
@@ -276,9 +486,10 @@ static void test_all_opcodes(void **state)
     unsigned count = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(canonical) + ARRAY_SIZE(accepted); i++) {
-        struct cursor cursor = cursor_at(i < ARRAY_SIZE(canonical)
-                                             ? canonical[i].pickle
-                                             : accepted[i - ARRAY_SIZE(canonical)].pickle, 0);
+        struct cursor cursor =
+            cursor_at(i < ARRAY_SIZE(canonical) ? canonical[i].pickle
+                                                : accepted[i - ARRAY_SIZE(canonical)].pickle,
+                      0);
         struct pickle_op op;
 
         while (!pickle_read_op(&cursor, &op) && op.code != PICKLE_STOP)
@@ -300,20 +511,42 @@ static const struct {
     struct bytes pickle;
     int faithful;
 } told[] = {
-    {P("]q\x00" "cbuiltins\ntuple\nh\x00\x85Rq\x01" "0h\x00K\x01" "a0h\x01."), 0},
-    {P("]q\x00" "cbuiltins\ntuple\nh\x00\x85R0h\x00K\x01" "a."), 0},
-    {P("]q\x00" "cbuiltins\ntuple\nh\x00\x85R0h\x00."), 1},
+    {P("]q\x00"
+       "cbuiltins\ntuple\nh\x00\x85Rq\x01"
+       "0h\x00K\x01"
+       "a0h\x01."),
+     0},
+    {P("]q\x00"
+       "cbuiltins\ntuple\nh\x00\x85R0h\x00K\x01"
+       "a."),
+     0},
+    {P("]q\x00"
+       "cbuiltins\ntuple\nh\x00\x85R0h\x00."),
+     1},
     {P("cbuiltins\ntuple\n]\x85R0N."), 1},
-    {P("]cm\nf\n)Ra0N."), 0},                 /* a call inside of what is dropped */
-    {P("cm\nf\n)Rq\x00" "0cm\ng\n)Rh\x00\x86."), 1},
-    {P("]q\x00h\x00" "a."), 1},
-    {P("(cm\nf\n)Rl."), 0},                   /* the list is made after its item */
+    {P("]cm\nf\n)Ra0N."), 0}, /* a call inside of what is dropped */
+    {P("cm\nf\n)Rq\x00"
+       "0cm\ng\n)Rh\x00\x86."),
+     1},
+    {P("]q\x00h\x00"
+       "a."),
+     1},
+    {P("(cm\nf\n)Rl."), 0}, /* the list is made after its item */
     {P("(NNl."), 1},
-    {P("\x80\x02" "cm\nx\nq\x00\x80\x04" "0h\x00."), 0}, /* looked up by other rules */
-    {P("NK\x01" "bNb."), 1},
-    {P("K\x01q\x00N" "b0h\x00."), 1},
-    {P("(tp0\ng0\na."), 1},                 /* an empty tuple and an int that get themselves */
-    {P("K\x01q\x00h\x00" "b."), 1},
+    {P("\x80\x02"
+       "cm\nx\nq\x00\x80\x04"
+       "0h\x00."),
+     0}, /* looked up by other rules */
+    {P("NK\x01"
+       "bNb."),
+     1},
+    {P("K\x01q\x00N"
+       "b0h\x00."),
+     1},
+    {P("(tp0\ng0\na."), 1}, /* an empty tuple and an int that get themselves */
+    {P("K\x01q\x00h\x00"
+       "b."),
+     1},
 };
 
 static void test_faithful(void **state)
@@ -341,23 +574,53 @@ static void assert_root(struct bytes pickle, enum value_kind kind)
 
 static void test_lowered(void **state)
 {
-    assert_root(P("\x80\x02" "c_codecs\nencode\n(Va\nVlatin1\ntR."), VALUE_BYTES);
-    assert_root(P("\x80\x02" "c_codecs\nencode\n(V\\u20ac\nVlatin1\ntR."), VALUE_CALL);
-    assert_root(P("\x80\x02" "c_codecs\nencode\n(Va\nVlatin-1\ntR."), VALUE_CALL);
-    assert_root(P("\x80\x02" "c_codecs\nencode\n(V\nVlatin1\ntR."), VALUE_CALL);
-    assert_root(P("\x80\x03" "c_codecs\nencode\n(Va\nVlatin1\ntR."), VALUE_CALL);
+    assert_root(P("\x80\x02"
+                  "c_codecs\nencode\n(Va\nVlatin1\ntR."),
+                VALUE_BYTES);
+    assert_root(P("\x80\x02"
+                  "c_codecs\nencode\n(V\\u20ac\nVlatin1\ntR."),
+                VALUE_CALL);
+    assert_root(P("\x80\x02"
+                  "c_codecs\nencode\n(Va\nVlatin-1\ntR."),
+                VALUE_CALL);
+    assert_root(P("\x80\x02"
+                  "c_codecs\nencode\n(V\nVlatin1\ntR."),
+                VALUE_CALL);
+    assert_root(P("\x80\x03"
+                  "c_codecs\nencode\n(Va\nVlatin1\ntR."),
+                VALUE_CALL);
     assert_root(P("c__builtin__\nset\n]\x85R."), VALUE_SET);
     assert_root(P("cbuiltins\nset\n]\x85R."), VALUE_CALL);
-    assert_root(P("\x80\x03" "cbuiltins\nset\n]\x85R."), VALUE_SET);
-    assert_root(P("\x80\x04" "cbuiltins\nset\n]\x85R."), VALUE_CALL);
-    assert_root(P("\x80\x03" "cbuiltins\nset\n)R."), VALUE_CALL);
+    assert_root(P("\x80\x03"
+                  "cbuiltins\nset\n]\x85R."),
+                VALUE_SET);
+    assert_root(P("\x80\x04"
+                  "cbuiltins\nset\n]\x85R."),
+                VALUE_CALL);
+    assert_root(P("\x80\x03"
+                  "cbuiltins\nset\n)R."),
+                VALUE_CALL);
     /* Something else has the list, too. */
-    assert_root(P("\x80\x03" "cbuiltins\nset\n]q\x00\x85Rq\x01" "0h\x00h\x01\x86."), VALUE_TUPLE);
-    assert_root(P("\x80\x03" "]q\x00" "0cbuiltins\nset\nh\x00\x85R."), VALUE_CALL);
-    assert_root(P("\x80\x03" "cbuiltins\nfrozenset\n]\x85R."), VALUE_FROZENSET);
-    assert_root(P("\x80\x04" "cbuiltins\nbytearray\nC\x01x\x85R."), VALUE_BYTEARRAY);
-    assert_root(P("\x80\x04" "cbuiltins\nbytearray\nC\x00\x85R."), VALUE_CALL);
-    assert_root(P("\x80\x05" "cbuiltins\nbytearray\nC\x01x\x85R."), VALUE_CALL);
+    assert_root(P("\x80\x03"
+                  "cbuiltins\nset\n]q\x00\x85Rq\x01"
+                  "0h\x00h\x01\x86."),
+                VALUE_TUPLE);
+    assert_root(P("\x80\x03"
+                  "]q\x00"
+                  "0cbuiltins\nset\nh\x00\x85R."),
+                VALUE_CALL);
+    assert_root(P("\x80\x03"
+                  "cbuiltins\nfrozenset\n]\x85R."),
+                VALUE_FROZENSET);
+    assert_root(P("\x80\x04"
+                  "cbuiltins\nbytearray\nC\x01x\x85R."),
+                VALUE_BYTEARRAY);
+    assert_root(P("\x80\x04"
+                  "cbuiltins\nbytearray\nC\x00\x85R."),
+                VALUE_CALL);
+    assert_root(P("\x80\x05"
+                  "cbuiltins\nbytearray\nC\x01x\x85R."),
+                VALUE_CALL);
 }
 
 /* ---- hostile inputs (formats.md, 5.2) ---- */
@@ -389,7 +652,10 @@ static const struct hostile {
     {"DUP TUPLE2", P("N"), P("2\x86"), P(""), P("."), 500000, 0},
     {"MEMOIZE", P("N"), P("\x94"), P(""), P("."), 1000000, 0},
     {"a sparse memo", P("N"), P("r\xff\xff\xff\xffp99999999999\n"), P(""), P("."), 100000, 0},
-    {"gets of a long string", P("X\x0a\x00\x00\x00" "0123456789q\x00"), P("h\x00"), P(""), P("."), 500000, 0},
+    {"gets of a long string",
+     P("X\x0a\x00\x00\x00"
+       "0123456789q\x00"),
+     P("h\x00"), P(""), P("."), 500000, 0},
     {"dropped calls", P("cm\nf\nq\x00"), P("h\x00)R0"), P(""), P("."), 200000, 0},
     {"globals", P(""), P("cm\nx\n"), P(""), P("."), 200000, 0},
 };
@@ -438,7 +704,8 @@ static void test_limit(void **state)
 
 static void test_encode_limit(void **state)
 {
-    struct loaded loaded = load(P("\x80\x03" "C\x05hello."));
+    struct loaded loaded = load(P("\x80\x03"
+                                  "C\x05hello."));
     struct buffer out;
 
     buffer_init(&out, 8);
@@ -453,12 +720,26 @@ static void test_encode_limit(void **state)
 static void test_other_protocols(void **state)
 {
     static const struct bytes wanted[] = {
-        P("(c_codecs\nencode\np0\n(V\xff\np1\nVlatin1\np2\ntp3\nRp4\nc__builtin__\nset\np5\n((lp6\nI1\natp7\nRp8\ntp9\n."),
-        P("(c_codecs\nencode\nq\x00(X\x02\x00\x00\x00\xc3\xbfq\x01X\x06\x00\x00\x00latin1q\x02tq\x03Rq\x04" "c__builtin__\nset\nq\x05(]q\x06K\x01" "atq\x07Rq\x08tq\x09."),
-        P("\x80\x02" "c_codecs\nencode\nq\x00X\x02\x00\x00\x00\xc3\xbfq\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03Rq\x04" "c__builtin__\nset\nq\x05]q\x06K\x01" "a\x85q\x07Rq\x08\x86q\x09."),
-        P("\x80\x03" "C\x01\xffq\x00" "cbuiltins\nset\nq\x01]q\x02K\x01" "a\x85q\x03Rq\x04\x86q\x05."),
-        P("\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00" "C\x01\xff\x94\x8f\x94(K\x01\x90\x86\x94."),
-        P("\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00" "C\x01\xff\x94\x8f\x94(K\x01\x90\x86\x94."),
+        P("(c_codecs\nencode\np0\n(V\xff\np1\nVlatin1\np2\ntp3\nRp4\nc__builtin__\nset\np5\n(("
+          "lp6\nI1\natp7\nRp8\ntp9\n."),
+        P("(c_codecs\nencode\nq\x00("
+          "X\x02\x00\x00\x00\xc3\xbfq\x01X\x06\x00\x00\x00latin1q\x02tq\x03Rq\x04"
+          "c__builtin__\nset\nq\x05(]q\x06K\x01"
+          "atq\x07Rq\x08tq\x09."),
+        P("\x80\x02"
+          "c_"
+          "codecs\nencode\nq\x00X\x02\x00\x00\x00\xc3\xbfq\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03"
+          "Rq\x04"
+          "c__builtin__\nset\nq\x05]q\x06K\x01"
+          "a\x85q\x07Rq\x08\x86q\x09."),
+        P("\x80\x03"
+          "C\x01\xffq\x00"
+          "cbuiltins\nset\nq\x01]q\x02K\x01"
+          "a\x85q\x03Rq\x04\x86q\x05."),
+        P("\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00"
+          "C\x01\xff\x94\x8f\x94(K\x01\x90\x86\x94."),
+        P("\x80\x05\x95\x0d\x00\x00\x00\x00\x00\x00\x00"
+          "C\x01\xff\x94\x8f\x94(K\x01\x90\x86\x94."),
     };
 
     for (unsigned from = 0; from < ARRAY_SIZE(wanted); from++) {
@@ -481,7 +762,8 @@ static void test_python2(void **state)
 {
     static const struct bytes pickles[] = {
         P("(dp1\nS'a'\nF0.10000000000000001\nsS'it\\'s \"\\n\\xff'\nI4294967296\ns."),
-        P("}q\x01(U\x01" "aG?\xb9\x99\x99\x99\x99\x99\x9aU\x05hellocm\nf\nq\x02u."),
+        P("}q\x01(U\x01"
+          "aG?\xb9\x99\x99\x99\x99\x99\x9aU\x05hellocm\nf\nq\x02u."),
         P("\x80\x02]q\x01(U\x05helloq\x02h\x02X\x01\x00\x00\x00xI4294967296\ne."),
     };
 
@@ -500,8 +782,14 @@ static void test_python2(void **state)
 
 static void test_sniff(void **state)
 {
-    static const struct bytes strangers[] = {P(""), P("hello world"), P("N"), P("\x80\x09N."), P("\x00\x01\x02\x03"),
-                                             P("{\"json\": 1}"), P("I am text\nof lines\n"), P(".")};
+    static const struct bytes strangers[] = {P(""),
+                                             P("hello world"),
+                                             P("N"),
+                                             P("\x80\x09N."),
+                                             P("\x00\x01\x02\x03"),
+                                             P("{\"json\": 1}"),
+                                             P("I am text\nof lines\n"),
+                                             P(".")};
 
     for (size_t i = 0; i < ARRAY_SIZE(canonical); i++)
         assert_true(pickle_sniff(canonical[i].pickle));
@@ -512,18 +800,12 @@ static void test_sniff(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_canonical),
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_all_opcodes),
-        cmocka_unit_test(test_faithful),
-        cmocka_unit_test(test_lowered),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_encode_limit),
-        cmocka_unit_test(test_other_protocols),
-        cmocka_unit_test(test_python2),
+        cmocka_unit_test(test_canonical),       cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_all_opcodes),     cmocka_unit_test(test_faithful),
+        cmocka_unit_test(test_lowered),         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_limit),           cmocka_unit_test(test_encode_limit),
+        cmocka_unit_test(test_other_protocols), cmocka_unit_test(test_python2),
         cmocka_unit_test(test_sniff),
     };
 

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "codecs/pickle_machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void machine_fail(struct pickle_machine *machine, int code, const char *sentence)
+{
+    if (!machine->status)
+        machine->status = failure_set(machine->failure, code, machine->offset, "%s", sentence);
+}
+
+void machine_fail_memory(struct pickle_machine *machine, int code)
+{
+    machine_fail(machine, code,
+                 code == -EFBIG ? "the value needs too much memory" : "out of memory");
+}
+
+static size_t fence(const struct pickle_machine *machine)
+{
+    return machine->mark_count ? machine->marks[machine->mark_count - 1] : 0;
+}
+
+bool machine_has(struct pickle_machine *machine, size_t count)
+{
+    if (machine->depth - fence(machine) >= count)
+        return true;
+    machine_fail(machine, -EINVAL,
+                 machine->mark_count ? "an instruction met an unexpected mark"
+                                     : "an instruction found the stack empty");
+    return false;
+}
+
+/* Doubles an array of `size`-byte elements. */
+static bool grow(struct pickle_machine *machine, void **array, size_t *capacity, size_t size)
+{
+    size_t wanted = *capacity ? *capacity * 2 : 64;
+    void *grown = realloc(*array, wanted * size);
+
+    if (!grown) {
+        machine_fail_memory(machine, -ENOMEM);
+        return false;
+    }
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+bool machine_start(struct pickle_machine *machine)
+{
+    /* So that no part of an empty stack is an offset from NULL. */
+    return grow(machine, (void **)&machine->stack, &machine->capacity, sizeof *machine->stack);
+}
+
+void machine_release(struct pickle_machine *machine)
+{
+    free(machine->stack);
+    free(machine->marks);
+    pickle_memo_release(&machine->memo);
+    buffer_release(&machine->scratch);
+}
+
+void machine_push(struct pickle_machine *machine, struct value *value)
+{
+    if (!value) {
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+        return;
+    }
+    if (machine->depth == machine->capacity &&
+        !grow(machine, (void **)&machine->stack, &machine->capacity, sizeof *machine->stack))
+        return;
+    machine->stack[machine->depth++] = value;
+}
+
+void machine_push_new(struct pickle_machine *machine, struct value *value)
+{
+    machine_push(machine, value);
+    if (machine->trace && !machine->status)
+        pickle_trace_created(machine->trace, value);
+}
+
+/* The node again. */
+static void push_shared(struct pickle_machine *machine, struct value *value)
+{
+    value->flags |= PICKLE_SHARED;
+    machine_push(machine, value);
+}
+
+void machine_mark(struct pickle_machine *machine)
+{
+    if (machine->mark_count == machine->mark_capacity &&
+        !grow(machine, (void **)&machine->marks, &machine->mark_capacity, sizeof *machine->marks))
+        return;
+    machine->marks[machine->mark_count++] = machine->depth;
+}
+
+bool machine_pop_mark(struct pickle_machine *machine, size_t *start)
+{
+    if (!machine->mark_count) {
+        machine_fail(machine, -EINVAL, "an instruction found no mark");
+        return false;
+    }
+    *start = machine->marks[--machine->mark_count];
+    return true;
+}
+
+struct value *machine_gather(struct pickle_machine *machine, enum value_kind kind, size_t start)
+{
+    struct value *value = value_new(machine->document, kind);
+    size_t count = machine->depth - start;
+
+    for (size_t i = start; i < machine->depth; i++)
+        machine->stack[i]->flags |= PICKLE_CAPTURED;
+    machine->depth = start;
+    if (value &&
+        value_list_add_all(machine->document, &value->items, machine->stack + start, count))
+        return value;
+    return NULL;
+}
+
+void machine_push_gathered(struct pickle_machine *machine, enum value_kind kind, size_t start)
+{
+    machine_push_new(machine, machine_gather(machine, kind, start));
+}
+
+void machine_gather_fixed(struct pickle_machine *machine, enum value_kind kind, size_t count)
+{
+    if (machine_has(machine, count))
+        machine_push_gathered(machine, kind, machine->depth - count);
+}
+
+void machine_gather_marked(struct pickle_machine *machine, enum value_kind kind)
+{
+    size_t start;
+
+    if (!machine_pop_mark(machine, &start))
+        return;
+    if (kind == VALUE_DICT && (machine->depth - start) % 2) {
+        machine_fail(machine, -EINVAL, "a dict has a key without a value");
+        return;
+    }
+    machine_push_gathered(machine, kind, start);
+}
+
+/* Whether changing it is not just filling a container. */
+static bool is_plain_change(const struct value *value, enum value_step_kind kind)
+{
+    if (value->last_step)
+        return false;
+    return (kind == STEP_APPEND && value->kind == VALUE_LIST) ||
+           (kind == STEP_SET_ITEM && value->kind == VALUE_DICT) ||
+           (kind == STEP_ADD && value->kind == VALUE_SET);
+}
+
+/* The node on the stack that is about to get a step: a constant, which has none, is replaced by a node of its own. */
+static struct value *own_target(struct pickle_machine *machine, size_t at)
+{
+    struct value *value = machine->stack[at], *own;
+
+    if (value->kind > VALUE_TRUE || value->last_step)
+        return value;
+    own = value_new(machine->document, value->kind);
+    if (own) {
+        machine->stack[at] = own;
+        if (machine->trace)
+            pickle_trace_created(machine->trace, own);
+    }
+    return own;
+}
+
+/* Changes the value below `start` by those above. */
+static void change(struct pickle_machine *machine, enum value_step_kind kind, size_t start)
+{
+    struct value *target = machine->stack[start - 1];
+    struct value *const *items = machine->stack + start;
+    size_t count = machine->depth - start;
+    bool added;
+
+    for (size_t i = 0; i < count; i++)
+        items[i]->flags |= PICKLE_CAPTURED;
+    machine->depth = start;
+    if (target->flags & PICKLE_CAPTURED)
+        machine->unordered = true;
+    if (is_plain_change(target, kind)) {
+        added = value_list_add_all(machine->document, &target->items, items, count);
+    } else {
+        /* A trace knows these by their value: it has to tell whether it is one object that changes. */
+        if (target->kind < VALUE_BYTEARRAY || target->kind == VALUE_TUPLE)
+            machine->unordered = true;
+        machine->effectful = true;
+        target = own_target(machine, start - 1);
+        added = target && value_add_step(machine->document, target, kind, items, count);
+    }
+    if (!added)
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+    else if (machine->trace)
+        pickle_trace_changed(machine->trace, target, kind, items, count);
+}
+
+/* Whether there is a value below `start` to be changed, and something to change it by. */
+static bool may_change(struct pickle_machine *machine, enum value_step_kind kind, size_t start)
+{
+    if (start <= fence(machine)) {
+        machine_has(machine, SIZE_MAX);
+        return false;
+    }
+    if (kind == STEP_SET_ITEM && (machine->depth - start) % 2) {
+        machine_fail(machine, -EINVAL, "SETITEMS has a key without a value");
+        return false;
+    }
+    return machine->depth > start;
+}
+
+void machine_change_by(struct pickle_machine *machine, enum value_step_kind kind, size_t count)
+{
+    if (machine_has(machine, count) && may_change(machine, kind, machine->depth - count))
+        change(machine, kind, machine->depth - count);
+}
+
+void machine_change_by_marked(struct pickle_machine *machine, enum value_step_kind kind)
+{
+    size_t start;
+
+    if (machine_pop_mark(machine, &start) && may_change(machine, kind, start))
+        change(machine, kind, start);
+}
+
+/* Looking a global up imports its module. */
+static bool has_effect(const struct value *value)
+{
+    switch (value->kind) {
+    case VALUE_GLOBAL:
+    case VALUE_EXTENSION:
+    case VALUE_CALL:
+    case VALUE_NEW:
+    case VALUE_NEW_EX:
+    case VALUE_INSTANCE:
+    case VALUE_PERSISTENT:
+    case VALUE_NEXT_BUFFER:
+        return true;
+    default:
+        return value->last_step != NULL;
+    }
+}
+
+void machine_discard(struct pickle_machine *machine, struct value *value)
+{
+    if (value->kind >= VALUE_BYTEARRAY || value->last_step)
+        machine->unordered = true;
+    /* An item of something else is still there. */
+    if (!has_effect(value) || value->flags & PICKLE_CAPTURED)
+        return;
+    value->flags |= PICKLE_CAPTURED;
+    if (!value_list_add(machine->document, &machine->document->effects, value))
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+}
+
+void machine_pop(struct pickle_machine *machine)
+{
+    size_t effects = machine->document->effects.count;
+
+    if (machine->mark_count && fence(machine) == machine->depth) {
+        machine->mark_count--;
+        return;
+    }
+    if (!machine_has(machine, 1))
+        return;
+    machine_discard(machine, machine->stack[--machine->depth]);
+    if (machine->document->effects.count > effects)
+        machine->popped_at = machine->cursor.position;
+}
+
+void machine_pop_to_mark(struct pickle_machine *machine)
+{
+    size_t start;
+
+    if (!machine_pop_mark(machine, &start))
+        return;
+    for (size_t i = start; i < machine->depth; i++)
+        machine_discard(machine, machine->stack[i]);
+    machine->depth = start;
+}
+
+void machine_duplicate(struct pickle_machine *machine)
+{
+    if (machine_has(machine, 1))
+        push_shared(machine, machine->stack[machine->depth - 1]);
+}
+
+void machine_memo_put(struct pickle_machine *machine, uint64_t index)
+{
+    struct value *value;
+
+    if (!machine_has(machine, 1))
+        return;
+    value = machine->stack[machine->depth - 1];
+    value->flags |= PICKLE_MEMOISED;
+    if (pickle_memo_put(&machine->memo, index, value))
+        machine_fail_memory(machine, -ENOMEM);
+}
+
+/* What is written anew each time it occurs. */
+static bool same_atom(const struct value *a, const struct value *b)
+{
+    if (a->kind != b->kind || a->last_step || b->last_step)
+        return false;
+    switch (a->kind) {
+    case VALUE_NONE:
+    case VALUE_FALSE:
+    case VALUE_TRUE:
+        return true;
+    case VALUE_INT:
+    case VALUE_FLOAT:
+    case VALUE_EXTENSION:
+        return a->bits == b->bits;
+    case VALUE_BIG_INT:
+        return bytes_equal(a->bytes, b->bytes);
+    case VALUE_TUPLE:
+        return !a->items.count && !b->items.count;
+    default:
+        return false;
+    }
+}
+
+/* Whether the items are the same nodes, atoms aside, which have no identity. */
+static bool same_items(const struct value_list *a, const struct value_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->at[i] != b->at[i] && !same_atom(a->at[i], b->at[i]))
+            return false;
+    return true;
+}
+
+/* Containers that __reduce__() may make anew each time, as that of a set does. */
+static bool are_twins(const struct value *a, const struct value *b)
+{
+    return a->kind == b->kind &&
+           (a->kind == VALUE_LIST || a->kind == VALUE_TUPLE || a->kind == VALUE_DICT) &&
+           !a->last_step && !b->last_step && same_items(&a->items, &b->items);
+}
+
+static bool same_arguments(const struct value *a, const struct value *b)
+{
+    if (a->kind != VALUE_TUPLE || b->kind != VALUE_TUPLE || a->items.count != b->items.count)
+        return a == b;
+    for (uint32_t i = 0; i < a->items.count; i++) {
+        const struct value *x = a->items.at[i], *y = b->items.at[i];
+
+        if (x != y && !same_atom(x, y) && !are_twins(x, y))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * An object that refers to itself through the arguments it is made from is made twice: the inner one is memoised
+ * and used, the outer one popped and replaced by a GET (formats.md, 1.3). The encoder does the same by itself.
+ */
+static void forget_recursive_attempt(struct pickle_machine *machine, const struct value *value)
+{
+    struct value_list *effects = &machine->document->effects;
+    const struct value *popped = effects->at[effects->count - 1];
+
+    if (popped->kind != value->kind || popped->last_step || popped->flags & PICKLE_MEMOISED ||
+        popped->kind < VALUE_CALL || popped->kind > VALUE_NEW_EX)
+        return;
+    if (popped->items.at[0] != value->items.at[0] ||
+        !same_arguments(popped->items.at[1], value->items.at[1]))
+        return;
+    if (popped->kind == VALUE_NEW_EX && popped->items.at[2] != value->items.at[2] &&
+        !are_twins(popped->items.at[2], value->items.at[2]))
+        return;
+    effects->count--;
+}
+
+void machine_memo_get(struct pickle_machine *machine, uint64_t index)
+{
+    struct value *value = pickle_memo_get(&machine->memo, index);
+
+    if (!value) {
+        machine_fail(machine, -EINVAL, "GET found nothing in the memo");
+        return;
+    }
+    if (machine->popped_at == machine->offset && machine->offset)
+        forget_recursive_attempt(machine, value);
+    push_shared(machine, value);
+}
