@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Globals and calls. Each is spelled so that expression_call.c takes it for nothing else: a call of the global
- * builtins.set is no set() literal, and a stored constructor call of a date no date.
+ * Globals and calls. Each is spelled so that expression_call.c takes it for nothing else: a call
+ * of the global builtins.set is no set() literal, and a stored constructor call of a date no date.
  */
 #include "codecs/expression_printer.h"
 
@@ -86,13 +86,11 @@ void printer_global(struct printer *p, struct value *value, enum spelling spelli
 
 /* Calls */
 
-/* Whether the pairs can be written name=value: different identifiers. Quadratic, so only for a few. */
+/* Whether the pairs can be written name=value: different identifiers. */
 static bool is_keyword_dict(const struct value *dict, enum value_kind key_kind)
 {
-    enum { MOST = 256 };
-
     if (dict->kind != VALUE_DICT || !is_plain(dict) || !dict->items.count ||
-        dict->items.count > 2 * MOST)
+        dict->items.count > 2 * EXPRESSION_KEYWORDS)
         return false;
     for (uint32_t i = 0; i < dict->items.count; i += 2) {
         const struct value *key = dict->items.at[i];
@@ -196,7 +194,10 @@ void printer_arguments(struct printer *p, struct value *call)
     }
 }
 
-/* Numbers and strings would be read with the bracket behind them, so all but names and calls get parentheses. */
+/*
+ * Numbers and strings would be read with the bracket behind them, so all but names and calls get
+ * parentheses.
+ */
 static bool is_callable_form(const struct value *value)
 {
     return value->kind >= VALUE_GLOBAL && value->kind <= VALUE_READONLY && !value->last_step;
@@ -269,8 +270,7 @@ void printer_tail(struct printer *p, struct value *value)
         printer_push(p, (struct task){.kind = TASK_STAR, .text = "*", .value = arguments});
 }
 
-const struct value_step *printer_first_step(const struct printer *p,
-                                                   const struct value *value)
+const struct value_step *printer_first_step(const struct printer *p, const struct value *value)
 {
     const struct value_step *step = value_first_step(value);
 

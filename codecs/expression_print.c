@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - One walk with a stack of tasks, each of which writes something or leaves tasks for what comes behind a child. What
- *   comes before a child is written at once. layout.c breaks the lines.
- * - Names: a node with several references is named where it first comes, when repeating it would change the
- *   meaning or blow up the text (formats.md 4.3, rule 1).
- * - Depth: the walk gives up when more than DEPTH brackets nest and is done again twice: once without writing, to find
- *   the nodes to hoist, and once to write let(_2 := ..., _1 := [... _2 ...], value), the deepest first. A
- *   node is written where the walk without let() would have met it first; elsewhere in the text, also
- *   before, stands its name.
+ * - One walk with a stack of tasks, each of which writes something or leaves tasks for what comes
+ *   behind a child. What comes before a child is written at once. layout.c breaks the lines.
+ * - Names: a node with several references is named where it first comes, when repeating it would
+ *   change the meaning or blow up the text (formats.md 4.3, rule 1).
+ * - Depth: the walk gives up when more than DEPTH brackets nest and is done again twice: once
+ *   without writing, to find the nodes to hoist, and once to write let(_2 := ..., _1 := [... _2
+ *   ...], value), the deepest first. A node is written where the walk without let() would have met
+ *   it first; elsewhere in the text, also before, stands its name.
  *
- * Not done: many steps of one object (`((a << b) + [c]) << d` ...) nest one parenthesis each and are not hoisted, so from
- * about 90 on Python's parser refuses the text. Ours doesn't.
+ * Not done: many steps of one object (`((a << b) + [c]) << d` ...) nest one parenthesis each and
+ * are not hoisted, so from about 90 on Python's parser refuses the text. Ours doesn't.
  */
 #include "codecs/expression.h"
 
@@ -34,12 +34,9 @@ static const struct {
     enum layout_break last;
     const char *text;
 } closers[] = {
-    [CLOSE_NONE] = {false, BREAK_LAST, ""},
-    [CLOSE_SQUARE] = {true, BREAK_LAST, "]"},
-    [CLOSE_ROUND] = {true, BREAK_LAST, ")"},
-    [CLOSE_CURLY] = {true, BREAK_LAST, "}"},
-    [CLOSE_SINGLE] = {true, BREAK_LAST_COMMA, ")"},
-    [HUG_ROUND] = {false, BREAK_LAST, ")"},
+    [CLOSE_NONE] = {false, BREAK_LAST, ""},         [CLOSE_SQUARE] = {true, BREAK_LAST, "]"},
+    [CLOSE_ROUND] = {true, BREAK_LAST, ")"},        [CLOSE_CURLY] = {true, BREAK_LAST, "}"},
+    [CLOSE_SINGLE] = {true, BREAK_LAST_COMMA, ")"}, [HUG_ROUND] = {false, BREAK_LAST, ")"},
     [HUG_SINGLE] = {false, BREAK_LAST, ",)"},
 };
 
@@ -48,27 +45,30 @@ bool printer_is_writing(const struct printer *p)
     return p->walk != WALK_PLAN;
 }
 
-static bool grow(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
+/* `array` with room for one more than `count`, or NULL: no memory. */
+static void *with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
 {
     size_t more = *capacity ? *capacity * 2 : 64;
-    void **pointer = array, *larger;
+    void *larger;
 
     if (count < *capacity)
-        return true;
-    larger = realloc(*pointer, more * size);
-    if (!larger) {
+        return array;
+    larger = realloc(array, more * size);
+    if (larger)
+        *capacity = more;
+    else
         p->status = -ENOMEM;
-        return false;
-    }
-    *pointer = larger;
-    *capacity = more;
-    return true;
+    return larger;
 }
 
 void printer_push(struct printer *p, struct task task)
 {
-    if (grow(p, &p->tasks, p->count, &p->capacity, sizeof *p->tasks))
-        p->tasks[p->count++] = task;
+    struct task *tasks = with_room(p, p->tasks, p->count, &p->capacity, sizeof *tasks);
+
+    if (!tasks)
+        return;
+    p->tasks = tasks;
+    p->tasks[p->count++] = task;
 }
 
 void printer_push_value(struct printer *p, enum task_kind kind, struct value *value)
@@ -77,7 +77,7 @@ void printer_push_value(struct printer *p, enum task_kind kind, struct value *va
 }
 
 void printer_push_items(struct printer *p, enum task_kind kind, const struct value_list *list,
-                       enum closer closer)
+                        enum closer closer)
 {
     printer_push(p, (struct task){.kind = (uint8_t)kind, .list = list, .closer = (uint8_t)closer});
 }
@@ -174,8 +174,11 @@ enum occurrence { UNNAMED, DEFINITION, REFERENCE };
 
 static struct name *new_name(struct printer *p, struct value *value)
 {
-    if (!grow(p, &p->names, p->name_count, &p->name_capacity, sizeof *p->names))
+    struct name *names = with_room(p, p->names, p->name_count, &p->name_capacity, sizeof *names);
+
+    if (!names)
         return NULL;
+    p->names = names;
     p->names[p->name_count++] = (struct name){.part = p->part};
     value_set_mark(p->document, value, (uint32_t)p->name_count);
     return &p->names[p->name_count - 1];
@@ -243,7 +246,7 @@ static void hoist(struct printer *p, struct value *value)
     if (!name)
         return;
     printer_push(p, (struct task){
-                .kind = TASK_UNHOIST, .index = p->part, .depth = p->depth, .value = value});
+                        .kind = TASK_UNHOIST, .index = p->part, .depth = p->depth, .value = value});
     p->part = name->part = ++p->parts_found;
     p->depth = OUTER_DEPTH;
     printer_body(p, value);
@@ -251,8 +254,12 @@ static void hoist(struct printer *p, struct value *value)
 
 static void unhoist(struct printer *p, const struct task *task)
 {
-    if (grow(p, &p->parts, p->part_count, &p->part_capacity, sizeof *p->parts))
-        p->parts[p->part_count++] = task->value;
+    struct value **parts = with_room(p, p->parts, p->part_count, &p->part_capacity, sizeof *parts);
+
+    if (!parts)
+        return;
+    p->parts = parts;
+    p->parts[p->part_count++] = task->value;
     p->part = task->index;
     p->depth = task->depth;
 }

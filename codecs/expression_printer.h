@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the sources of the printer share; nobody else includes this. expression_print.c walks, expression_value.c and
- * expression_invoke.c write one value each and leave its children as tasks.
+ * What the sources of the printer share; nobody else includes this. expression_print.c walks,
+ * expression_value.c and expression_invoke.c write one value each and leave its children as tasks.
  */
 #ifndef SHELVEFS_EXPRESSION_PRINTER_H
 #define SHELVEFS_EXPRESSION_PRINTER_H
@@ -11,18 +11,18 @@
 
 enum task_kind {
     TASK_VALUE,
-    TASK_OPERAND,   /* a value, in parentheses if it is an operation */
-    TASK_STEP,      /* the step `at` of a value and those behind it */
-    TASK_ITEMS,     /* of the list `at`, from `index` on, and the closing bracket */
-    TASK_PAIRS,     /* the same of a dict's keys and values */
-    TASK_KEYWORDS,  /* the same as name=value */
-    TASK_PAIR,      /* ": " and the value of a pair */
-    TASK_ARGUMENTS, /* of a call */
+    TASK_OPERAND,      /* a value, in parentheses if it is an operation */
+    TASK_STEP,         /* the step `at` of a value and those behind it */
+    TASK_ITEMS,        /* of the list `at`, from `index` on, and the closing bracket */
+    TASK_PAIRS,        /* the same of a dict's keys and values */
+    TASK_KEYWORDS,     /* the same as name=value */
+    TASK_PAIR,         /* ": " and the value of a pair */
+    TASK_ARGUMENTS,    /* of a call */
     TASK_KEYWORD_CALL, /* likewise, of C(a=1) */
-    TASK_TAIL,      /* what stands behind the class in new(...) */
-    TASK_STAR,      /* ", " and `text`, before an operand */
+    TASK_TAIL,         /* what stands behind the class in new(...) */
+    TASK_STAR,         /* ", " and `text`, before an operand */
     TASK_CLOSE,
-    TASK_UNHOIST,   /* back from a hoisted node to the depth and the part `index` around it */
+    TASK_UNHOIST, /* back from a hoisted node to the depth and the part `index` around it */
 };
 
 /* How a bracket is closed. Those with a group break their content into lines. */
@@ -69,10 +69,14 @@ struct printer {
     bool too_deep;
     int status;
     uint32_t numbers; /* given so far */
-    /* WALK_PLAN fills them, WALK_PLANNED uses them. A node's mark is its index in `names` plus one. */
+    /*
+     * WALK_PLAN fills them, WALK_PLANNED uses them. A node's mark is its index in `names` plus
+     * one.
+     */
     struct name *names;
     size_t name_count, name_capacity;
-    struct value **parts; /* hoisted nodes in the order of their text; part 1 is the first that was found */
+    struct value *
+        *parts; /* hoisted nodes in the order of their text; part 1 is the first that was found */
     size_t part_count, part_capacity;
     uint32_t parts_found;
     uint32_t part; /* whose text is being walked */

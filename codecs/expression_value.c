@@ -137,7 +137,8 @@ static void print_container(struct printer *p, const struct value *value, const 
         return;
     }
     printer_open_group(p, bracket);
-    printer_push_items(p, value->kind == VALUE_DICT ? TASK_PAIRS : TASK_ITEMS, &value->items, closer);
+    printer_push_items(p, value->kind == VALUE_DICT ? TASK_PAIRS : TASK_ITEMS, &value->items,
+                       closer);
 }
 
 static void print_tuple(struct printer *p, const struct value *value)
@@ -245,7 +246,8 @@ void printer_step(struct printer *p, struct value *value, const struct value_ste
     case STEP_ADD:
         printer_add(p, " | ");
         printer_open_group(p, "{");
-        printer_push_items(p, step->kind == STEP_ADD ? TASK_ITEMS : TASK_PAIRS, &step->items, CLOSE_CURLY);
+        printer_push_items(p, step->kind == STEP_ADD ? TASK_ITEMS : TASK_PAIRS, &step->items,
+                           CLOSE_CURLY);
         return;
     }
 }
