@@ -20,8 +20,7 @@ enum datetime_class datetime_class_of(const struct value *value)
 {
     const struct value *name;
 
-    if (value->kind != VALUE_GLOBAL || value->last_step ||
-        !is_text(value->items.at[0], "datetime"))
+    if (value->kind != VALUE_GLOBAL || value->last_step || !is_text(value->items.at[0], "datetime"))
         return DATETIME_OTHER;
     name = value->items.at[1];
     if (is_text(name, "datetime"))
@@ -65,7 +64,8 @@ static const char *out_of_range(enum datetime_class class, const struct datetime
     for (unsigned i = datetime_first_field(class); i < (unsigned)datetime_end_field(class); i++)
         if (at[i] < ranges[i].lowest || at[i] > ranges[i].highest)
             return names[i];
-    if (class != DATETIME_TIME && at[DATETIME_DAY] > days_in_month(at[DATETIME_YEAR], at[DATETIME_MONTH]))
+    if (class != DATETIME_TIME &&
+        at[DATETIME_DAY] > days_in_month(at[DATETIME_YEAR], at[DATETIME_MONTH]))
         return names[DATETIME_DAY];
     return at[DATETIME_FOLD] < 0 || at[DATETIME_FOLD] > 1 ? names[DATETIME_FOLD] : NULL;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Dates as a person writes them: datetime.datetime(2026, 11, 21, 5, 37) and the call that Python pickles,
- * datetime.datetime(b'\x07\xea\x0b\x15\x05%\x00\x00\x00\x00') (CPython, Modules/_datetimemodule.c, *_getstate).
+ * Dates as a person writes them: datetime.datetime(2026, 11, 21, 5, 37) and the call that Python
+ * pickles, datetime.datetime(b'\x07\xea\x0b\x15\x05%\x00\x00\x00\x00') (CPython,
+ * Modules/_datetimemodule.c, *_getstate).
  *
- * The state is year (2 bytes, high first), month, day for a date; hour, minute, second, microsecond (3 bytes, high
- * first) for a time; one behind the other for a datetime. From protocol 4 on, fold is the top bit of the
- * month or, in a time, of the hour.
+ * The state is year (2 bytes, high first), month, day for a date; hour, minute, second,
+ * microsecond (3 bytes, high first) for a time; one behind the other for a datetime. From protocol
+ * 4 on, fold is the top bit of the month or, in a time, of the hour.
  */
 #ifndef SHELVEFS_DATETIME_CALL_H
 #define SHELVEFS_DATETIME_CALL_H

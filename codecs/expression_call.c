@@ -51,7 +51,8 @@ static bool has_arguments(const struct builder *b, uint32_t count)
 {
     const struct call *call = b->call;
 
-    return !call->star && !call->keywords && !call->double_star && call->arguments->items.count == count;
+    return !call->star && !call->keywords && !call->double_star &&
+           call->arguments->items.count == count;
 }
 
 static struct value *argument(const struct builder *b, uint32_t index)
@@ -69,8 +70,10 @@ static int build_new(const struct builder *b, struct value **out)
     if (!call->arguments->items.count)
         return FAIL(b, "expected new(class, ...)");
     class = argument(b, 0);
-    return finish(b, make(b->document, keywords ? VALUE_NEW_EX : VALUE_NEW, class,
-                          later_arguments(b), keywords), out);
+    return finish(
+        b,
+        make(b->document, keywords ? VALUE_NEW_EX : VALUE_NEW, class, later_arguments(b), keywords),
+        out);
 }
 
 static int build_instance(const struct builder *b, struct value **out)
@@ -260,7 +263,8 @@ static int take_keyword(const struct builder *b, enum datetime_class class, stru
         if (!has || !bytes_equal(key, bytes_of_string(datetime_field_name((enum datetime_field)i))))
             continue;
         if (!is_plain(value, VALUE_INT) || (*given & 1u << i))
-            return FAIL(b, "expected one integer for %s", datetime_field_name((enum datetime_field)i));
+            return FAIL(b, "expected one integer for %s",
+                        datetime_field_name((enum datetime_field)i));
         fields->at[i] = value->integer;
         *given |= 1u << i;
         return 0;
@@ -348,7 +352,8 @@ static int build_sugar(const struct builder *b, struct value **out)
 
     if (empty && is_builtin(b, "set"))
         value = value_new(b->document, VALUE_SET);
-    else if ((empty || (only && b->call->display && is_plain(only, VALUE_SET))) && is_builtin(b, "frozenset"))
+    else if ((empty || (only && b->call->display && is_plain(only, VALUE_SET))) &&
+             is_builtin(b, "frozenset"))
         value = value_new(b->document, VALUE_FROZENSET);
     else if ((empty || (only && is_plain(only, VALUE_BYTES))) && is_builtin(b, "bytearray"))
         value = value_new(b->document, VALUE_BYTEARRAY);
@@ -399,8 +404,10 @@ int call_build(const struct call *call, struct scanner *scanner, struct known *k
         return build_date(&b, class, out);
     if (call->keywords || call->double_star)
         return build_keyword_call(&b, out);
-    return finish(&b, make(b.document, VALUE_CALL, call->callee,
-                           call->star ? call->star : call->arguments, NULL), out);
+    return finish(
+        &b,
+        make(b.document, VALUE_CALL, call->callee, call->star ? call->star : call->arguments, NULL),
+        out);
 }
 
 int call_build_utc(struct known *known, struct value **out)
@@ -408,8 +415,7 @@ int call_build_utc(struct known *known, struct value **out)
     struct document *document = known->document;
     struct value *zero = value_new_int(document, 0), *delta, *zone;
 
-    delta = make(document, VALUE_CALL,
-                 known_global(known, BYTES("datetime"), BYTES("timedelta")),
+    delta = make(document, VALUE_CALL, known_global(known, BYTES("datetime"), BYTES("timedelta")),
                  make(document, VALUE_TUPLE, zero, zero, zero), NULL);
     zone = known_global(known, BYTES("datetime"), BYTES("timezone"));
     *out = make(document, VALUE_CALL, zone, make(document, VALUE_TUPLE, delta, NULL, NULL), NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a call in an expression means: new(...), ext(300), datetime.date(2026, 11, 21), os.system('...'). */
+/*
+ * What a call in an expression means: new(...), ext(300), datetime.date(2026, 11, 21),
+ * os.system('...').
+ */
 #ifndef SHELVEFS_EXPRESSION_CALL_H
 #define SHELVEFS_EXPRESSION_CALL_H
 
@@ -14,9 +17,9 @@ struct call {
     bool display;              /* the last argument is written {...} */
     size_t start;              /* where it starts in the text */
     struct value *callee;
-    struct value *arguments; /* a fresh tuple; in new(), inst() the class is its first item */
-    struct value *star;      /* f(*star): in place of further arguments; or NULL */
-    struct value *keywords;  /* a fresh dict, NULL if there are none */
+    struct value *arguments;   /* a fresh tuple; in new(), inst() the class is its first item */
+    struct value *star;        /* f(*star): in place of further arguments; or NULL */
+    struct value *keywords;    /* a fresh dict, NULL if there are none */
     struct value *double_star; /* f(**double_star), or NULL */
 };
 
@@ -27,7 +30,10 @@ struct call {
 int call_build(const struct call *call, struct scanner *scanner, struct known *known,
                struct value **out);
 
-/* What stands for datetime.timezone.utc: Python pickles datetime.timezone(datetime.timedelta(0, 0, 0)). */
+/*
+ * What stands for datetime.timezone.utc: Python pickles datetime.timezone(datetime.timedelta(0, 0,
+ * 0)).
+ */
 int call_build_utc(struct known *known, struct value **out);
 
 #endif

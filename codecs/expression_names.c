@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Both tables are open addressing with linear probing, at most half full. Contents are hashed with a random key, so
- * that no text can be made of strings that all collide.
+ * Both tables are open addressing with linear probing, at most half full. Contents are hashed with
+ * a random key, so that no text can be made of strings that all collide.
  */
 #include "codecs/expression_names.h"
 

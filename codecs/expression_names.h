@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a parser knows by name or content: `_1`, and the strings and globals that are one node wherever they occur.
+ * What a parser knows by name or content: `_1`, and the strings and globals that are one node
+ * wherever they occur.
  */
 #ifndef SHELVEFS_EXPRESSION_NAMES_H
 #define SHELVEFS_EXPRESSION_NAMES_H
@@ -11,7 +12,7 @@
 struct known_name {
     uint32_t number; /* 0: a free place */
     bool defined;
-    size_t offset; /* of the first mention */
+    size_t offset;       /* of the first mention */
     struct value *value; /* an empty node until it is defined */
 };
 
@@ -33,11 +34,13 @@ struct known_name *known_name(struct known *known, uint32_t number, size_t offse
 /* The mentioned name that was never defined, whose first mention comes first, or NULL. */
 const struct known_name *known_undefined(const struct known *known);
 
-/* A string of at most EXPRESSION_LONG bytes is one node for each content, a longer one a new node. */
+/*
+ * A string of at most EXPRESSION_LONG bytes is one node for each content, a longer one a new node.
+ */
 struct value *known_string(struct known *known, enum value_kind kind, struct bytes content);
 /*
- * One node for each global. Its module and name are nodes of their own, apart from the strings of the document,
- * as the interned strings of classes are in CPython.
+ * One node for each global. Its module and name are nodes of their own, apart from the strings of
+ * the document, as the interned strings of classes are in CPython.
  */
 struct value *known_global(struct known *known, struct bytes module, struct bytes name);
 

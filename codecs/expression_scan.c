@@ -9,8 +9,8 @@
 void scanner_init(struct scanner *scanner, struct bytes text, struct arena *arena,
                   struct failure *failure)
 {
-    *scanner = (struct scanner){
-        .text = text, .arena = arena, .failure = failure, .joined = BUFFER_INIT};
+    *scanner =
+        (struct scanner){.text = text, .arena = arena, .failure = failure, .joined = BUFFER_INIT};
 }
 
 void scanner_release(struct scanner *scanner)
@@ -133,8 +133,8 @@ static size_t digits_size(const struct scanner *scanner, size_t offset, unsigned
 
     for (;;) {
         uint8_t byte = at(scanner, offset), lower = byte | 0x20;
-        bool digit = is_digit(byte) ? byte - '0' < (int)base
-                                    : base == 16 && lower >= 'a' && lower <= 'f';
+        bool digit =
+            is_digit(byte) ? byte - '0' < (int)base : base == 16 && lower >= 'a' && lower <= 'f';
 
         if (!digit && !(byte == '_' && offset > start && at(scanner, offset - 1) != '_'))
             break;
@@ -170,7 +170,8 @@ static int end_number(struct scanner *scanner, size_t start, struct token *token
     if ((next | 0x20) == 'j')
         return scanner_fail(scanner, token->start, "complex numbers are not supported in a pickle");
     if ((next | 0x20) == 'l' && token->kind == TOKEN_INTEGER)
-        return scanner_fail(scanner, scanner->offset, "Python 2's long integers are written without L");
+        return scanner_fail(scanner, scanner->offset,
+                            "Python 2's long integers are written without L");
     if (is_name_part(next) || next >= 0x80)
         return scanner_fail(scanner, scanner->offset, "expected the number to end here");
     return copy_number(scanner, start, &token->content);
@@ -412,7 +413,8 @@ static int scan_special(struct scanner *scanner, const struct literal *literal)
     if (byte == 0 && scanner->offset < scanner->text.size)
         return scanner_fail(scanner, scanner->offset, "a NUL must be written as \\x00");
     if (byte >= 0x80)
-        return scanner_fail(scanner, scanner->offset, "bytes beyond ASCII must be written as \\x..");
+        return scanner_fail(scanner, scanner->offset,
+                            "bytes beyond ASCII must be written as \\x..");
     if (!byte || (end && !literal->triple))
         return unclosed(scanner, literal);
     if (byte == '\\' && !literal->prefix.raw)
@@ -524,7 +526,8 @@ static int scan_operator(struct scanner *scanner, struct token *token)
     if (!first || !strchr("()[]{},:.=+-|*", first)) {
         if (first > 0x20 && first < 0x7F)
             return scanner_fail(scanner, token->start, "'%c' means nothing here", first);
-        return scanner_fail(scanner, token->start, "this character means nothing outside of a string");
+        return scanner_fail(scanner, token->start,
+                            "this character means nothing outside of a string");
     }
     token->operator_ = first;
     scanner->offset++;

@@ -2,8 +2,8 @@
 /*
  * The words of an expression: Python's tokens, as far as the notation has them.
  *
- * A line that ends inside of brackets is blank; outside it is a token. Adjacent string literals are one token.
- * The scanner borrows the text; what it must unescape lives in the arena.
+ * A line that ends inside of brackets is blank; outside it is a token. Adjacent string literals
+ * are one token. The scanner borrows the text; what it must unescape lives in the arena.
  */
 #ifndef SHELVEFS_EXPRESSION_SCAN_H
 #define SHELVEFS_EXPRESSION_SCAN_H
@@ -35,7 +35,10 @@ struct token {
     unsigned base;      /* TOKEN_INTEGER: 2, 8, 10 or 16 */
     bool unicode;       /* TOKEN_TEXT: a u prefix */
     size_t start;       /* offset of its first byte */
-    /* A name; an integer's digits; a float's text without underscores; a string's content (UTF-8 with surrogates). */
+    /*
+     * A name; an integer's digits; a float's text without underscores; a string's content (UTF-8
+     * with surrogates).
+     */
     struct bytes content;
 };
 
@@ -57,8 +60,7 @@ int scanner_next(struct scanner *scanner, struct token *token);
 uint8_t scanner_peek(struct scanner *scanner);
 
 /* Sets the failure to "line L, column C: ..." and returns -EINVAL. */
-int scanner_fail(struct scanner *scanner, size_t offset, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+int scanner_fail(struct scanner *scanner, size_t offset, const char *format, ...) PRINTF_LIKE(3, 4);
 size_t scanner_line(const struct scanner *scanner, size_t offset);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The names that mean something in an expression and are therefore never a global of builtins (formats.md 4.3). */
+/*
+ * The names that mean something in an expression and are therefore never a global of builtins
+ * (formats.md 4.3).
+ */
 #ifndef SHELVEFS_EXPRESSION_WORDS_H
 #define SHELVEFS_EXPRESSION_WORDS_H
 
@@ -28,8 +31,13 @@ bool expression_is_name(struct bytes word);
 /* `_1`: the number, 0 if it is no such name or too long. */
 uint32_t expression_name(struct bytes word);
 
-/* Longer strings are told apart by their identity: shared ones are named, others are one node each. */
+/*
+ * Longer strings are told apart by their identity: shared ones are named, others are one node
+ * each.
+ */
 enum { EXPRESSION_LONG = 40 };
+/* More attributes than that are not written C(a=1): telling them apart is quadratic. */
+enum { EXPRESSION_KEYWORDS = 64 };
 
 /* The module of the built-in names: a bare `len` means len of this one. */
 static inline struct bytes expression_builtins(const struct document *document)

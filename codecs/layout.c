@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - A group is decided when its opening token is the first one held: the search for its end goes on from where it
- *   stopped each time a token comes, and ends after one line's width at the latest.
- * - Inside of a group that stays on its line nothing has to be decided, so words go straight to the output.
- * - Since broken groups are never inside of unbroken ones, two counters say all about the open groups.
+ * - A group is decided when its opening token is the first one held: the search for its end goes
+ *   on from where it stopped each time a token comes, and ends after one line's width at the
+ *   latest.
+ * - Inside of a group that stays on its line nothing has to be decided, so words go straight to
+ *   the output.
+ * - Since broken groups are never inside of unbroken ones, two counters say all about the open
+ *   groups.
  */
 #include "codecs/layout.h"
 
@@ -28,12 +31,9 @@ static const struct {
     const char *after;  /* the newline and its indentation */
     bool closes;        /* the next line is indented like the group's first */
 } breaks[] = {
-    [BREAK_FIRST] = {"", "", "", false},
-    [BREAK_NEXT] = {", ", ",", "", false},
-    [BREAK_LAST] = {"", ",", "", true},
-    [BREAK_LAST_COMMA] = {",", ",", "", true},
-    [BREAK_LAST_BARE] = {"", "", "", true},
-    [BREAK_OPEN] = {"", "(", "", false},
+    [BREAK_FIRST] = {"", "", "", false},    [BREAK_NEXT] = {", ", ",", "", false},
+    [BREAK_LAST] = {"", ",", "", true},     [BREAK_LAST_COMMA] = {",", ",", "", true},
+    [BREAK_LAST_BARE] = {"", "", "", true}, [BREAK_OPEN] = {"", "(", "", false},
     [BREAK_CLOSE] = {"", "", ")", true},
 };
 
@@ -114,8 +114,8 @@ static bool is_open_decision(const struct layout *layout)
 enum decision { FITS, TOO_WIDE, UNKNOWN };
 
 /*
- * Whether the group that the first token opens fits, from what is held so far: the words up to its end, and
- * behind it up to the next break, which is one of a group around it or of the next group.
+ * Whether the group that the first token opens fits, from what is held so far: the words up to its
+ * end, and behind it up to the next break, which is one of a group around it or of the next group.
  */
 static enum decision decide(struct layout *layout, bool finished)
 {
@@ -260,8 +260,9 @@ void layout_word_end(struct layout *layout)
     struct bytes word = bytes_part(buffer_bytes(out), layout->word, SIZE_MAX);
 
     if (is_holding(layout))
-        hold(layout, (struct layout_token){
-                         .kind = TOKEN_WORD, .columns = columns_of(word), .bytes = {NULL, word.size}});
+        hold(layout, (struct layout_token){.kind = TOKEN_WORD,
+                                           .columns = columns_of(word),
+                                           .bytes = {NULL, word.size}});
     else
         layout->column += columns_of(word);
 }

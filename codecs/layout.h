@@ -2,13 +2,13 @@
 /*
  * Line breaking: a stream of words, groups and breaks becomes lines of at most `width` columns.
  *
- * A group stays on its line if all of it, and what follows up to the next place where a line may end, fits; else each of
- * its own breaks starts a line, four columns further in. Groups inside decide for themselves. A group that would
- * be indented by more than LAYOUT_LEVELS levels stays on its line whatever its length, so that text is linear in
- * its content however deep it nests.
+ * A group stays on its line if all of it, and what follows up to the next place where a line may
+ * end, fits; else each of its own breaks starts a line, four columns further in. Groups inside
+ * decide for themselves. A group that would be indented by more than LAYOUT_LEVELS levels stays on
+ * its line whatever its length, so that text is linear in its content however deep it nests.
  *
- * Memory is bounded by the width: only what follows an undecided group, one line of it, is held back. Time is
- * linear. Columns are code points.
+ * Memory is bounded by the width: only what follows an undecided group, one line of it, is held
+ * back. Time is linear. Columns are code points.
  */
 #ifndef SHELVEFS_LAYOUT_H
 #define SHELVEFS_LAYOUT_H
@@ -57,7 +57,9 @@ void layout_add(struct layout *layout, const char *word);
 void layout_open(struct layout *layout);
 void layout_close(struct layout *layout);
 void layout_break(struct layout *layout, enum layout_break kind);
-/* A bytes literal, on several lines if the group is broken. Borrowed until the layout is finished. */
+/*
+ * A bytes literal, on several lines if the group is broken. Borrowed until the layout is finished.
+ */
 void layout_bytes(struct layout *layout, struct bytes content);
 
 /* Writes what is held back. 0, -ENOMEM or -EFBIG (the buffer's limit). */

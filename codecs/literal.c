@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Identifiers are ASCII only. Python knows others, but normalises them (NFKC) while it parses, so that two
- * different names could be written alike; they are shown as strings instead.
+ * Identifiers are ASCII only. Python knows others, but normalises them (NFKC) while it parses, so
+ * that two different names could be written alike; they are shown as strings instead.
  */
 #include "codecs/literal.h"
 
@@ -10,7 +10,10 @@
 
 static const char HEX[] = "0123456789abcdef";
 
-/* What a byte becomes inside of '...': 0 itself, 'x' a hexadecimal escape, else the letter behind a backslash. */
+/*
+ * What a byte becomes inside of '...': 0 itself, 'x' a hexadecimal escape, else the letter behind
+ * a backslash.
+ */
 static char byte_escape(uint8_t byte, uint8_t quote)
 {
     switch (byte) {
@@ -31,7 +34,8 @@ static char byte_escape(uint8_t byte, uint8_t quote)
 
 static uint8_t quote_for(struct bytes content)
 {
-    return bytes_find_byte(content, '\'') < content.size && bytes_find_byte(content, '"') == content.size
+    return bytes_find_byte(content, '\'') < content.size &&
+                   bytes_find_byte(content, '"') == content.size
                ? '"'
                : '\'';
 }
@@ -64,14 +68,19 @@ static size_t add_character(struct bytes content, size_t offset, struct buffer *
     struct utf8_point character = utf8_decode(content, offset, UTF8_SURROGATES);
 
     if (!character.length) {
-        /* The decoder lets no such text through; showing the byte is better than an endless loop. */
+        /*
+         * The decoder lets no such text through; showing the byte is better than an endless loop.
+         */
         add_escape(out, 'x', content.data[offset]);
         return 1;
     }
     if (printable(character.point))
         buffer_add(out, bytes_part(content, offset, character.length));
     else
-        add_escape(out, character.point < 0x100 ? 'x' : character.point < 0x10000 ? 'u' : 'U',
+        add_escape(out,
+                   character.point < 0x100     ? 'x'
+                   : character.point < 0x10000 ? 'u'
+                                               : 'U',
                    character.point);
     return character.length;
 }
@@ -137,10 +146,10 @@ static bool is_name_byte(uint8_t byte, bool first)
 bool literal_is_identifier(struct bytes text)
 {
     static const char *const keywords[] = {
-        "False", "None",   "True",  "and",    "as",       "assert", "async",  "await",    "break",
-        "class", "continue", "def", "del",    "elif",     "else",   "except", "finally",  "for",
-        "from",  "global", "if",    "import", "in",       "is",     "lambda", "nonlocal", "not",
-        "or",    "pass",   "raise", "return", "try",      "while",  "with",   "yield",
+        "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
+        "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
+        "from",  "global",   "if",    "import", "in",   "is",     "lambda", "nonlocal", "not",
+        "or",    "pass",     "raise", "return", "try",  "while",  "with",   "yield",
     };
 
     if (!text.size)

@@ -2,9 +2,10 @@
 /*
  * String literals as CPython's repr() writes them, and the words of Python that are no names.
  *
- * The quote is ' unless the content has ' and no ". A backslash, the quote, \n, \r and \t have their short escapes;
- * other characters that are not printable (src/printable.h) are \xHH, \uHHHH or \UHHHHHHHH. In byte strings all but
- * printable ASCII is \xHH (CPython, unicode_repr and PyBytes_Repr).
+ * The quote is ' unless the content has ' and no ". A backslash, the quote, \n, \r and \t have
+ * their short escapes; other characters that are not printable (src/printable.h) are \xHH, \uHHHH
+ * or \UHHHHHHHH. In byte strings all but printable ASCII is \xHH (CPython, unicode_repr and
+ * PyBytes_Repr).
  */
 #ifndef SHELVEFS_LITERAL_H
 #define SHELVEFS_LITERAL_H
@@ -16,8 +17,8 @@ void literal_print_text(struct bytes content, struct buffer *out);
 /* The same for any bytes. */
 void literal_print_bytes(struct bytes content, struct buffer *out);
 /*
- * How many of the first bytes of `content` a bytes literal of at most `width` columns holds, quotes included
- * (at least one, unless it is empty), and how wide it is.
+ * How many of the first bytes of `content` a bytes literal of at most `width` columns holds,
+ * quotes included (at least one, unless it is empty), and how wide it is.
  */
 size_t literal_bytes_fitting(struct bytes content, size_t width, size_t *used);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The magnitude is an array of 32-bit words, least significant first. Decimal is schoolbook in base 10^9:
- * at 4300 digits that is 100,000 divisions, well under a millisecond, and CPython refuses longer ones
- * (formats.md 4.2). Everything in a power of two is linear.
+ * The magnitude is an array of 32-bit words, least significant first. Decimal is schoolbook in
+ * base 10^9: at 4300 digits that is 100,000 divisions, well under a millisecond, and CPython
+ * refuses longer ones (formats.md 4.2). Everything in a power of two is linear.
  */
 #include "src/bigint.h"
 
@@ -23,8 +23,9 @@ struct magnitude {
 
 struct bytes bigint_minimal(struct bytes bytes)
 {
-    while (bytes.size >= 2 && ((bytes.data[bytes.size - 1] == 0 && bytes.data[bytes.size - 2] < 0x80) ||
-                               (bytes.data[bytes.size - 1] == 0xFF && bytes.data[bytes.size - 2] >= 0x80)))
+    while (bytes.size >= 2 &&
+           ((bytes.data[bytes.size - 1] == 0 && bytes.data[bytes.size - 2] < 0x80) ||
+            (bytes.data[bytes.size - 1] == 0xFF && bytes.data[bytes.size - 2] >= 0x80)))
         bytes.size--;
     if (bytes.size == 1 && bytes.data[0] == 0)
         bytes.size = 0;
@@ -98,7 +99,10 @@ static int magnitude_init(struct magnitude *magnitude, struct bytes bytes)
         carry = byte >> 8;
         magnitude->words[i / 4] |= (uint32_t)(byte & 0xFF) << (8 * (i % 4));
     }
-    /* Of two's complement numbers only the lowest one, 80 00 .. 00, negates to itself; no carry leaves it. */
+    /*
+     * Of two's complement numbers only the lowest one, 80 00 .. 00, negates to itself; no carry
+     * leaves it.
+     */
     magnitude_trim(magnitude);
     return 0;
 }
@@ -152,7 +156,7 @@ static void add_hexadecimal(const struct magnitude *magnitude, struct buffer *te
     buffer_printf(text, "0x%x", (unsigned)magnitude->words[magnitude->count - 1]);
     for (size_t i = magnitude->count - 1; i-- > 0;)
         for (int shift = 28; shift >= 0; shift -= 4)
-            buffer_add_byte(text, (uint8_t)"0123456789abcdef"[magnitude->words[i] >> shift & 0xF]);
+            buffer_add_byte(text, (uint8_t) "0123456789abcdef"[magnitude->words[i] >> shift & 0xF]);
 }
 
 void bigint_print_decimal(struct bytes bytes, struct buffer *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Integers of any size as pickle stores them: two's complement, little-endian, minimal (no bytes for 0), and as
- * text: decimal up to 4300 digits, which is what CPython reads, hexadecimal beyond.
+ * Integers of any size as pickle stores them: two's complement, little-endian, minimal (no bytes
+ * for 0), and as text: decimal up to 4300 digits, which is what CPython reads, hexadecimal beyond.
  */
 #ifndef SHELVEFS_BIGINT_H
 #define SHELVEFS_BIGINT_H
@@ -25,8 +25,9 @@ void bigint_print(struct bytes bytes, struct buffer *text);
 /* Appends decimal however long, quadratic: for pickle protocols 0 and 1 only. */
 void bigint_print_decimal(struct bytes bytes, struct buffer *text);
 /*
- * Parses digits in base 2, 8, 10 or 16 (no sign, prefix or underscores) and appends the minimal bytes of the
- * number, negated if asked. -EINVAL: not digits, or more than 4300 decimal ones; -ENOMEM.
+ * Parses digits in base 2, 8, 10 or 16 (no sign, prefix or underscores) and appends the minimal
+ * bytes of the number, negated if asked. -EINVAL: not digits, or more than 4300 decimal ones;
+ * -ENOMEM.
  */
 int bigint_parse(struct bytes digits, unsigned base, bool negative, struct buffer *out);
 

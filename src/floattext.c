@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - The C library converts exactly, so printing asks it for 15, 16 and 17 digits and takes the first that
- *   reads back (formats.md 4.2). Subnormals have fewer significant digits and start at 1.
- * - At a power of two the gap below is half of the gap above, so the shortest decimal may be the one above
- *   the nearest of that length. That one is tried too; without it 46 powers of two print too long.
- * - The locale only changes the decimal point. Numbers go to strtod() as digits and an exponent, without a point,
- *   and the digits of "%.16e" are found from its 'e', so no locale has to be switched.
- * - Most floats that people store have few digits. For those, multiplying by a power of ten and dividing
- *   again is exact arithmetic that proves the short form: see print_short().
+ * - The C library converts exactly, so printing asks it for 15, 16 and 17 digits and takes the
+ *   first that reads back (formats.md 4.2). Subnormals have fewer significant digits and start at
+ *   1.
+ * - At a power of two the gap below is half of the gap above, so the shortest decimal may be the
+ *   one above the nearest of that length. That one is tried too; without it 46 powers of two print
+ *   too long.
+ * - The locale only changes the decimal point. Numbers go to strtod() as digits and an exponent,
+ *   without a point, and the digits of "%.16e" are found from its 'e', so no locale has to be
+ *   switched.
+ * - Most floats that people store have few digits. For those, multiplying by a power of ten and
+ *   dividing again is exact arithmetic that proves the short form: see print_short().
  */
 #include "src/floattext.h"
 
@@ -31,8 +34,9 @@ static const uint64_t INFINITE = UINT64_C(0x7FF) << 52;
 static const uint64_t QUIET_NAN = UINT64_C(0xFFF) << 51;
 
 /* Exact in binary64. */
-static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                              1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static double double_of(uint64_t bits)
 {
@@ -166,9 +170,10 @@ static char *put_decimal(char *out, struct decimal *decimal)
 }
 
 /*
- * The shortest decimal if it has at most 15 digits and few of them stand behind the point. If integer / 10^places
- * reads as `number` at all, number * 10^places is within 1/4 of the integer, and the division of two exact numbers
- * rounds as reading does; and of decimals that short only one reads as `number`.
+ * The shortest decimal if it has at most 15 digits and few of them stand behind the point. If
+ * integer / 10^places reads as `number` at all, number * 10^places is within 1/4 of the integer,
+ * and the division of two exact numbers rounds as reading does; and of decimals that short only
+ * one reads as `number`.
  */
 static bool decimal_short(struct decimal *decimal, double number)
 {
@@ -216,7 +221,10 @@ size_t floattext_print(uint64_t bits, char out[FLOATTEXT_MAX])
     return (size_t)(end - out);
 }
 
-/* What a literal says: the digits from the first that is not 0, without the point, and the power of ten. */
+/*
+ * What a literal says: the digits from the first that is not 0, without the point, and the power
+ * of ten.
+ */
 struct literal {
     struct bytes digits; /* may hold one point */
     int64_t exponent;
@@ -297,7 +305,10 @@ static bool literal_long(const struct literal *literal, double *number)
     for (size_t i = 0; i < literal->digits.size; i++)
         if (literal->digits.data[i] != '.')
             *end++ = (char)literal->digits.data[i];
-    /* Far beyond what any number of digits could bring back; some C libraries mind larger exponents. */
+    /*
+     * Far beyond what any number of digits could bring back; some C libraries mind larger
+     * exponents.
+     */
     if (exponent > FAR_EXPONENT + (int64_t)literal->digits.size)
         exponent = FAR_EXPONENT + (int64_t)literal->digits.size;
     if (exponent < -FAR_EXPONENT - (int64_t)literal->digits.size)

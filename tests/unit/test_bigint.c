@@ -44,7 +44,7 @@ static void test_minimal(void **state)
 
 static void test_int64(void **state)
 {
-    static const int64_t rows[] = {0,   1,    -1,   127,       128,        -128,     -129,
+    static const int64_t rows[] = {0,   1,   -1,    127,     128,        -128,      -129,
                                    255, 256, 65535, 1 << 30, -(1 << 30), INT64_MAX, INT64_MIN};
     struct buffer buffer = BUFFER_INIT;
     int64_t integer = 77;
@@ -63,6 +63,30 @@ static void test_int64(void **state)
     assert_true(bigint_to_int64(BYTES("\x05\0\0\0\0\0\0\0\0\0\0"), &integer));
     assert_int_equal(integer, 5);
     buffer_release(&buffer);
+}
+
+static void test_negate(void **state)
+{
+    static const struct {
+        struct bytes bytes, negative;
+    } rows[] = {
+        {BYTES(""), BYTES("")},
+        {BYTES("\x01"), BYTES("\xFF")},
+        {BYTES("\x80\0"), BYTES("\x80")},
+        {BYTES("\0\x80"), BYTES("\0\x80\0")},
+        {BYTES("\0\0\0\0\0\0\0\0\x01"), BYTES("\0\0\0\0\0\0\0\0\xFF")},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct buffer out = BUFFER_INIT;
+
+        bigint_negate(rows[i].bytes, &out);
+        assert_bytes(view(&out), rows[i].negative);
+        buffer_clear(&out);
+        bigint_negate(rows[i].negative, &out);
+        assert_bytes(view(&out), rows[i].bytes);
+        buffer_release(&out);
+    }
 }
 
 static const struct {
@@ -131,7 +155,8 @@ static void test_refuse(void **state)
     static const struct {
         const char *digits;
         unsigned base;
-    } rows[] = {{"", 10}, {"-1", 10}, {"12a", 10}, {"8", 8}, {"2", 2}, {"g", 16}, {"1_0", 10}, {"`", 16}};
+    } rows[] = {{"", 10}, {"-1", 10}, {"12a", 10}, {"8", 8},
+                {"2", 2}, {"g", 16},  {"1_0", 10}, {"`", 16}};
     struct buffer out = BUFFER_INIT;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -192,9 +217,9 @@ static void test_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_minimal), cmocka_unit_test(test_int64), cmocka_unit_test(test_print),
-        cmocka_unit_test(test_parse),   cmocka_unit_test(test_refuse), cmocka_unit_test(test_long),
-        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_minimal), cmocka_unit_test(test_int64), cmocka_unit_test(test_negate),
+        cmocka_unit_test(test_print),   cmocka_unit_test(test_parse), cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_long),    cmocka_unit_test(test_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

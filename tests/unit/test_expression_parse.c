@@ -81,7 +81,8 @@ static void test_accept(void **state)
         {"(1)", "1"},
         {"(1,)", "(1,)"},
         {"()", "()"},
-        {"((), [], {}, set(), frozenset(), bytearray())", "((), [], {}, set(), frozenset(), bytearray())"},
+        {"((), [], {}, set(), frozenset(), bytearray())",
+         "((), [], {}, set(), frozenset(), bytearray())"},
         {"{1, 1, 2,}", "{1, 1, 2}"},
         {"{1: 2, 1: 3,}", "{1: 2, 1: 3}"},
         {"frozenset({1, 2})", "frozenset({1, 2})"},
@@ -133,7 +134,8 @@ static void test_accept(void **state)
         {"datetime.time()", "datetime.time()"},
         {"datetime.timezone.utc", "datetime.timezone(datetime.timedelta(0, 0, 0))"},
         {"datetime.timedelta(0, 3600, 0)", "datetime.timedelta(0, 3600, 0)"},
-        {"find_class('datetime', 'date')(2026, 1, 1)", "find_class('datetime', 'date')(2026, 1, 1)"},
+        {"find_class('datetime', 'date')(2026, 1, 1)",
+         "find_class('datetime', 'date')(2026, 1, 1)"},
         /* around the value */
         {"stream(let(_1 := [_1], do(f(), _1)), rest=b'x')",
          "stream(do(f(), (_1 := [_1])), rest=b'x')"},
@@ -181,7 +183,8 @@ static void test_refuse(void **state)
         {"1\n2", "line 2, column 1: expected nothing more behind the value"},
         {"'a'\n'b'", "line 2, column 1: expected nothing more behind the value"},
         {"hello", "line 1, column 1: a lone name is text; a class or function needs parentheses"},
-        {"www.example.com", "line 1, column 1: a lone name is text; a class or function needs parentheses"},
+        {"www.example.com",
+         "line 1, column 1: a lone name is text; a class or function needs parentheses"},
         {"hello world", "line 1, column 7: expected nothing more behind the value"},
         {"Zo\xc3\xab", "line 1, column 3: this character means nothing outside of a string"},
         {"'\xc3\xab' ?", "line 1, column 5: '?' means nothing here"},
@@ -216,7 +219,8 @@ static void test_refuse(void **state)
         {"[(_1 := []), (_1 := [])]", "line 1, column 15: _1 has been defined already"},
         {"_1 := []", "line 1, column 1: a named value needs parentheses: (_1 := ...)"},
         {"[x := 1]", "line 1, column 4: expected ',' or ']' in the list that starts at line 1"},
-        {"[(_1 := []), _2, (_2 := _1)]", "line 1, column 19: _2 can't be used before it is defined here"},
+        {"[(_1 := []), _2, (_2 := _1)]",
+         "line 1, column 19: _2 can't be used before it is defined here"},
         {"f(a=1, 2)", "line 1, column 8: expected no argument behind keywords or *arguments"},
         {"f(1, a=2)", "line 1, column 1: a call has either positional arguments or keywords; "
                       "new(class, ...) may have both"},
@@ -229,7 +233,8 @@ static void test_refuse(void **state)
         {"new()", "line 1, column 1: expected new(class, ...)"},
         {"inst(C, a=1)", "line 1, column 1: expected inst(class, argument, ...)"},
         {"ext(0)", "line 1, column 1: expected ext(code) with a code from 1 to 2147483647"},
-        {"nan(1)", "line 1, column 1: expected nan(bits) with the 64 bits of a number that is none"},
+        {"nan(1)",
+         "line 1, column 1: expected nan(bits) with the 64 bits of a number that is none"},
         {"str8('a')", "line 1, column 1: expected str8(b'...')"},
         {"persistent()", "line 1, column 1: expected persistent(id) with one argument"},
         {"next_buffer(1)", "line 1, column 1: expected next_buffer() without arguments"},
@@ -271,8 +276,9 @@ static void test_refuse_by_protocol(void **state)
     assert_string_equal(failure.message, "line 1, column 1: fold needs pickle protocol 4");
     failure = (struct failure){0};
     assert_int_equal(reprint("'\\u0100'", 2, true, &out, &failure), -EINVAL);
-    assert_string_equal(failure.message, "line 1, column 1: this 8-bit string has a character beyond "
-                                         "\\xff; write u'...' for text");
+    assert_string_equal(failure.message,
+                        "line 1, column 1: this 8-bit string has a character beyond "
+                        "\\xff; write u'...' for text");
     buffer_release(&out);
 }
 
@@ -303,8 +309,10 @@ static void test_sharing(void **state)
         {"['a', 'a']", true},
         {"[b'a', b'a']", true},
         {"['a', b'a']", false},
-        {"['0123456789012345678901234567890123456789', '0123456789012345678901234567890123456789']", true},
-        {"['0123456789012345678901234567890123456789x', '0123456789012345678901234567890123456789x']",
+        {"['0123456789012345678901234567890123456789', '0123456789012345678901234567890123456789']",
+         true},
+        {"['0123456789012345678901234567890123456789x', "
+         "'0123456789012345678901234567890123456789x']",
          false},
         {"[(_1 := '0123456789012345678901234567890123456789x'), _1]", true},
         {"[a.b, a.b]", true},
@@ -327,7 +335,8 @@ static void test_sharing(void **state)
 /* Open brackets of each kind without end: accepted or refused, never a crash. */
 static void test_deep(void **state)
 {
-    static const char *const opens[] = {"[", "(", "{", "{1:", "f(", "new(", "-", "f(a=", "((_1 := "};
+    static const char *const opens[] = {"[",    "(", "{",    "{1:",     "f(",
+                                        "new(", "-", "f(a=", "((_1 := "};
     enum { LEVELS = 300000 };
 
     for (size_t i = 0; i < ARRAY_SIZE(opens); i++) {

@@ -39,9 +39,11 @@ static int print_pickle(struct bytes pickle, struct buffer *out, struct failure 
     if (!status)
         status = expression_print(&document, out);
     if (!status)
-        status = print_text(buffer_bytes(out), document.protocol, document.python2, &again, failure);
+        status =
+            print_text(buffer_bytes(out), document.protocol, document.python2, &again, failure);
     if (!status && !bytes_equal(buffer_bytes(out), buffer_bytes(&again)))
-        status = failure_set(failure, -EILSEQ, 0, "the text prints differently when it is read again: %.*s",
+        status = failure_set(failure, -EILSEQ, 0,
+                             "the text prints differently when it is read again: %.*s",
                              (int)(again.size < 200 ? again.size : 200), (const char *)again.data);
     document_release(&document);
     buffer_release(&again);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the sources of the printer share; nobody else includes this. expression_print.c walks,
+ * expression_value.c and expression_invoke.c write one value each and leave its children as tasks.
+ */
+#ifndef SHELVEFS_EXPRESSION_PRINTER_H
+#define SHELVEFS_EXPRESSION_PRINTER_H
+
+#include "codecs/layout.h"
+#include "src/value.h"
+
+enum task_kind {
+    TASK_VALUE,
+    TASK_OPERAND,      /* a value, in parentheses if it is an operation */
+    TASK_STEP,         /* the step `at` of a value and those behind it */
+    TASK_ITEMS,        /* of the list `at`, from `index` on, and the closing bracket */
+    TASK_PAIRS,        /* the same of a dict's keys and values */
+    TASK_KEYWORDS,     /* the same as name=value */
+    TASK_PAIR,         /* ": " and the value of a pair */
+    TASK_ARGUMENTS,    /* of a call */
+    TASK_KEYWORD_CALL, /* likewise, of C(a=1) */
+    TASK_TAIL,         /* what stands behind the class in new(...) */
+    TASK_STAR,         /* ", " and `text`, before an operand */
+    TASK_CLOSE,
+    TASK_UNHOIST, /* back from a hoisted node to the depth and the part `index` around it */
+};
+
+/* How a bracket is closed. Those with a group break their content into lines. */
+enum closer {
+    CLOSE_NONE,
+    CLOSE_SQUARE,
+    CLOSE_ROUND,
+    CLOSE_CURLY,
+    CLOSE_SINGLE, /* a tuple of one */
+    HUG_ROUND,
+    HUG_SINGLE,
+};
+
+struct task {
+    uint8_t kind;   /* enum task_kind */
+    uint8_t closer; /* enum closer */
+    bool follows;   /* items: others stand before them in the same bracket */
+    uint32_t index;
+    union {
+        const struct value_list *list;
+        const struct value_step *step;
+        const char *text;
+        size_t depth;
+    };
+    struct value *value;
+};
+
+/* A named node of a text with let(). */
+struct name {
+    uint32_t part;   /* the hoisted node, or 0 for the rest, in whose text it is written */
+    uint32_t number; /* given where it is first mentioned */
+    bool written;
+};
+
+enum walk { WALK_PLAIN, WALK_PLAN, WALK_PLANNED };
+
+struct printer {
+    struct document *document;
+    enum walk walk;
+    struct layout layout;
+    struct task *tasks;
+    size_t count, capacity;
+    size_t depth; /* open brackets */
+    bool too_deep;
+    int status;
+    uint32_t numbers; /* given so far */
+    /*
+     * WALK_PLAN fills them, WALK_PLANNED uses them. A node's mark is its index in `names` plus
+     * one.
+     */
+    struct name *names;
+    size_t name_count, name_capacity;
+    struct value *
+        *parts; /* hoisted nodes in the order of their text; part 1 is the first that was found */
+    size_t part_count, part_capacity;
+    uint32_t parts_found;
+    uint32_t part; /* whose text is being walked */
+};
+
+static inline bool is_plain(const struct value *value)
+{
+    return value->references <= 1 && !value->last_step;
+}
+
+static inline bool is_short_text(const struct value *value)
+{
+    return value->kind == VALUE_STR && !value->last_step;
+}
+
+static inline bool is_fresh_tuple(const struct value *value)
+{
+    return value->kind == VALUE_TUPLE && !value->last_step &&
+           (value->references <= 1 || !value->items.count);
+}
+
+/* Whether a bracket around it alone may stay on its line: [ of f([ opens the lines. */
+static inline bool is_huggable(const struct value *value)
+{
+    return value->kind >= VALUE_LIST && value->kind <= VALUE_DICT && value->items.count &&
+           is_plain(value);
+}
+
+/* Output: nothing happens while the text is only being planned. */
+bool printer_is_writing(const struct printer *p);
+void printer_add(struct printer *p, const char *text);
+void printer_break(struct printer *p, enum layout_break kind);
+/* A string literal behind `prefix`: of text, or of bytes that fit no bytes literal's lines. */
+void printer_literal(struct printer *p, const char *prefix, struct bytes content, bool text);
+/* A bytes literal between `before` and `)`, or bare with parentheses only around several lines. */
+void printer_bytes(struct printer *p, const char *before, struct bytes content);
+/* A bracket whose content may be broken into lines, or that stays with its content. */
+void printer_open_group(struct printer *p, const char *bracket);
+void printer_open_hug(struct printer *p, const char *bracket);
+void printer_close(struct printer *p, enum closer closer);
+
+/* Tasks; the last one pushed is done first. */
+void printer_push(struct printer *p, struct task task);
+void printer_push_value(struct printer *p, enum task_kind kind, struct value *value);
+void printer_push_items(struct printer *p, enum task_kind kind, const struct value_list *list,
+                        enum closer closer);
+void printer_push_close(struct printer *p, enum closer closer);
+
+/* Whether a name may stand for it; what else is shared is repeated. */
+bool printer_is_nameable(const struct value *value);
+
+/* A value with its steps, then each step. */
+void printer_body(struct printer *p, struct value *value);
+void printer_step(struct printer *p, struct value *value, const struct value_step *step);
+/* The first step that is written as such, or NULL. */
+const struct value_step *printer_first_step(const struct printer *p, const struct value *value);
+
+enum spelling { SPELL_SHORTEST, SPELL_WITH_MODULE, SPELL_FIND_CLASS };
+void printer_global(struct printer *p, struct value *value, enum spelling spelling);
+/* What is called with `arguments`, NULL for C(a=1). */
+void printer_callee(struct printer *p, struct value *callee, const struct value *arguments);
+void printer_arguments(struct printer *p, struct value *call);
+/* C(a=1) or new(...), and what they leave as tasks. */
+void printer_new(struct printer *p, struct value *value);
+void printer_keyword_call(struct printer *p, const struct value *value);
+void printer_tail(struct printer *p, struct value *value);
+
+#endif
