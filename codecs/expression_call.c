@@ -163,8 +163,11 @@ static int build_do(const struct builder *b, struct value **out)
 
     if (call->star || call->keywords || call->double_star || !count)
         return FAIL(b, "expected do(effect, ..., value)");
-    for (uint32_t i = 0; i + 1 < count; i++)
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        if (!value_has_effect(argument(b, i)))
+            return FAIL(b, "expected calls before the last argument of do(effect, ..., value)");
         value_list_add(b->document, &b->document->effects, argument(b, i));
+    }
     return finish(b, argument(b, count - 1), out);
 }
 

@@ -225,30 +225,12 @@ void machine_change_by_marked(struct pickle_machine *machine, enum value_step_ki
         change(machine, kind, start);
 }
 
-/* Looking a global up imports its module. */
-static bool has_effect(const struct value *value)
-{
-    switch (value->kind) {
-    case VALUE_GLOBAL:
-    case VALUE_EXTENSION:
-    case VALUE_CALL:
-    case VALUE_NEW:
-    case VALUE_NEW_EX:
-    case VALUE_INSTANCE:
-    case VALUE_PERSISTENT:
-    case VALUE_NEXT_BUFFER:
-        return true;
-    default:
-        return value->last_step != NULL;
-    }
-}
-
 void machine_discard(struct pickle_machine *machine, struct value *value)
 {
     if (value->kind >= VALUE_BYTEARRAY || value->last_step)
         machine->unordered = true;
     /* An item of something else is still there. */
-    if (!has_effect(value) || value->flags & PICKLE_CAPTURED)
+    if (!value_has_effect(value) || value->flags & PICKLE_CAPTURED)
         return;
     value->flags |= PICKLE_CAPTURED;
     if (!value_list_add(machine->document, &machine->document->effects, value))

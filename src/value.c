@@ -142,6 +142,21 @@ bool value_add_step(struct document *document, struct value *value, enum value_s
     return true;
 }
 
+bool value_has_effect(const struct value *value)
+{
+    switch (value->kind) {
+    case VALUE_CALL:
+    case VALUE_NEW:
+    case VALUE_NEW_EX:
+    case VALUE_INSTANCE:
+    case VALUE_PERSISTENT:
+    case VALUE_NEXT_BUFFER:
+        return true;
+    default:
+        return value->last_step != NULL;
+    }
+}
+
 /* Nodes whose children have not been looked at yet. */
 struct pending {
     struct value **at;

@@ -177,6 +177,9 @@ static inline void value_set_mark(const struct document *document, struct value 
     value->mark = mark;
 }
 
+/* Whether creating it calls something, or it was changed: computed and dropped, it still matters (formats.md, 1.3). */
+bool value_has_effect(const struct value *value);
+
 /*
  * Sets `references` of every node reachable from the effects and the root: the number of edges to it. Only the
  * first call does work; the graph must not change after it. Returns -ENOMEM or 0.

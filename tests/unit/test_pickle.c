@@ -202,7 +202,7 @@ static const struct {
     {P("L-0b11\n."), P("I-3\n.")},
     {P("L00\n."), P("I0\n.")},
     {P("F1e16\n."), P("F1e+16\n.")},
-    {P("F-nan\n."), P("Fnan\n.")},
+    {P("F-nan\n."), P("G\xff\xf8\0\0\0\0\0\0.")},
     {P("V\\\\u0041\n."), P("V\\u005c\\u005cu0041\np0\n.")}, /* an even number of backslashes */
     {P("V\\x41\n."), P("V\\u005cx41\np0\n.")},
     {P("\x80\x02Nq\x01K\x05\x94h\x01\x86."),
