@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from mounting import Watcher, refused, sh
+from mounting import Watcher, eventually, refused, sh
 
 
 def dumped(value, protocol=4):
@@ -24,8 +24,6 @@ def dumped(value, protocol=4):
     ("printf 'no newline' > greeting", 'greeting', 'no newline'),
     ("printf 'two\\n\\n' > greeting", 'greeting', 'two\n'),
     ('> greeting', 'greeting', ''),
-    (': > new', 'new', ''),
-    ('touch new', 'new', ''),
     ('echo four >> text', 'text', 'one\ntwo\nthree\n\nfour'),
     ('echo world >> greeting', 'greeting', 'hello\nworld'),
     ("echo ', 4' >> number", 'number', '42\n, 4'),
@@ -62,6 +60,16 @@ def test_commands_that_save(mount, database, command, key, value):
     for other, was in database.values.items():
         if other != key and other.encode() not in gone:
             assert database.value(other) == was
+
+
+@pytest.mark.parametrize('command', ['touch new', ': > new', 'cp /dev/null new', 'cp empty new'])
+def test_a_new_empty_file_becomes_a_key_when_it_stays(mount, database, command):
+    keys = database.keys()
+    sh(command, mount.directory)
+    assert (mount / 'new').read_bytes() == b''
+    eventually(lambda: b'new' in database.keys(), 20)
+    assert database.keys() == keys | {b'new'}
+    assert database.value('new') == ''
 
 
 @pytest.mark.parametrize('text, value', [
