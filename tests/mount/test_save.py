@@ -47,7 +47,7 @@ def dumped(value, protocol=4):
     ('tee new < greeting > /dev/null', 'new', 'hello'),
     ('seq 100000 > new', 'new', '\n'.join(map(str, range(1, 100001)))),
     ('mktemp keep.XXXXXX && rm keep.*', 'greeting', 'hello'),
-])
+], ids=lambda argument: str(argument)[:40])
 def test_commands_that_save(mount, database, command, key, value):
     keys = database.keys()
     sh(command, mount.directory)
