@@ -71,7 +71,8 @@ class Database:
     @contextlib.contextmanager
     def opened(self, write=False):
         if self.engine == 'tdb':
-            store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR if write else os.O_RDONLY)
+            # Also to read: libtdb does not lock for those who open read-only, and they see half of a change.
+            store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR)
         else:
             store = dbm.dumb.open(self.path, 'w' if write else 'r')
         try:
