@@ -231,11 +231,13 @@ class Mount:
             problems.append('a sanitizer\'s finding')
         return problems
 
-    def kill(self):
-        """kill -9, and what a person does after it."""
+    def kill(self, writer=None):
+        """kill -9, and what a person does after it. `writer`: a thread that must notice before the directory is plain again."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+        if writer:
+            writer.join(20)
         subprocess.run(['fusermount3', '-u', '-z', str(self.directory)], check=True)
 
     def remount(self, *options):

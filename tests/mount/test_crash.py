@@ -24,11 +24,10 @@ class Writer(threading.Thread):
         self.by_rename = by_rename
         self.saved = {}
         self.tried = {}
-        self.ended = False
 
     def run(self):
         number = 0
-        while not self.ended:
+        while True:
             key = 'key %d' % (number % self.keys)
             self.tried[key] = number
             try:
@@ -51,9 +50,7 @@ def test_kill_while_writing(mount, database, by_rename):
         writer = Writer(mount, 7, by_rename)
         writer.start()
         time.sleep(0.1 + generator.random() / 4)
-        mount.kill()
-        writer.ended = True
-        writer.join(10)
+        mount.kill(writer)
         assert not writer.is_alive()
         assert len(writer.saved) > 2
         records = database.records()  # Python opens it as it is
@@ -105,9 +102,7 @@ def test_a_killed_database_is_whole_for_its_own_tool(mount, database):
     writer = Writer(mount, 5, False)
     writer.start()
     time.sleep(0.3)
-    mount.kill()
-    writer.ended = True
-    writer.join(10)
+    mount.kill(writer)
     database.put('afterwards', 1)
     assert database.value('afterwards') == 1
     assert database.value('dict') == {'a': 1, 'b': [True, None]}
