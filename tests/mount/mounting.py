@@ -16,9 +16,11 @@ import tdb
 
 import corpus
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'interop'))
+import pythons  # noqa: E402 pylint: disable=wrong-import-position
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / 'interop'))
 
 READY_SECONDS = 20  # a sanitized build on a busy machine
 HEXADECIMAL = b'0123456789abcdefABCDEF'
@@ -119,12 +121,13 @@ class Database:
 class Written:
     """A database that some CPython wrote, in dbm.dumb's files and as pairs."""
 
-    def __init__(self, python, protocol, path):
-        self.python = python
+    def __init__(self, version, protocol, path):
+        self.version = version
+        self.python = pythons.python(*version)
         self.protocol = protocol
         self.path = path
         self.pairs_path = path + '.pairs'
-        run_corpus(python, 'write', path, protocol)
+        run_corpus(self.python, 'write', path, protocol)
         self.records = dict(corpus.read_pairs(self.pairs_path))
 
     def copy(self, database):
