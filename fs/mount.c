@@ -82,7 +82,8 @@ static void apply_options(struct dialect *dialect, const struct options *options
     if (options->protocol != OPTIONS_AS_FOUND)
         *dialect = (struct dialect){.codec = CODEC_PICKLE,
                                     .protocol = (unsigned)options->protocol,
-                                    .python2 = dialect->python2 && options->protocol <= 2};
+                                    .python2 = options->python2 ||
+                                               (dialect->python2 && options->protocol <= 2)};
 }
 
 static void summarise(struct mount *mount, const char *name, unsigned keys,

@@ -141,6 +141,12 @@ static int set_noscratch(struct options *options, const struct setting *setting)
     return 0;
 }
 
+static int set_python2(struct options *options, const struct setting *setting)
+{
+    options->python2 = true;
+    return 0;
+}
+
 static int set_protocol(struct options *options, const struct setting *setting)
 {
     uint64_t protocol;
@@ -258,6 +264,8 @@ static const struct option_row our_options[] = {
      "ones are: auto (the default), pickle, raw or text"},
     {"protocol", "N", set_protocol,
      "pickle protocol of new values, 0 to 5; by default\nthe database's own"},
+    {"python2", NULL, set_python2,
+     "with protocol=0, 1 or 2: str is that of Python 2, to\nrestore what Python 2 stored"},
     {"create", NULL, set_create, "make the database when it does not exist"},
     {"globals", "WHICH", set_globals,
      "known (the default): a save may not name a class or\n"
@@ -503,6 +511,8 @@ static int check_combination(const struct options *options, struct failure *fail
     if (options->protocol != OPTIONS_AS_FOUND && options->codec != OPTIONS_AS_FOUND &&
         options->codec != CODEC_PICKLE)
         return failure_set(failure, -EINVAL, 0, "'protocol' goes with codec=pickle only");
+    if (options->python2 && (options->protocol < 0 || options->protocol > 2))
+        return failure_set(failure, -EINVAL, 0, "'python2' goes with protocol=0, 1 or 2 only");
     return 0;
 }
 

@@ -26,6 +26,7 @@ struct options {
     struct buffer engine; /* what store.engine points to */
     int codec;    /* enum codec_kind or OPTIONS_AS_FOUND */
     int protocol; /* 0-5 or OPTIONS_AS_FOUND */
+    bool python2; /* str is an 8-bit string; with protocol 0 to 2 */
     struct codec_rules rules;
     unsigned max_read; /* 0: the kernel's own */
     bool any_user; /* allow_other or allow_root */

@@ -83,7 +83,7 @@ def mount(database, mounter):
 def written(request, tmp_path_factory):
     """What a CPython wrote in a protocol: over 250 keys of everything."""
     version, protocol = request.param
-    return mounting.Written(pythons.python(*version), protocol, str(tmp_path_factory.mktemp('written') / 'shelf'))
+    return mounting.Written(version, protocol, str(tmp_path_factory.mktemp('written') / 'shelf'))
 
 
 @pytest.fixture

@@ -133,9 +133,6 @@ def function(argument):
 
 # --- values ---
 
-KEPT = []  # cPickle 2.7 writes no PUT for what has one reference: everything has two
-
-
 class Unifier(object):
     """Copies a value of literals so that equal strings are one object and nothing else is shared."""
 
@@ -153,7 +150,6 @@ class Unifier(object):
                 made[self.copy(key)] = self.copy(value[key])
         else:
             made = value
-        KEPT.append(made)
         return made
 
 
@@ -327,9 +323,12 @@ STRICT = (float, complex)
 
 def same(old, new, seen):
     """Equal in class, state and sharing. `seen` maps what was compared, both ways."""
+    if isinstance(old, INTEGERS) and isinstance(new, INTEGERS):
+        # The text does not tell Python 2's 5L from 5: both are 5, and equal.
+        return old == new and (type(old) is bool) == (type(new) is bool)
     if type(old) is not type(new):
         return False
-    if old is None or isinstance(old, INTEGERS + (bool, BYTES, TEXT, type, type(len), type(function))):
+    if old is None or isinstance(old, (BYTES, TEXT, type, type(len), type(function))):
         return old == new
     if isinstance(old, STRICT):
         return repr(old) == repr(new)

@@ -16,9 +16,11 @@ import tdb
 
 import corpus
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'interop'))
+import pythons  # noqa: E402 pylint: disable=wrong-import-position
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / 'interop'))
 
 READY_SECONDS = 20  # a sanitized build on a busy machine
 HEXADECIMAL = b'0123456789abcdefABCDEF'
@@ -71,7 +73,8 @@ class Database:
     @contextlib.contextmanager
     def opened(self, write=False):
         if self.engine == 'tdb':
-            store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR if write else os.O_RDONLY)
+            # Also to read: libtdb does not lock for those who open read-only, and they see half of a change.
+            store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR)
         else:
             store = dbm.dumb.open(self.path, 'w' if write else 'r')
         try:
@@ -118,12 +121,13 @@ class Database:
 class Written:
     """A database that some CPython wrote, in dbm.dumb's files and as pairs."""
 
-    def __init__(self, python, protocol, path):
-        self.python = python
+    def __init__(self, version, protocol, path):
+        self.version = version
+        self.python = pythons.python(*version)
         self.protocol = protocol
         self.path = path
         self.pairs_path = path + '.pairs'
-        run_corpus(python, 'write', path, protocol)
+        run_corpus(self.python, 'write', path, protocol)
         self.records = dict(corpus.read_pairs(self.pairs_path))
 
     def copy(self, database):
@@ -230,11 +234,13 @@ class Mount:
             problems.append('a sanitizer\'s finding')
         return problems
 
-    def kill(self):
-        """kill -9, and what a person does after it."""
+    def kill(self, writer=None):
+        """kill -9, and what a person does after it. `writer`: a thread that must notice before the directory is plain again."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+        if writer:
+            writer.join(20)
         subprocess.run(['fusermount3', '-u', '-z', str(self.directory)], check=True)
 
     def remount(self, *options):

@@ -15,10 +15,12 @@ from mounting import refused, sh
 
 def test_exclusive_creation(mount, database):
     os.close(os.open(mount / 'new', os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    assert database.value('new') == ''
-    with refused(errno.EEXIST):
-        os.open(mount / 'greeting', os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    for name in ('new', 'greeting'):
+        with refused(errno.EEXIST):
+            os.open(mount / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     assert database.value('greeting') == 'hello'
+    assert mount.stop() == []
+    assert database.value('new') == ''  # a new file that stayed empty is a key from now on
 
 
 def test_only_one_of_many_creates(mount):
@@ -42,6 +44,7 @@ def test_truncation(mount, database):
     with open(mount / 'text', 'r+b') as file:
         file.seek(0, os.SEEK_END)
         file.write(b'more text\n')
+        file.flush()
         os.ftruncate(file.fileno(), 8)
         assert os.fstat(file.fileno()).st_size == 8
     assert database.value('text') == 'one\nmore'

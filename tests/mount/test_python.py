@@ -3,7 +3,6 @@
 
 import os
 import pickle
-import shelve
 
 from mounting import eventually, sh
 
@@ -39,8 +38,7 @@ def test_the_mount_sees_what_python_writes(mount, database):
 def test_size_without_opening(mount, database):
     assert os.stat(mount / 'list').st_size == len('[1, 2, 3]\n')
     database.put('list', list(range(1000)))
-    size = len(pickle.dumps(0)) and eventually(lambda: os.stat(mount / 'list').st_size > 3000)
-    assert size < 2 * SOON
+    assert eventually(lambda: os.stat(mount / 'list').st_size > 3000) < 2 * SOON
     assert len(mount.text('list')) == os.stat(mount / 'list').st_size
 
 
@@ -66,7 +64,7 @@ def test_both_write_in_turn(mount, database):
 
 def test_an_open_shelve_sees_a_new_key(mount, database):
     with database.opened() as store:
-        assert shelve.Shelf(dict(database.records()))['list'] == [1, 2, 3]
+        assert pickle.loads(store[b'greeting']) == 'hello'
         mount.save('greeting', 'meanwhile\n')
         if database.engine == 'tdb':  # dbm.dumb reads its index only once
             assert pickle.loads(store[b'greeting']) == 'meanwhile'

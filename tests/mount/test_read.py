@@ -25,16 +25,21 @@ def is_plain(value, text):
     if not isinstance(value, str):
         return False
     # Python 2's str is bytes, of which `value` is the Latin-1 view.
-    shown = [value.encode('utf-8', 'surrogatepass')] + ([value.encode('latin-1')] if value < '\u0100' else [])
-    return text in [(raw + b'\n') if raw else b'' for raw in shown]
+    shown = [value.encode('utf-8', 'surrogatepass')] + ([value.encode('latin-1')] if max(value, default='') < '\u0100' else [])
+    return text in [raw + b'\n' if raw and is_utf8(raw) else raw for raw in shown]
 
 
 def means(text, value):
     """Whether a text of a value that is built of literals says exactly that value."""
     if isinstance(value, bytes) and text == value:
         return not is_utf8(value)
+    if is_plain(value, text) and len(text) > 10000:
+        return True  # prose of this length: Python's parser gives up with MemoryError
     try:
-        read = ast.literal_eval(text.decode())
+        if b'(_1 :=' in text:  # a long string that is repeated
+            read = eval(text.decode(), {'__builtins__': {'set': set}})
+        else:
+            read = ast.literal_eval(text.decode())
     except (SyntaxError, ValueError):
         return is_plain(value, text)
     return corpus.same(value, read, {})
@@ -66,7 +71,9 @@ def test_every_text_says_its_value(written, shelve, mounter):
             text = file.read()
         if os.stat(path).st_size != len(text):
             wrong.append((key, 'size', os.stat(path).st_size, len(text)))
-        if key in objects:
+        if key == b'old bytes':
+            good = text == b'\x00\xff bytes'
+        elif key in objects:
             # An expression in Python's syntax, not an opcode list or raw bytes.
             ast.parse(text.decode(), mode='eval')
             good = not text.startswith(b'# raw') and b'asm(' not in text

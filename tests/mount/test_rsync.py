@@ -8,18 +8,13 @@ import corpus
 from mounting import file_name, sh
 
 
-def differing(written, records, keys):
-    return [(key, records.get(key, b'')[:200], written.records[key][:200]) for key in keys
-            if records.get(key) != written.records[key]]
-
-
 def test_backup_and_restore(written, shelve, new_database, mounter, tmp_path):
     mount = mounter(shelve)
     sh('rsync -a %s/ %s/backup/' % (mount.directory, tmp_path), tmp_path)
     assert shelve.records() == written.records  # looking changes nothing
 
     restored = new_database('restored')
-    python2 = ',python2' if '2.7' in written.python else ''
+    python2 = ',python2' if written.version < (3,) else ''
     other = mounter(restored, 'create,store=%s,protocol=%d%s,globals=any' % (restored.engine, written.protocol, python2))
     sh('rsync -a backup/ %s/' % other.directory, tmp_path)
     sh('diff -r %s %s' % (mount.directory, other.directory), tmp_path)
@@ -27,9 +22,11 @@ def test_backup_and_restore(written, shelve, new_database, mounter, tmp_path):
 
     records = restored.records()
     assert written.problems(records, str(tmp_path / 'restored.pairs')).strip() == ''
-    exact = [key.encode() for key in corpus.literals(written.protocol)] + corpus.ODD_KEYS
-    wrong = differing(written, records, [key for key in exact if key in written.records])
-    assert not wrong, '%d differ: %r' % (len(wrong), wrong[:5])
+    if written.version >= (3,):
+        # cPickle's bytes depend on who else refers to an object, too, which no pickle tells.
+        exact = [key.encode() for key in corpus.literals(written.protocol)] + corpus.ODD_KEYS
+        wrong = [(key, records[key][:200], written.records[key][:200]) for key in exact if records[key] != written.records[key]]
+        assert not wrong, '%d differ: %r' % (len(wrong), wrong[:5])
 
 
 def test_second_backup_sends_nothing(database, mounter, tmp_path):
@@ -93,8 +90,9 @@ def test_saving_what_is_there_changes_nothing(written, shelve, mounter):
                 text = file.read()
             save(path, text)
             os.utime(path)
-        wrong = differing(written, shelve.records(), before)
-        assert shelve.keys() == set(before)
+        after = shelve.records()
+        assert set(after) == set(before)
+        wrong = [(key, after[key][:200], before[key][:200]) for key in before if after[key] != before[key]]
         assert not wrong, '%s: %d differ: %r' % (save.__name__, len(wrong), wrong[:5])
 
 

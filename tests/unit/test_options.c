@@ -64,6 +64,7 @@ static void test_defaults(void **state)
     assert_int_equal(options.store.lock_timeout, 5);
     assert_int_equal(options.codec, OPTIONS_AS_FOUND);
     assert_int_equal(options.protocol, OPTIONS_AS_FOUND);
+    assert_false(options.python2);
     assert_false(options.rules.any_globals);
     assert_int_equal(options.rules.max_value, 256 << 20);
     assert_passed(&options, "");
@@ -76,12 +77,13 @@ static void test_our_options(void **state)
     struct options options;
 
     parse(&options, &command,
-          "-fs -o store=tdb,codec=pickle,protocol=2,create -o globals=any,max_value=64M,noscratch "
+          "-fs -o store=tdb,codec=pickle,protocol=2,python2,create -o globals=any,max_value=64M,noscratch "
           "-olock_timeout=0 db mnt");
     assert_true(options.foreground && options.single_thread && !options.debug);
     assert_string_equal(options.store.engine, "tdb");
     assert_int_equal(options.codec, CODEC_PICKLE);
     assert_int_equal(options.protocol, 2);
+    assert_true(options.python2);
     assert_int_equal(options.store.flags, STORE_CREATE);
     assert_true(options.rules.any_globals);
     assert_int_equal(options.rules.max_value, 64 << 20);
@@ -186,6 +188,8 @@ static const struct {
      "'lock_timeout=86401': lock_timeout is a number of seconds, at most a day"},
     {"-o create,ro db mnt", "'create' does not go with a read-only mount"},
     {"-o create,nolock db mnt", "'create' does not go with a read-only mount"},
+    {"-o python2 db mnt", "'python2' goes with protocol=0, 1 or 2 only"},
+    {"-o protocol=3,python2 db mnt", "'python2' goes with protocol=0, 1 or 2 only"},
     {"-o codec=raw,protocol=2 db mnt", "'protocol' goes with codec=pickle only"},
 };
 
