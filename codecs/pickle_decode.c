@@ -538,7 +538,6 @@ static void run(struct pickle_machine *machine)
             machine_fail(machine, -EINVAL, problem);
             return;
         }
-        machine->binary |= op.info->protocol == 1;
         if (op.info->protocol > machine->highest)
             machine->highest = op.info->protocol;
         families[op.info->family](machine, &op);
@@ -551,7 +550,7 @@ static void finish(struct pickle_machine *machine)
 
     /* Protocols 0 and 1 do not say what they are (formats.md, 1.1). */
     if (!machine->protocol_seen)
-        document->protocol = machine->binary;
+        document->protocol = machine->highest > 0;
     if (machine->highest > document->protocol)
         machine->unordered = true;
     if (machine->effectful && machine->unordered)

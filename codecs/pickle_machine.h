@@ -37,7 +37,6 @@ struct pickle_machine {
     struct value_list calls; /* for pickle_lower() */
     size_t popped_at;        /* where the input stood after a POP that added the last effect */
     uint8_t highest;         /* protocol of all instructions so far */
-    bool binary;             /* some instruction is of protocol 1 */
     bool protocol_seen;
     bool effectful; /* something would be called, or may be: order matters */
     bool unordered; /* the graph may not tell the order */

@@ -207,7 +207,7 @@ static const struct {
     {P("V\\x41\n."), P("V\\u005cx41\np0\n.")},
     {P("\x80\x02Nq\x01K\x05\x94h\x01\x86."),
      P("\x80\x02K\x05K\x05\x86q\x00.")}, /* MEMOIZE counts entries */
-    {P("Np 0_1 \ng1\n\x86."), P("(NNtp0\n.")},
+    {P("Np 0_1 \ng1\n\x86."), P("(NNtq\x00.")},
     {P("]r\xff\xff\xff\xff"
        "0j\xff\xff\xff\xff."),
      P("]q\x00.")},
