@@ -11,6 +11,7 @@
 
 #include "codecs/expression.h"
 #include "codecs/globals.h"
+#include "codecs/marshal.h"
 #include "codecs/pickle.h"
 #include "src/utf8.h"
 
@@ -41,23 +42,81 @@ static bool reads_as_python2(const struct document *document, const struct diale
            (document->python2 || (mount->codec == CODEC_PICKLE && mount->python2));
 }
 
-/* -ENOMEM or 0; whether it could be decoded is in `reading`. */
+/* How a codec whose values have a text reads and writes them. */
+struct format {
+    /* 0, or what the decoder says. Sets the dialect and `decoded` of a reading with an empty document. */
+    int (*read)(struct bytes stored, const struct dialect *mount, struct reading *reading);
+    int (*write)(struct document *document, struct buffer *stored, struct failure *failure);
+};
+
+static int read_pickle(struct bytes stored, const struct dialect *mount, struct reading *reading)
+{
+    struct document *document = &reading->document;
+    int status = pickle_decode(stored, document, NULL);
+
+    if (status)
+        return status;
+    status = pickle_faithful(stored, document);
+    reading->decoded = status == 1;
+    document->python2 = reads_as_python2(document, mount);
+    reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
+    return status < 0 ? status : 0;
+}
+
+static int write_pickle(struct document *document, struct buffer *stored, struct failure *failure)
+{
+    return pickle_encode(document, document->protocol, stored, failure);
+}
+
+static int read_marshal(struct bytes stored, const struct dialect *mount, struct reading *reading)
+{
+    struct document *document = &reading->document;
+    int status = marshal_decode(stored, mount, document, NULL, NULL);
+
+    if (status)
+        return status;
+    reading->decoded = true;
+    reading->dialect = (struct dialect){CODEC_MARSHAL, document->protocol, document->python2};
+    return 0;
+}
+
+/* NULL for codecs that show bytes as they are. */
+static const struct format *format_of(enum codec_kind kind)
+{
+    static const struct format formats[] = {
+        [CODEC_PICKLE] = {read_pickle, write_pickle},
+        [CODEC_MARSHAL] = {read_marshal, marshal_encode},
+    };
+
+    return formats[kind].read ? &formats[kind] : NULL;
+}
+
+/*
+ * -ENOMEM or 0; whether it could be decoded is in `reading`. Among marshals a pickle is known by its look, but not
+ * the other way round: marshal has none.
+ */
 static int reading_of_stored(struct bytes stored, const struct dialect *mount,
                              struct reading *reading)
 {
-    struct document *document = &reading->document;
     int status;
 
     reading->decoded = false;
-    document_init(document, memory_limit(stored.size));
-    status = pickle_decode(stored, document, NULL);
-    if (!status) {
-        status = pickle_faithful(stored, document);
-        reading->decoded = status == 1;
-        document->python2 = reads_as_python2(document, mount);
-        reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
+    document_init(&reading->document, memory_limit(stored.size));
+    status = format_of(mount->codec)->read(stored, mount, reading);
+    if (status && mount->codec != CODEC_PICKLE && !reading->document.globals.count &&
+        pickle_sniff(stored)) {
+        document_release(&reading->document);
+        status = read_pickle(stored, mount, reading);
     }
     return status == -ENOMEM ? status : 0;
+}
+
+/* Whether a save may store `document` where `old` (NULL: nothing) is stored. */
+static int check_names(struct document *document, struct document *old, struct failure *failure)
+{
+    int status = globals_check(document, old, failure);
+
+    return status ? status : marshal_check_code(document, old, failure);
 }
 
 static bool is_str(const struct value *value)
@@ -92,12 +151,19 @@ static bool has_controls(struct bytes text)
     return false;
 }
 
+/* An empty document in which a text of the dialect is read. */
+static void start_document(struct document *document, struct dialect dialect, size_t limit)
+{
+    document_init(document, limit);
+    document->protocol = (uint8_t)dialect.protocol;
+    document->python2 = dialect.python2;
+    document->marshal = dialect.codec == CODEC_MARSHAL;
+}
+
 static int parse(struct bytes text, struct dialect dialect, struct document *document,
                  struct failure *failure)
 {
-    document_init(document, memory_limit(text.size));
-    document->protocol = (uint8_t)dialect.protocol;
-    document->python2 = dialect.python2;
+    start_document(document, dialect, memory_limit(text.size));
     return expression_parse(text, document, failure);
 }
 
@@ -182,10 +248,11 @@ static const char *type_name(const struct reading *reading)
     static const char *const NAMES[] = {
         [VALUE_NONE] = "NoneType",   [VALUE_FALSE] = "bool",         [VALUE_TRUE] = "bool",
         [VALUE_INT] = "int",         [VALUE_BIG_INT] = "int",        [VALUE_FLOAT] = "float",
+        [VALUE_COMPLEX] = "complex", [VALUE_ELLIPSIS] = "ellipsis",  [VALUE_STOP_ITERATION] = "type",
         [VALUE_STR] = "str",         [VALUE_STR8] = "str",           [VALUE_BYTES] = "bytes",
         [VALUE_LIST] = "list",       [VALUE_BYTEARRAY] = "bytearray", [VALUE_TUPLE] = "tuple",
         [VALUE_SET] = "set",         [VALUE_FROZENSET] = "frozenset", [VALUE_DICT] = "dict",
-        [VALUE_GLOBAL] = "global",
+        [VALUE_GLOBAL] = "global",   [VALUE_SLICE] = "slice",        [VALUE_CODE] = "code",
     };
     const struct value *root = reading->document.root;
 
@@ -193,10 +260,10 @@ static const char *type_name(const struct reading *reading)
         return "raw";
     if (root->kind == VALUE_STR && reading->dialect.python2)
         return "unicode";
-    return root->kind <= VALUE_GLOBAL ? NAMES[root->kind] : "object";
+    return NAMES[root->kind] ? NAMES[root->kind] : "object";
 }
 
-static int render_pickle(const struct dialect *mount, struct bytes stored, struct buffer *text,
+static int render_value(const struct dialect *mount, struct bytes stored, struct buffer *text,
                          struct codec_note *note)
 {
     struct reading reading;
@@ -215,8 +282,8 @@ static int render_pickle(const struct dialect *mount, struct bytes stored, struc
 int codec_render(const struct dialect *dialect, struct bytes stored, struct buffer *text,
                  struct codec_note *note)
 {
-    if (dialect->codec == CODEC_PICKLE)
-        return render_pickle(dialect, stored, text, note);
+    if (format_of(dialect->codec))
+        return render_value(dialect, stored, text, note);
     if (note)
         *note = (struct codec_note){*dialect, dialect->codec == CODEC_TEXT ? "str" : "bytes"};
     buffer_add(text, stored);
@@ -296,8 +363,7 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
         body = less_final_newline(body);
     }
     document_release(document);
-    document->protocol = (uint8_t)dialect.protocol;
-    document->python2 = dialect.python2;
+    start_document(document, dialect, memory_limit(text.size));
     document->root = value_new_bytes(document, kind, body);
     return document->root ? 0 : out_of_memory(failure);
 }
@@ -311,7 +377,7 @@ int codec_accept_stored(const struct dialect *dialect, const struct codec_rules 
     if (bytes.size > rules->max_value)
         return failure_set(failure, -EFBIG, 0, "larger than max_value (%zu bytes)",
                            rules->max_value);
-    if (dialect->codec != CODEC_PICKLE || rules->any_globals || (old && bytes_equal(*old, bytes)))
+    if (!format_of(dialect->codec) || rules->any_globals || (old && bytes_equal(*old, bytes)))
         return 0;
     status = reading_of_stored(bytes, dialect, &reading);
     if (!status && old)
@@ -319,7 +385,7 @@ int codec_accept_stored(const struct dialect *dialect, const struct codec_rules 
     if (status)
         status = out_of_memory(failure);
     else
-        status = globals_check(&reading.document, old ? &before.document : NULL, failure);
+        status = check_names(&reading.document, old ? &before.document : NULL, failure);
     reading_release(&reading);
     if (old)
         reading_release(&before);
@@ -364,7 +430,7 @@ static bool current_is_structure(const struct current *current)
 }
 
 /* Whether `reading` prints as what is stored does: 1, 0 or negative errno. */
-static int means_current(struct reading *reading, const struct current *current,
+static int means_current(struct reading *reading, struct current *current,
                          const struct dialect *mount)
 {
     struct buffer text = BUFFER_INIT;
@@ -379,7 +445,7 @@ static int means_current(struct reading *reading, const struct current *current,
     return status;
 }
 
-static int store_reading(struct reading *reading, const struct current *current,
+static int store_reading(struct reading *reading, struct current *current,
                          const struct dialect *mount, const struct codec_rules *rules,
                          struct buffer *stored, struct failure *failure)
 {
@@ -388,16 +454,16 @@ static int store_reading(struct reading *reading, const struct current *current,
     if (status == 1)
         buffer_add(stored, *current->stored);
     else if (!status && !rules->any_globals)
-        status = globals_check(&reading->document, current->stored ? &current->reading.document : NULL,
-                               failure);
+        status = check_names(&reading->document, current->stored ? &current->reading.document : NULL,
+                             failure);
     if (!status)
-        status = pickle_encode(&reading->document, reading->dialect.protocol, stored, failure);
+        status = format_of(reading->dialect.codec)->write(&reading->document, stored, failure);
     return status < 0 ? status : buffer_status(stored);
 }
 
-static int accept_pickle(const struct dialect *mount, const struct codec_rules *rules,
-                         struct bytes text, const struct current *current, struct buffer *stored,
-                         struct failure *failure)
+static int accept_value(const struct dialect *mount, const struct codec_rules *rules,
+                         struct bytes text, struct current *current, struct buffer *stored,
+                        struct failure *failure)
 {
     struct dialect dialect = *mount;
     size_t header = header_parse(text, &dialect);
@@ -407,7 +473,7 @@ static int accept_pickle(const struct dialect *mount, const struct codec_rules *
 
     if (current_is(current, text))
         body = *current->stored;
-    else if (dialect.codec == CODEC_PICKLE) {
+    else if (format_of(dialect.codec)) {
         status = reading_of_text(text, body, dialect, current_is_structure(current), &reading, failure);
         if (!status)
             status = store_reading(&reading, current, mount, rules, stored, failure);
@@ -431,7 +497,7 @@ int codec_accept(const struct dialect *dialect, const struct codec_rules *rules,
     if (text.size > rules->max_value)
         return failure_set(failure, -EFBIG, 0, "larger than max_value (%zu bytes)",
                            rules->max_value);
-    if (dialect->codec != CODEC_PICKLE) {
+    if (!format_of(dialect->codec)) {
         bool newline = dialect->codec == CODEC_TEXT && utf8_valid(text, UTF8_STRICT);
 
         buffer_add(stored, newline ? less_final_newline(text) : text);
@@ -439,9 +505,9 @@ int codec_accept(const struct dialect *dialect, const struct codec_rules *rules,
     }
     status = current_init(&current, old, dialect);
     if (!status)
-        status = accept_pickle(dialect, rules, text, &current, &made, failure);
+        status = accept_value(dialect, rules, text, &current, &made, failure);
     if (!status && made.size > rules->max_value)
-        status = failure_set(failure, -EFBIG, 0, "its pickle is larger than max_value (%zu bytes)",
+        status = failure_set(failure, -EFBIG, 0, "its stored form is larger than max_value (%zu bytes)",
                              rules->max_value);
     if (!status) {
         buffer_add(stored, buffer_bytes(&made));

@@ -55,7 +55,8 @@ int codec_accept(const struct dialect *dialect, const struct codec_rules *rules,
 
 /*
  * The same for a view of stored bytes (.shelvefs/raw): takes `bytes` as they are, but a pickle among them may
- * name no more than a save as text may. Where the mount's codec is not pickle, anything goes.
+ * name no more than a save as text may. Code objects in a
+ * marshal are checked alike. Where the mount's codec is raw or text, anything goes.
  */
 int codec_accept_stored(const struct dialect *dialect, const struct codec_rules *rules,
                         struct bytes bytes, const struct bytes *old, struct failure *failure);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codecs/dialect.h"
 
+#include "codecs/marshal.h"
 #include "codecs/pickle.h"
 
 static const char *const NAMES[] = {
     [CODEC_RAW] = "raw",
     [CODEC_TEXT] = "text",
     [CODEC_PICKLE] = "pickle",
+    [CODEC_MARSHAL] = "marshal",
 };
 
 bool dialect_equal(struct dialect a, struct dialect b)
@@ -27,12 +29,38 @@ int codec_from_name(const char *name)
     return -1;
 }
 
+struct dialect dialect_default(enum codec_kind kind)
+{
+    static const unsigned protocols[] = {
+        [CODEC_RAW] = 0,
+        [CODEC_TEXT] = 0,
+        [CODEC_PICKLE] = PICKLE_DEFAULT,
+        [CODEC_MARSHAL] = MARSHAL_DEFAULT,
+    };
+
+    return (struct dialect){.codec = kind, .protocol = protocols[kind]};
+}
+
+/* What stands before the number in a header, where there is one. */
+static const char *number_prefix(enum codec_kind kind)
+{
+    static const char *const prefixes[] = {
+        [CODEC_RAW] = NULL,
+        [CODEC_TEXT] = NULL,
+        [CODEC_PICKLE] = " protocol ",
+        [CODEC_MARSHAL] = " ",
+    };
+
+    return prefixes[kind];
+}
+
 void dialect_describe(struct dialect dialect, struct buffer *out)
 {
+    const char *prefix = number_prefix(dialect.codec);
+
     buffer_add_string(out, codec_name(dialect.codec));
-    if (dialect.codec != CODEC_PICKLE)
-        return;
-    buffer_printf(out, " protocol %u", dialect.protocol);
+    if (prefix)
+        buffer_printf(out, "%s%u", prefix, dialect.protocol);
     if (dialect.python2)
         buffer_add_string(out, " (Python 2 str)");
 }
@@ -53,24 +81,40 @@ static bool take(struct bytes *line, struct bytes word)
     return true;
 }
 
+/* "pickle protocol 2 (Python 2 str)" and the like. */
+static bool parse_name(struct bytes *line, struct dialect *out)
+{
+    static const enum codec_kind kinds[] = {CODEC_RAW, CODEC_PICKLE, CODEC_MARSHAL};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const char *prefix = number_prefix(kinds[i]);
+
+        if (!take(line, bytes_of_string(codec_name(kinds[i]))))
+            continue;
+        *out = (struct dialect){.codec = kinds[i]};
+        if (!prefix)
+            return true;
+        if (!take(line, bytes_of_string(prefix)) || !line->size || line->data[0] < '0' ||
+            line->data[0] > '0' + PROTOCOL_NEWEST)
+            return false;
+        out->protocol = line->data[0] - '0';
+        *line = bytes_part(*line, 1, SIZE_MAX);
+        out->python2 = out->protocol <= PYTHON2_NEWEST && take(line, BYTES(" (Python 2 str)"));
+        return true;
+    }
+    return false;
+}
+
 /* A header may end as editors on other systems end lines, and may be the whole file. */
 size_t header_parse(struct bytes text, struct dialect *out)
 {
     size_t end = bytes_find_byte(text, '\n');
     struct bytes line = bytes_part(text, 0, end);
-    struct dialect dialect = {.codec = CODEC_RAW};
+    struct dialect dialect;
 
     if (bytes_end_with(line, BYTES("\r")))
         line.size--;
-    if (!take(&line, BYTES("# raw"))) {
-        if (!take(&line, BYTES("# pickle protocol ")) || !line.size || line.data[0] < '0' ||
-            line.data[0] > '0' + PICKLE_NEWEST)
-            return 0;
-        dialect = (struct dialect){.codec = CODEC_PICKLE, .protocol = line.data[0] - '0'};
-        line = bytes_part(line, 1, SIZE_MAX);
-        dialect.python2 = dialect.protocol <= 2 && take(&line, BYTES(" (Python 2 str)"));
-    }
-    if (line.size)
+    if (!take(&line, BYTES("# ")) || !parse_name(&line, &dialect) || line.size)
         return 0;
     *out = dialect;
     return end < text.size ? end + 1 : end;
@@ -85,11 +129,38 @@ bool header_resembles(struct bytes text)
 /* A few large values must not make mounting slow: they are judged by their look. */
 enum { DECODE_AT_MOST = 1 << 20 };
 
-void dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
+static bool is_container(const struct value *value)
+{
+    return value->kind >= VALUE_LIST && value->kind <= VALUE_DICT;
+}
+
+static void add_marshal(struct dialect_sample *sample, struct bytes stored)
+{
+    static const struct dialect none = {.codec = CODEC_RAW};
+    struct document document;
+    uint32_t possible = 0;
+
+    if (stored.size > DECODE_AT_MOST) {
+        sample->marshals += bytes_find_byte(BYTES("{[(<\xfb\xdb\xa8\xbc"), stored.data[0]) < 8;
+        return;
+    }
+    document_init(&document, SIZE_MAX);
+    if (!marshal_decode(stored, &none, &document, &possible, NULL)) {
+        struct dialect likeliest = {CODEC_MARSHAL, document.protocol, document.python2};
+
+        sample->marshals++;
+        sample->containers += is_container(document.root);
+        for (unsigned i = 0; i < MARSHAL_DIALECTS; i++)
+            sample->possible[i] += possible >> i & 1;
+        sample->likeliest |= marshal_dialect_bit(likeliest.protocol, likeliest.python2);
+    }
+    document_release(&document);
+}
+
+static void add_pickle(struct dialect_sample *sample, struct bytes stored)
 {
     struct document document;
 
-    sample->values++;
     if (!pickle_sniff(stored))
         return;
     document_init(&document, SIZE_MAX);
@@ -104,20 +175,42 @@ void dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
     document_release(&document);
 }
 
+void dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
+{
+    /* As soon as one value is none, the database is none of marshals. */
+    if (stored.size && sample->marshals == sample->values)
+        add_marshal(sample, stored);
+    sample->values++;
+    add_pickle(sample, stored);
+}
+
+/* What most values may be; of equals those that some value looks most like, the likeliest first. */
+static struct dialect marshal_result(const struct dialect_sample *sample)
+{
+    uint32_t most = 0, set = 0;
+
+    for (unsigned i = 0; i < MARSHAL_DIALECTS; i++)
+        if (sample->possible[i] > most)
+            most = sample->possible[i];
+    for (unsigned i = 0; i < MARSHAL_DIALECTS; i++)
+        set |= (uint32_t)(sample->possible[i] == most) << i;
+    return marshal_likeliest(set & sample->likeliest ? set & sample->likeliest : set);
+}
+
 struct dialect dialect_sample_result(const struct dialect_sample *sample)
 {
-    struct dialect dialect = {.codec = sample->values ? CODEC_RAW : CODEC_PICKLE};
+    struct dialect dialect = dialect_default(sample->values ? CODEC_RAW : CODEC_PICKLE);
     unsigned most = 0;
 
-    if (!sample->values)
-        dialect.protocol = PICKLE_DEFAULT;
+    if (sample->containers && sample->marshals == sample->values)
+        return marshal_result(sample);
     for (unsigned protocol = 0; protocol <= PICKLE_NEWEST; protocol++) {
         if (sample->pickles[protocol] <= most)
             continue;
         most = sample->pickles[protocol];
         dialect = (struct dialect){.codec = CODEC_PICKLE,
                                    .protocol = protocol,
-                                   .python2 = protocol <= 2 && sample->python2[protocol] > 0};
+                                   .python2 = protocol <= PYTHON2_NEWEST && sample->python2[protocol] > 0};
     }
     return dialect;
 }

@@ -28,17 +28,21 @@ static int apply_sign(struct parser *p, const struct frame *frame)
     struct value *value = p->value;
 
     p->start = frame->start;
-    if (value->kind < VALUE_INT || value->kind > VALUE_FLOAT || value->last_step ||
+    if (value->kind < VALUE_INT || value->kind > VALUE_COMPLEX || value->last_step ||
         (p->flags & VALUE_ALIAS))
         return FAIL(p, frame->start, "a sign can only stand before a number");
     if (frame->operator_ == '+')
         return 0;
-    if (value->kind == VALUE_INT && value->integer != INT64_MIN)
-        value->integer = -value->integer;
-    else if (value->kind == VALUE_FLOAT)
+    if (value->kind == VALUE_COMPLEX) {
+        value->complex_.real ^= UINT64_C(1) << 63;
+        value->complex_.imaginary ^= UINT64_C(1) << 63;
+    } else if (value->kind == VALUE_FLOAT) {
         value->bits ^= UINT64_C(1) << 63;
-    else
+    } else if (value->kind == VALUE_INT && value->integer != INT64_MIN) {
+        value->integer = -value->integer;
+    } else {
         return negate_integer(p);
+    }
     return 0;
 }
 

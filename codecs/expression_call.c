@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codecs/expression_call.h"
 
+#include "codecs/code_layout.h"
 #include "codecs/datetime_call.h"
 #include "src/bigint.h"
 
@@ -156,6 +157,54 @@ static int build_nan(const struct builder *b, struct value **out)
     return finish(b, value_new_float(b->document, bits), out);
 }
 
+/* The layout whose fields the keywords are, in their order. */
+static bool find_layout(const struct builder *b, const struct value_list *keywords,
+                        enum code_layout *layout)
+{
+    for (unsigned i = 0; i < CODE_LAYOUTS; i++) {
+        uint32_t count, same = 0;
+        const struct code_field *fields = code_fields((enum code_layout)i, &count);
+
+        if ((i == CODE_2) != b->document->python2 || keywords->count != 2 * count)
+            continue;
+        while (same < count &&
+               bytes_equal(keywords->at[2 * same]->bytes, bytes_of_string(fields[same].name)))
+            same++;
+        *layout = (enum code_layout)i;
+        if (same == count)
+            return true;
+    }
+    return false;
+}
+
+static int build_code(const struct builder *b, struct value **out)
+{
+    const struct call *call = b->call;
+    const struct code_field *fields;
+    enum code_layout layout;
+    struct value *value;
+    uint32_t count;
+
+    if (!b->document->marshal)
+        return FAIL(b, "code(...) is for marshal only");
+    if (call->star || call->double_star || call->arguments->items.count || !call->keywords ||
+        !find_layout(b, &call->keywords->items, &layout))
+        return FAIL(b, "expected code(argcount=..., ...) with the fields of one of Python's versions, in order");
+    value = value_new(b->document, VALUE_CODE);
+    if (!value)
+        return arena_status(&b->document->arena);
+    value->role = (uint16_t)layout;
+    fields = code_fields(layout, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct value *field = call->keywords->items.at[2 * i + 1];
+
+        if (!code_field_accepts(layout, &fields[i], field))
+            return FAIL(b, "the field %s can't hold this", fields[i].name);
+        value_list_add(b->document, &value->items, field);
+    }
+    return finish(b, value, out);
+}
+
 static int build_do(const struct builder *b, struct value **out)
 {
     const struct call *call = b->call;
@@ -197,6 +246,8 @@ static int build_stream(const struct builder *b, struct value **out)
 static int build_form(const struct builder *b, struct value **out)
 {
     switch (b->call->word) {
+    case WORD_CODE:
+        return build_code(b, out);
     case WORD_NEW:
         return build_new(b, out);
     case WORD_INST:
@@ -372,6 +423,58 @@ static int build_sugar(const struct builder *b, struct value **out)
     return 1;
 }
 
+/* A part of complex(real, imaginary). */
+static bool number_bits(const struct value *value, uint64_t *bits)
+{
+    static const int64_t most = INT64_C(1) << 53;
+    double number;
+
+    if (is_plain(value, VALUE_FLOAT)) {
+        *bits = value->bits;
+        return true;
+    }
+    if (!is_plain(value, VALUE_INT) || value->integer > most || value->integer < -most)
+        return false;
+    number = (double)value->integer;
+    memcpy(bits, &number, sizeof number);
+    return true;
+}
+
+static int build_complex(const struct builder *b, struct value **out)
+{
+    uint64_t real, imaginary;
+    struct value *value;
+
+    if (!has_arguments(b, 2) || !number_bits(argument(b, 0), &real) ||
+        !number_bits(argument(b, 1), &imaginary))
+        return FAIL(b, "expected complex(real, imaginary) with two numbers");
+    value = value_new(b->document, VALUE_COMPLEX);
+    if (value) {
+        value->complex_.real = real;
+        value->complex_.imaginary = imaginary;
+    }
+    return finish(b, value, out);
+}
+
+/* What only marshal has under these names: 1, 0 or an error, as build_sugar(). */
+static int build_marshal_sugar(const struct builder *b, struct value **out)
+{
+    int status;
+
+    if (!b->document->marshal)
+        return 0;
+    if (is_builtin(b, "complex"))
+        status = build_complex(b, out);
+    else if (!is_builtin(b, "slice"))
+        return 0;
+    else if (!has_arguments(b, 3))
+        status = FAIL(b, "expected slice(start, stop, step)");
+    else
+        status = finish(b, make(b->document, VALUE_SLICE, argument(b, 0), argument(b, 1), argument(b, 2)),
+                        out);
+    return status ? status : 1;
+}
+
 /* C(a=1): NEWOBJ without arguments, then BUILD with the dict. */
 static int build_keyword_call(const struct builder *b, struct value **out)
 {
@@ -400,6 +503,8 @@ int call_build(const struct call *call, struct scanner *scanner, struct known *k
     if (call->word != WORD_NONE)
         return build_form(&b, out);
     status = build_sugar(&b, out);
+    if (!status)
+        status = build_marshal_sugar(&b, out);
     if (status)
         return status < 0 ? status : 0;
     class = datetime_class_of(call->callee);

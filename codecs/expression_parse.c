@@ -365,6 +365,12 @@ static int read_value(struct parser *p, bool *have)
     case TOKEN_FLOAT:
         status = parser_read_float(p);
         break;
+    case TOKEN_IMAGINARY:
+        status = parser_read_imaginary(p);
+        break;
+    case TOKEN_ELLIPSIS:
+        status = parser_read_ellipsis(p);
+        break;
     case TOKEN_TEXT:
     case TOKEN_BYTES:
         status = parser_read_string(p);
@@ -477,6 +483,7 @@ int expression_parse(struct bytes text, struct document *document, struct failur
     int status = known_init(&p.known, document);
 
     scanner_init(&p.scanner, text, &document->arena, failure);
+    p.scanner.marshal = document->marshal;
     if (!status && invalid < text.size)
         status = FAIL(&p, invalid, "this is not valid UTF-8");
     if (!status)

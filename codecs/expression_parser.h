@@ -83,6 +83,8 @@ int parser_set(struct parser *p, struct value *value, size_t start, unsigned fla
 int parser_read_word(struct parser *p);
 int parser_read_integer(struct parser *p);
 int parser_read_float(struct parser *p);
+int parser_read_imaginary(struct parser *p);
+int parser_read_ellipsis(struct parser *p);
 int parser_read_string(struct parser *p);
 /* A new number from its bytes. */
 struct value *parser_integer(struct document *document, struct bytes bytes);

@@ -15,6 +15,7 @@
  */
 #include "codecs/expression.h"
 
+#include "codecs/code_layout.h"
 #include "codecs/expression_printer.h"
 #include "codecs/expression_words.h"
 
@@ -148,6 +149,9 @@ bool printer_is_nameable(const struct value *value)
     case VALUE_TRUE:
     case VALUE_INT:
     case VALUE_FLOAT:
+    case VALUE_COMPLEX:
+    case VALUE_ELLIPSIS:
+    case VALUE_STOP_ITERATION:
     case VALUE_EXTENSION:
         return false;
     case VALUE_BIG_INT:
@@ -303,16 +307,23 @@ static void print_operand(struct printer *p, struct value *value)
 
 /* Tasks */
 
-static void print_keyword(struct printer *p, const struct value *key)
+static void print_keyword(struct printer *p, struct bytes key)
 {
     struct buffer *out;
 
     if (!printer_is_writing(p))
         return;
     out = layout_word(&p->layout);
-    buffer_add(out, key->bytes);
+    buffer_add(out, key);
     buffer_add_byte(out, '=');
     layout_word_end(&p->layout);
+}
+
+static struct bytes field_name(const struct value *code, uint32_t index)
+{
+    uint32_t count;
+
+    return bytes_of_string(code_fields((enum code_layout)code->role, &count)[index].name);
 }
 
 /* One item, pair or keyword of a list, or its closing bracket. */
@@ -326,12 +337,14 @@ static void print_next(struct printer *p, struct task task)
     }
     if (task.index || task.follows)
         printer_break(p, BREAK_NEXT);
-    task.index += task.kind == TASK_ITEMS ? 1 : 2;
+    if (task.kind == TASK_FIELDS)
+        print_keyword(p, field_name(task.value, task.index));
+    task.index += task.kind == TASK_ITEMS || task.kind == TASK_FIELDS ? 1 : 2;
     printer_push(p, task);
     if (task.kind == TASK_PAIRS)
         printer_push_value(p, TASK_PAIR, item[1]);
     if (task.kind == TASK_KEYWORDS)
-        print_keyword(p, *item++);
+        print_keyword(p, (*item++)->bytes);
     print_value(p, *item);
 }
 
@@ -347,6 +360,7 @@ static void print_task(struct printer *p, struct task task)
     case TASK_ITEMS:
     case TASK_PAIRS:
     case TASK_KEYWORDS:
+    case TASK_FIELDS:
         return print_next(p, task);
     case TASK_PAIR:
         printer_add(p, ": ");

@@ -16,6 +16,7 @@ enum task_kind {
     TASK_ITEMS,        /* of the list `at`, from `index` on, and the closing bracket */
     TASK_PAIRS,        /* the same of a dict's keys and values */
     TASK_KEYWORDS,     /* the same as name=value */
+    TASK_FIELDS,       /* the same of the code object `value` */
     TASK_PAIR,         /* ": " and the value of a pair */
     TASK_ARGUMENTS,    /* of a call */
     TASK_KEYWORD_CALL, /* likewise, of C(a=1) */

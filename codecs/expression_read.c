@@ -163,6 +163,9 @@ int parser_read_word(struct parser *p)
         return parser_set(p, constant(document, &document->true_, VALUE_TRUE), start, 0);
     if (bytes_equal(word, BYTES("False")))
         return parser_set(p, constant(document, &document->false_, VALUE_FALSE), start, 0);
+    if (document->marshal && bytes_equal(word, BYTES("StopIteration")))
+        return parser_set(
+            p, constant(document, &document->stop_iteration, VALUE_STOP_ITERATION), start, 0);
     if (!literal_is_identifier(word))
         return FAIL(p, start, "'%.*s' is no value", (int)word.size, (const char *)word.data);
     if (expression_is_name(word))
@@ -217,6 +220,25 @@ int parser_read_float(struct parser *p)
     if (!floattext_parse(p->token.content, &bits))
         return -ENOMEM; /* the scanner let only numbers through */
     return parser_set(p, value_new_float(p->document, bits), p->token.start, 0);
+}
+
+int parser_read_imaginary(struct parser *p)
+{
+    struct value *value = value_new(p->document, VALUE_COMPLEX);
+
+    if (!value)
+        return arena_status(&p->document->arena);
+    value->complex_.real = 0;
+    if (!floattext_parse(p->token.content, &value->complex_.imaginary))
+        return -ENOMEM; /* the scanner let only numbers through */
+    return parser_set(p, value, p->token.start, 0);
+}
+
+int parser_read_ellipsis(struct parser *p)
+{
+    struct document *document = p->document;
+
+    return parser_set(p, constant(document, &document->ellipsis, VALUE_ELLIPSIS), p->token.start, 0);
 }
 
 /* The 8-bit string that shows as this text: one byte a character. */

@@ -17,6 +17,8 @@ enum token_kind {
     TOKEN_NAME,
     TOKEN_INTEGER,
     TOKEN_FLOAT,
+    TOKEN_IMAGINARY, /* 1j */
+    TOKEN_ELLIPSIS,
     TOKEN_TEXT,  /* '...', r'...', u'...' */
     TOKEN_BYTES, /* b'...' */
     TOKEN_OPERATOR,
@@ -36,8 +38,8 @@ struct token {
     bool unicode;       /* TOKEN_TEXT: a u prefix */
     size_t start;       /* offset of its first byte */
     /*
-     * A name; an integer's digits; a float's text without underscores; a string's content (UTF-8
-     * with surrogates).
+     * A name; an integer's digits; a float's or imaginary number's text without underscores and j;
+     * a string's content (UTF-8 with surrogates).
      */
     struct bytes content;
 };
@@ -46,6 +48,7 @@ struct scanner {
     struct bytes text;
     size_t offset;   /* of what comes next */
     size_t brackets; /* open ones: the parser counts them */
+    bool marshal;    /* 1j and ... are values */
     struct arena *arena;
     struct failure *failure;
     struct buffer joined; /* a string literal that is not a part of the text */

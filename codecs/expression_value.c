@@ -69,6 +69,26 @@ static void print_integer(int64_t integer, struct buffer *out)
     buffer_add(out, bytes_of(start, (size_t)(digits + sizeof digits - start)));
 }
 
+/* 1j where the real part is what Python makes of that literal: -1j is -(0+1j). */
+static void print_complex(const struct value *value, struct buffer *out)
+{
+    static const uint64_t infinity = UINT64_C(0x7FF) << 52, sign = UINT64_C(1) << 63;
+    uint64_t real = value->complex_.real, imaginary = value->complex_.imaginary;
+
+    if (real == (imaginary & sign) && (imaginary & ~sign) <= infinity) {
+        print_float(imaginary, out);
+        if (bytes_end_with(buffer_bytes(out), BYTES(".0")))
+            buffer_resize(out, out->size - 2);
+        buffer_add_byte(out, 'j');
+        return;
+    }
+    buffer_add_string(out, "complex(");
+    print_float(real, out);
+    buffer_add_string(out, ", ");
+    print_float(imaginary, out);
+    buffer_add_byte(out, ')');
+}
+
 static void add_number(struct printer *p, const struct value *value)
 {
     struct buffer *out;
@@ -82,6 +102,8 @@ static void add_number(struct printer *p, const struct value *value)
         bigint_print(value->bytes, out);
     else if (value->kind == VALUE_FLOAT)
         print_float(value->bits, out);
+    else if (value->kind == VALUE_COMPLEX)
+        print_complex(value, out);
     else
         buffer_printf(out, "ext(%" PRId64 ")", value->integer);
     layout_word_end(&p->layout);
@@ -99,9 +121,14 @@ static bool print_atom(struct printer *p, const struct value *value)
         return printer_add(p, "False"), true;
     case VALUE_TRUE:
         return printer_add(p, "True"), true;
+    case VALUE_ELLIPSIS:
+        return printer_add(p, "..."), true;
+    case VALUE_STOP_ITERATION:
+        return printer_add(p, "StopIteration"), true;
     case VALUE_INT:
     case VALUE_BIG_INT:
     case VALUE_FLOAT:
+    case VALUE_COMPLEX:
     case VALUE_EXTENSION:
         return add_number(p, value), true;
     case VALUE_STR:
@@ -175,6 +202,15 @@ static void print_wrapper(struct printer *p, const struct value *value, const ch
     printer_push_items(p, TASK_ITEMS, &value->items, hug ? HUG_ROUND : CLOSE_ROUND);
 }
 
+static void print_code(struct printer *p, struct value *value)
+{
+    printer_open_group(p, "code(");
+    printer_push(p, (struct task){.kind = TASK_FIELDS,
+                                  .closer = CLOSE_ROUND,
+                                  .list = &value->items,
+                                  .value = value});
+}
+
 /* The value as it was made, without its steps. */
 static void print_made(struct printer *p, struct value *value)
 {
@@ -205,6 +241,10 @@ static void print_made(struct printer *p, struct value *value)
         return print_wrapper(p, value, "persistent(");
     case VALUE_READONLY:
         return print_wrapper(p, value, "readonly(");
+    case VALUE_SLICE:
+        return print_container(p, value, "slice(", "", CLOSE_ROUND);
+    case VALUE_CODE:
+        return print_code(p, value);
     default:
         return;
     }

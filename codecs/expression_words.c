@@ -10,7 +10,7 @@ enum expression_word expression_word(struct bytes word)
         enum expression_word word;
     } words[] = {
         {"asm", WORD_RESERVED},
-        {"code", WORD_RESERVED},
+        {"code", WORD_CODE},
         {"do", WORD_DO},
         {"ext", WORD_EXT},
         {"find_class", WORD_FIND_CLASS},

@@ -119,6 +119,8 @@ static bool is_known(struct value *global, const struct value_list *sorted)
     struct bytes module, name;
     struct value **found;
 
+    if (global->kind == VALUE_CODE)
+        return true; /* for marshal_check_code() */
     if (global->kind == VALUE_GLOBAL) {
         if (global->items.count != 2)
             return true; /* decoding failed in the middle of it: a loader stops there, too */

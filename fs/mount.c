@@ -76,14 +76,14 @@ static int sample_values(struct mount *mount, const struct sample *sample, size_
 static void apply_options(struct dialect *dialect, const struct options *options)
 {
     if (options->codec != OPTIONS_AS_FOUND && options->codec != (int)dialect->codec)
-        *dialect =
-            (struct dialect){.codec = (enum codec_kind)options->codec,
-                             .protocol = options->codec == CODEC_PICKLE ? PICKLE_DEFAULT : 0};
+        *dialect = dialect_default((enum codec_kind)options->codec);
     if (options->protocol != OPTIONS_AS_FOUND)
-        *dialect = (struct dialect){.codec = CODEC_PICKLE,
-                                    .protocol = (unsigned)options->protocol,
-                                    .python2 = options->python2 ||
-                                               (dialect->python2 && options->protocol <= 2)};
+        *dialect = (struct dialect){
+            .codec = dialect->codec == CODEC_MARSHAL ? CODEC_MARSHAL : CODEC_PICKLE,
+            .protocol = (unsigned)options->protocol,
+            .python2 = options->python2 ||
+                       (dialect->python2 && options->protocol <= PYTHON2_NEWEST),
+        };
 }
 
 static void summarise(struct mount *mount, const char *name, unsigned keys,

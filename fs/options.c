@@ -91,7 +91,7 @@ static int set_codec(struct options *options, const struct setting *setting)
         return 0;
     }
     options->codec = codec_from_name(setting->value);
-    return options->codec >= 0 ? 0 : refuse(setting, "one of auto, pickle, raw, text");
+    return options->codec >= 0 ? 0 : refuse(setting, "one of auto, marshal, pickle, raw, text");
 }
 
 static int set_create(struct options *options, const struct setting *setting)
@@ -261,9 +261,9 @@ static const struct option_row our_options[] = {
     {"store", "ENGINE", set_store, "auto (by content, the default), dumb or tdb"},
     {"codec", "CODEC", set_codec,
      "how values without a header are read and what new\n"
-     "ones are: auto (the default), pickle, raw or text"},
+     "ones are: auto (the default), marshal, pickle, raw or\ntext"},
     {"protocol", "N", set_protocol,
-     "pickle protocol of new values, 0 to 5; by default\nthe database's own"},
+     "pickle protocol or marshal version of new values,\n0 to 5; by default the database's own"},
     {"python2", NULL, set_python2,
      "with protocol=0, 1 or 2: str is that of Python 2, to\nrestore what Python 2 stored"},
     {"create", NULL, set_create, "make the database when it does not exist"},
@@ -509,8 +509,8 @@ static int check_combination(const struct options *options, struct failure *fail
     if (options->store.flags & STORE_READ_ONLY && options->store.flags & STORE_CREATE)
         return failure_set(failure, -EINVAL, 0, "'create' does not go with a read-only mount");
     if (options->protocol != OPTIONS_AS_FOUND && options->codec != OPTIONS_AS_FOUND &&
-        options->codec != CODEC_PICKLE)
-        return failure_set(failure, -EINVAL, 0, "'protocol' goes with codec=pickle only");
+        options->codec != CODEC_PICKLE && options->codec != CODEC_MARSHAL)
+        return failure_set(failure, -EINVAL, 0, "'protocol' goes with codec=pickle and codec=marshal only");
     if (options->python2 && (options->protocol < 0 || options->protocol > 2))
         return failure_set(failure, -EINVAL, 0, "'python2' goes with protocol=0, 1 or 2 only");
     return 0;

@@ -28,7 +28,7 @@ struct value *value_new(struct document *document, enum value_kind kind)
     if (!value)
         return NULL;
     *value = (struct value){.kind = (uint8_t)kind};
-    if ((kind == VALUE_GLOBAL || kind == VALUE_EXTENSION) &&
+    if ((kind == VALUE_GLOBAL || kind == VALUE_EXTENSION || kind == VALUE_CODE) &&
         !value_list_add(document, &document->globals, value))
         return NULL;
     return value;

@@ -26,6 +26,9 @@ enum value_kind {
     VALUE_INT,     /* .integer */
     VALUE_BIG_INT, /* .bytes: two's complement, little-endian, minimal; outside int64_t */
     VALUE_FLOAT,   /* .bits: IEEE 754 binary64; NaN payloads kept */
+    VALUE_COMPLEX, /* .complex_: marshal only, as all kinds that say so */
+    VALUE_ELLIPSIS,       /* marshal only */
+    VALUE_STOP_ITERATION, /* marshal only: the class */
     /* Byte strings: .bytes */
     VALUE_STR,       /* text */
     VALUE_STR8,      /* Python 2's 8-bit str */
@@ -47,6 +50,8 @@ enum value_kind {
     VALUE_EXTENSION,  /* EXT1, EXT2, EXT4: .integer is the code */
     VALUE_NEXT_BUFFER,
     VALUE_READONLY, /* READONLY_BUFFER: buffer */
+    VALUE_SLICE,    /* marshal only: start, stop, step */
+    VALUE_CODE,     /* marshal only: .role is its enum code_layout, .items are its fields (codecs/code_layout.h) */
 };
 
 enum value_step_kind {
@@ -74,13 +79,16 @@ struct value_step {
 /* 40 bytes: a one-byte opcode can make one, and memory is promised at 64 bytes a byte of input. */
 struct value {
     uint8_t kind;   /* enum value_kind */
-    uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h */
+    uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h, marshal.h */
     uint16_t role;  /* in the parser's table of equal nodes */
     uint32_t references; /* edges to it; set by value_count_references() */
     uint32_t walk, mark; /* one walk's scratch: see value_mark() */
     union {
         int64_t integer;
         uint64_t bits;
+        struct {
+            uint64_t real, imaginary; /* as .bits */
+        } complex_;
         struct bytes bytes;
         struct value_list items;
     };
@@ -105,14 +113,15 @@ struct document {
     struct arena arena;
     struct value *root;
     struct value_list effects; /* computed and popped before the root: do(effect, ..., root) */
-    struct value_list globals; /* each VALUE_GLOBAL and VALUE_EXTENSION, also those of a decoding that failed */
+    struct value_list globals; /* each VALUE_GLOBAL, VALUE_EXTENSION and VALUE_CODE, also those of a decoding that failed */
     struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
     uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
     bool python2;              /* plain quoted literals are 8-bit strings */
+    bool marshal;              /* a marshal of version `protocol`: its own kinds may occur */
     bool suspect;              /* the order of effects may differ from the graph's: pickle_faithful() */
     bool counted;              /* value_count_references() was done: the graph is final */
     uint32_t walk;             /* the current walk's number */
-    struct value *none, *true_, *false_; /* one node each */
+    struct value *none, *true_, *false_, *ellipsis, *stop_iteration; /* one node each */
     struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
 };
 

@@ -177,8 +177,8 @@ static const struct {
     {"-o sidecar=x db mnt", "unknown option 'sidecar'; shelvefs --help lists them"},
     {"-o create=1 db mnt", "'create' takes no value"},
     {"-o codec db mnt", "'codec' needs a value: -o codec=CODEC"},
-    {"-o codec=json db mnt", "'codec=json': codec is one of auto, pickle, raw, text"},
-    {"-o codec= db mnt", "'codec=': codec is one of auto, pickle, raw, text"},
+    {"-o codec=json db mnt", "'codec=json': codec is one of auto, marshal, pickle, raw, text"},
+    {"-o codec= db mnt", "'codec=': codec is one of auto, marshal, pickle, raw, text"},
     {"-o protocol=6 db mnt", "'protocol=6': protocol is a number from 0 to 5"},
     {"-o protocol=-1 db mnt", "'protocol=-1': protocol is a number from 0 to 5"},
     {"-o globals=all db mnt", "'globals=all': globals is known or any"},
@@ -190,7 +190,7 @@ static const struct {
     {"-o create,nolock db mnt", "'create' does not go with a read-only mount"},
     {"-o python2 db mnt", "'python2' goes with protocol=0, 1 or 2 only"},
     {"-o protocol=3,python2 db mnt", "'python2' goes with protocol=0, 1 or 2 only"},
-    {"-o codec=raw,protocol=2 db mnt", "'protocol' goes with codec=pickle only"},
+    {"-o codec=raw,protocol=2 db mnt", "'protocol' goes with codec=pickle and codec=marshal only"},
 };
 
 static void test_mistakes(void **state)
