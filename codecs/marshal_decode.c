@@ -674,6 +674,8 @@ static int decode(struct decoder *d, struct bytes stored, struct document *docum
         fail(d, d->cursor.position, "bytes are left behind the object");
     if (!d->status)
         document->root = d->children.at[0];
+    if (python2)
+        d->possible &= ALL_2;
     document->marshal = true;
     document->python2 = python2;
     free(d->frames);
@@ -695,10 +697,10 @@ static void set_dialect(const struct decoder *d, const struct dialect *prefer)
     d->document->protocol = (uint8_t)dialect.protocol;
 }
 
-/* Python 3 interns without a flag next to never; Python 2 has no flags. */
+/* Python 3 interns without a flag next to never; Python 2 has no flags, and alone has 64-bit integers. */
 static bool looks_like_python2(const struct decoder *d, const struct dialect *prefer)
 {
-    return d->interned && !d->flagged && d->possible & ALL_2 &&
+    return !d->flagged && d->possible & ALL_2 && (d->interned || !(d->possible & ALL_3)) &&
            !(prefer->codec == CODEC_MARSHAL && d->possible & marshal_dialect_bit(prefer->protocol, false));
 }
 

@@ -261,7 +261,8 @@ static const struct option_row our_options[] = {
     {"store", "ENGINE", set_store, "auto (by content, the default), dumb or tdb"},
     {"codec", "CODEC", set_codec,
      "how values without a header are read and what new\n"
-     "ones are: auto (the default), marshal, pickle, raw or\ntext"},
+     "ones are: auto (the default), marshal, pickle, raw\n"
+     "or text"},
     {"protocol", "N", set_protocol,
      "pickle protocol or marshal version of new values,\n0 to 5; by default the database's own"},
     {"python2", NULL, set_python2,
