@@ -88,7 +88,7 @@ static struct bytes as_bytes(const struct buffer *buffer)
 
 static void assert_bytes(struct bytes found, struct bytes expected)
 {
-    if (found.size != expected.size || memcmp(found.data, expected.data, found.size) != 0)
+    if (!bytes_equal(found, expected))
         fail_msg("'%.*s' instead of '%.*s'", (int)found.size, (const char *)found.data,
                  (int)expected.size, (const char *)expected.data);
 }
