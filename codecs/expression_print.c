@@ -329,12 +329,13 @@ static struct bytes field_name(const struct value *code, uint32_t index)
 /* One item, pair or keyword of a list, or its closing bracket. */
 static void print_next(struct printer *p, struct task task)
 {
-    struct value **item = task.list->at + task.index;
+    struct value **item;
 
     if (task.index == task.list->count) {
         printer_close(p, (enum closer)task.closer);
         return;
     }
+    item = task.list->at + task.index;
     if (task.index || task.follows)
         printer_break(p, BREAK_NEXT);
     if (task.kind == TASK_FIELDS)

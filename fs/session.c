@@ -25,6 +25,7 @@ enum { MAX_PENDING = 1000 };
  */
 static struct log *library_log;
 
+PRINTF_LIKE(2, 0)
 static void take_message(enum fuse_log_level level, const char *format, va_list arguments)
 {
     char text[240];

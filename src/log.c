@@ -77,6 +77,7 @@ static void log_line(struct log *log, int priority, struct bytes text)
     buffer_release(&line);
 }
 
+PRINTF_LIKE(3, 0)
 static void log_formatted(struct log *log, int priority, const char *format, va_list arguments)
 {
     struct buffer text = BUFFER_INIT;
