@@ -472,10 +472,11 @@ static void close_frame(struct decoder *d)
     struct frame frame = d->frames[--d->frame_count];
     struct value *value = frame.value ? frame.value : finish_late(d, &frame);
 
+    size_t count = d->children.count - frame.base;
+
     if (!value)
         return;
-    if (!value_list_add_all(d->document, &value->items, d->children.at + frame.base,
-                            d->children.count - frame.base)) {
+    if (count && !value_list_add_all(d->document, &value->items, d->children.at + frame.base, count)) {
         fail_memory(d, arena_status(&d->document->arena));
         return;
     }

@@ -66,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {CODEC_PICKLE, 0, true},
         {CODEC_PICKLE, 4, false},
         {CODEC_PICKLE, 2, false},
+        {CODEC_MARSHAL, 4, false},
+        {CODEC_MARSHAL, 2, true},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(DIALECTS); i++)

@@ -199,14 +199,19 @@ def test_a_mount_that_would_cover_its_database(database):
     check_refused(run(database.path, os.path.dirname(database.path)), CANNOT_MOUNT, 'inside')
 
 
-def test_locked_by_another_mount(new_database, directory, tmp_path, mounter, engine):
-    if engine != 'dumb':
-        pytest.skip('several processes may write to a tdb')
-    database = new_database().create()
-    mounter(database)
-    second = tmp_path / 'second'
-    second.mkdir()
-    check_refused(run('-o', 'lock_timeout=0', database.path, second), LOCKED, 'another')
+def test_mounted_by_another_mount(database, tmp_path, mounter):
+    """dumb has one writer, tdb has as many as there are: they see what each other saves."""
+    first = mounter(database)
+    if database.engine == 'dumb':
+        second = tmp_path / 'second'
+        second.mkdir()
+        check_refused(run('-o', 'lock_timeout=0', database.path, second), LOCKED, 'another')
+        return
+    second = mounter(database)
+    second.save('greeting', 'from the second\n')
+    eventually(lambda: first.text('greeting') == 'from the second\n')
+    first.save('new', '[1]\n')
+    eventually(lambda: (second / 'new').exists() and second.text('new') == '[1]\n')
 
 
 def test_names_do_not_reach_the_terminal_unescaped(tmp_path, directory):
