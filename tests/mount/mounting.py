@@ -24,6 +24,9 @@ ROOT = HERE.parent.parent
 
 READY_SECONDS = 20  # a sanitized build on a busy machine
 HEXADECIMAL = b'0123456789abcdefABCDEF'
+# For a shell in a mount namespace of its own: /dev with nothing but /dev/shm, where the test may be at home.
+EMPTY_DEV = ('mount --bind /dev/shm /mnt && mount -t tmpfs none /dev && mkdir /dev/shm && '
+             'mount --bind /mnt /dev/shm && ')
 
 
 # --- names ---

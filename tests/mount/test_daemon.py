@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from mounting import eventually
+from mounting import EMPTY_DEV, eventually
 
 LOCKED, CANNOT_MOUNT = 4, 5
 
@@ -231,7 +231,7 @@ def test_no_fusermount3(database, tmp_path):
     os.chown(tmp_path / 'mnt', 65534, 65534)
     for path in database.files:
         os.chmod(path, 0o666)
-    script = ('mount -t tmpfs none /dev && mknod -m 666 /dev/fuse c 10 229 && mknod -m 666 /dev/null c 1 3 && '
+    script = (EMPTY_DEV + 'mknod -m 666 /dev/fuse c 10 229 && mknod -m 666 /dev/null c 1 3 && '
               'mount --bind "$0" "$(dirname "$(command -v fusermount3)")/fusermount3" && '
               'exec setpriv --reuid 65534 --regid 65534 --clear-groups env PATH=/nonexistent "$@"')
     empty = tmp_path / 'empty'

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import mounting
-from mounting import Mount, MountFailed, eventually, sh
+from mounting import EMPTY_DEV, Mount, MountFailed, eventually, sh
 
 USAGE, CANNOT_OPEN, CANNOT_MOUNT = 2, 3, 5
 
@@ -87,7 +87,7 @@ def test_no_fuse_device(database, tmp_path):
     if os.getuid():
         pytest.skip('needs root, to hide /dev/fuse')
     (tmp_path / 'mnt').mkdir()
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev && exec "$@"', 'sh', os.environ['SHELVEFS'],
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', EMPTY_DEV + 'exec "$@"', 'sh', os.environ['SHELVEFS'],
                            database.path, str(tmp_path / 'mnt')], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     check_failure(done, CANNOT_MOUNT, '/dev/fuse')
 
