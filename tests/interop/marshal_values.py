@@ -131,6 +131,15 @@ def pyc(every):
         write(2 if PYTHON2 else marshal.version, data)
 
 
+def canonical(value):
+    """A repr() that does not depend on the order in which sets are walked: that of nan changes with each object."""
+    if type(value) is frozenset:
+        return 'frozenset(%s)' % sorted(map(canonical, value))
+    if type(value) is tuple:
+        return 'tuple(%s)' % list(map(canonical, value))
+    return repr(value)
+
+
 def parts(value):
     """What the value is made of, in an order that does not depend on hashes, or None for an atom."""
     if type(value) in (list, tuple):
@@ -138,7 +147,7 @@ def parts(value):
     if type(value) is dict:
         return [part for item in value.items() for part in item]
     if type(value) in (set, frozenset):
-        return sorted(value, key=repr)
+        return sorted(value, key=canonical)
     if type(value) is type(parts.__code__):
         return [getattr(value, name) for name in dir(value)
                 if name.startswith('co_') and not callable(getattr(value, name)) and name != 'co_lnotab']
