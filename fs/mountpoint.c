@@ -17,6 +17,7 @@ static int cannot_reach(const char *given, int code, struct failure *failure)
         return failure_set(failure, code, 0, "no directory %s to mount on; make it: mkdir %s",
                            given, given);
     case -ENOTCONN:
+    case -ECONNABORTED: /* the same, a moment earlier */
         return failure_set(failure, code, 0,
                            "%s is left over from a mount that ended; unmount it: fusermount3 -u %s",
                            given, given);
