@@ -29,12 +29,6 @@ static void reading_release(struct reading *reading)
     document_release(&reading->document);
 }
 
-/* The graph's memory follows the input's size: formats.md 5.2 has inputs of a few bytes that ask for gigabytes. */
-static size_t memory_limit(size_t input)
-{
-    return input < (SIZE_MAX >> 7) - (1 << 20) ? input * 128 + (1 << 20) : SIZE_MAX;
-}
-
 /* A value without 8-bit strings reads the same in Python 2's notation: on such a mount it needs no header. */
 static bool reads_as_python2(const struct document *document, const struct dialect *mount)
 {
@@ -101,7 +95,7 @@ static int reading_of_stored(struct bytes stored, const struct dialect *mount,
     int status;
 
     reading->decoded = false;
-    document_init(&reading->document, memory_limit(stored.size));
+    document_init(&reading->document, document_limit(stored.size));
     status = format_of(mount->codec)->read(stored, mount, reading);
     if (status && mount->codec != CODEC_PICKLE && !reading->document.globals.count &&
         pickle_sniff(stored)) {
@@ -163,7 +157,7 @@ static void start_document(struct document *document, struct dialect dialect, si
 static int parse(struct bytes text, struct dialect dialect, struct document *document,
                  struct failure *failure)
 {
-    start_document(document, dialect, memory_limit(text.size));
+    start_document(document, dialect, document_limit(text.size));
     return expression_parse(text, document, failure);
 }
 
@@ -349,7 +343,7 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
     int status;
 
     *reading = (struct reading){.dialect = dialect, .decoded = true};
-    document_init(document, memory_limit(text.size));
+    document_init(document, document_limit(text.size));
     if (!utf8_valid(body, UTF8_STRICT)) {
         if (!dialect.python2)
             kind = VALUE_BYTES;
@@ -363,7 +357,7 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
         body = less_final_newline(body);
     }
     document_release(document);
-    start_document(document, dialect, memory_limit(text.size));
+    start_document(document, dialect, document_limit(text.size));
     document->root = value_new_bytes(document, kind, body);
     return document->root ? 0 : out_of_memory(failure);
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 
-#include "codecs/pickle_ops.h"
 #include "codecs/pickle_text.h"
 #include "src/bigint.h"
 #include "src/utf8.h"
@@ -527,21 +526,27 @@ static run_family *const families[] = {
     [FAMILY_EXTERNAL] = run_external,
 };
 
+bool machine_step(struct pickle_machine *machine, struct pickle_op *op)
+{
+    const char *problem = pickle_read_op(&machine->cursor, op);
+
+    machine->offset = op->offset;
+    if (problem) {
+        machine_fail(machine, -EINVAL, problem);
+        return false;
+    }
+    if (op->info->protocol > machine->highest)
+        machine->highest = op->info->protocol;
+    families[op->info->family](machine, op);
+    return true;
+}
+
 static void run(struct pickle_machine *machine)
 {
-    while (!machine->status && !machine->stopped) {
-        struct pickle_op op;
-        const char *problem = pickle_read_op(&machine->cursor, &op);
+    struct pickle_op op;
 
-        machine->offset = op.offset;
-        if (problem) {
-            machine_fail(machine, -EINVAL, problem);
-            return;
-        }
-        if (op.info->protocol > machine->highest)
-            machine->highest = op.info->protocol;
-        families[op.info->family](machine, &op);
-    }
+    while (!machine->status && !machine->stopped)
+        machine_step(machine, &op);
 }
 
 static void finish(struct pickle_machine *machine)

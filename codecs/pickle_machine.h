@@ -18,6 +18,7 @@
 #include "codecs/cursor.h"
 #include "codecs/pickle_internal.h"
 #include "codecs/pickle_memo.h"
+#include "codecs/pickle_ops.h"
 
 struct pickle_machine {
     struct document *document;
@@ -46,6 +47,11 @@ struct pickle_machine {
 /* The rest of `machine` is set by the caller. Returns false after recording the failure. */
 bool machine_start(struct pickle_machine *machine);
 void machine_release(struct pickle_machine *machine);
+/*
+ * Reads the next instruction and does what it says (pickle_decode.c). Returns false, after recording the failure, if it
+ * can't be read: `op` then has its offset and code, and `info`, which may be of no opcode.
+ */
+bool machine_step(struct pickle_machine *machine, struct pickle_op *op);
 
 /* Records the first failure, with the current instruction's offset. */
 void machine_fail(struct pickle_machine *machine, int code, const char *sentence);

@@ -126,7 +126,9 @@ static int may_open(struct tree *tree, struct node *node, int flags)
         return 0;
     if (tree->options.read_only)
         return -EROFS;
-    return node->kind == NODE_KEY || node->kind == NODE_SCRATCH ? 0 : -EACCES;
+    if (node->kind != NODE_KEY && node->kind != NODE_SCRATCH)
+        return -EACCES;
+    return directory_accepts(node->home) ? 0 : -EACCES;
 }
 
 int tree_open(struct tree *tree, uint64_t id, int flags, struct tree_handle **out,

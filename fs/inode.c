@@ -83,7 +83,7 @@ static void stat_attributes(struct tree *tree, const struct node *node, struct s
         if (!accessed)
             out->st_atim = out->st_mtim;
     }
-    if (tree->options.read_only)
+    if (tree->options.read_only || (node->kind == NODE_KEY && !directory_accepts(node->home)))
         out->st_mode &= ~(mode_t)0222;
 }
 
@@ -265,6 +265,8 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
 
 static bool settable(const struct node *node)
 {
+    if (node->kind == NODE_KEY)
+        return directory_accepts(node->home);
     return node->kind != NODE_REPORT && node->kind != NODE_REJECTED;
 }
 

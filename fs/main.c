@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/dis.h"
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
 #include "fs/options.h"
@@ -45,6 +46,18 @@ static int fail(struct startup *startup, enum exit_status exit_status,
 {
     startup_fail(startup, exit_status, bytes_of_string(failure->message));
     return exit_status;
+}
+
+static int list(const struct options *options, struct startup *startup)
+{
+    struct failure failure = {0};
+    struct buffer text = BUFFER_INIT;
+    int status = dis_show(options, &text, &failure);
+
+    if (status == EXIT_SUCCESS)
+        return print(&text);
+    buffer_release(&text);
+    return fail(startup, (enum exit_status)status, &failure);
 }
 
 /* The session is over: what is not saved is saved before the directory disappears. */
@@ -111,6 +124,8 @@ int main(int argc, char **argv)
         status = print_help();
     } else if (options.action == OPTIONS_VERSION) {
         status = print_version();
+    } else if (options.action == OPTIONS_DIS) {
+        status = list(&options, &startup);
     } else if (options.foreground || !startup_fork(&startup, &status)) {
         status = run(&options, &log, &startup);
     }

@@ -39,7 +39,7 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct sta
 /* Whether a file of this name may be made; an existing one is another matter. */
 static int may_make(struct tree *tree, enum directory_number home, const struct node_name *name)
 {
-    if (!directories[home].view)
+    if (!directory_accepts(home))
         return -EPERM;
     if (name->has_key)
         return 0;
@@ -254,7 +254,7 @@ int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const cha
 
     if (code == 0)
         code = tree_writable(tree);
-    if (code == 0 && (!directories[home].view || !tree->options.scratch ||
+    if (code == 0 && (!directory_accepts(home) || !tree->options.scratch ||
                       scratch_shape(name) != SHAPE_COMPANION))
         code = -EPERM;
     if (code)
@@ -340,7 +340,7 @@ static int unlink_node(struct tree *tree, struct node *node)
     case NODE_SYMLINK:
         return scratch_remove(tree, node);
     case NODE_KEY:
-        return unlink_key(tree, node);
+        return directory_accepts(node->home) ? unlink_key(tree, node) : -EPERM;
     }
     return -EIO;
 }

@@ -434,6 +434,7 @@ void options_pass(struct options *options, const char *name, const char *value)
 /* --- the command line --- */
 
 static const struct option long_options[] = {
+    {"dis", no_argument, NULL, 'D'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
@@ -458,6 +459,9 @@ static int parse_switch(struct options *options, int letter, char **argv, struct
         return 0;
     case 'V':
         options->action = OPTIONS_VERSION;
+        return 0;
+    case 'D':
+        options->action = OPTIONS_DIS;
         return 0;
     case 'd':
         options->debug = options->foreground = true;
@@ -489,19 +493,22 @@ static int parse_switches(struct options *options, int argc, char **argv, struct
 static int parse_operands(struct options *options, int count, char **operands,
                           struct failure *failure)
 {
-    static const char usage[] = "usage: shelvefs [options] DATABASE MOUNTPOINT";
+    bool dis = options->action == OPTIONS_DIS;
+    const char *usage = dis ? "usage: shelvefs --dis [-o options] DATABASE KEY"
+                            : "usage: shelvefs [options] DATABASE MOUNTPOINT";
+    const char *second = dis ? "key" : "mount point";
 
     if (count < 1)
-        return failure_set(failure, -EINVAL, 0, "no database and no mount point; %s", usage);
+        return failure_set(failure, -EINVAL, 0, "no database and no %s; %s", second, usage);
     if (count < 2)
-        return failure_set(failure, -EINVAL, 0, "no mount point; %s", usage);
+        return failure_set(failure, -EINVAL, 0, "no %s; %s", second, usage);
     if (count > 2)
         return failure_set(failure, -EINVAL, 0, "one argument too many: '%s'; %s", operands[2],
                            usage);
     if (*operands[0] == '\0' || *operands[1] == '\0')
         return failure_set(failure, -EINVAL, 0, "an empty argument; %s", usage);
     options->database = operands[0];
-    options->mountpoint = operands[1];
+    *(dis ? &options->key : &options->mountpoint) = operands[1];
     return 0;
 }
 
@@ -531,7 +538,7 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
         .fuse = BUFFER_INIT,
     };
     status = parse_switches(options, argc, argv, failure);
-    if (status || options->action != OPTIONS_MOUNT)
+    if (status || options->action == OPTIONS_HELP || options->action == OPTIONS_VERSION)
         return status;
     status = parse_operands(options, argc - optind, argv + optind, failure);
     if (status == 0)
@@ -593,6 +600,8 @@ void options_help(struct buffer *out)
              "Mounts a dbm or shelve database as a directory in which every key is a file.\n\n");
     add_help(out, "-h, --help", "print this help");
     add_help(out, "-V, --version", "print the version and what this build can open");
+    add_help(out, "--dis", "with DATABASE KEY: list the instructions of a stored pickle, which\n"
+                           "are not run, and what a loader would call; KEY as a file name");
     add_help(out, "-f", "stay in the foreground");
     add_help(out, "-d", "stay in the foreground and show libfuse's messages");
     add_help(out, "-s", "serve one request at a time");
@@ -603,6 +612,6 @@ void options_help(struct buffer *out)
     add_rows(out, fuse_options, ARRAY_SIZE(fuse_options));
     buffer_add_string(out,
                       "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                      "Exit status: 0 mounted, 2 wrong usage, 3 the database cannot be opened,\n"
+                      "Exit status: 0 mounted or listed, 1 no such key, 2 wrong usage, 3 the database cannot be opened,\n"
                       "4 it is locked by another process, 5 it cannot be mounted.\n");
 }

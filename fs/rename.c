@@ -313,7 +313,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         return -EINVAL;
     if (home != new_home)
         return -EXDEV;
-    if (!directories[home].view)
+    if (!directory_accepts(home))
         return -EPERM;
     code = rename_within(tree, home, name, new_name, !(flags & RENAME_NOREPLACE));
     tree_notify(tree);

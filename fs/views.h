@@ -14,6 +14,7 @@ struct view {
     /* The contracts of codec_render() and codec_accept(). */
     int (*render)(const struct dialect *dialect, struct bytes stored, struct buffer *text,
                   struct codec_note *note);
+    /* NULL: nothing in this directory can be changed, made or removed. */
     int (*accept)(const struct dialect *dialect, const struct codec_rules *rules, struct bytes text,
                   const struct bytes *old, struct buffer *stored, struct failure *failure);
 };
@@ -23,6 +24,7 @@ enum directory_number {
     DIRECTORY_CONTROL,
     DIRECTORY_REJECTED,
     DIRECTORY_RAW,
+    DIRECTORY_DIS,
     DIRECTORY_COUNT
 };
 
@@ -35,5 +37,10 @@ struct directory {
 };
 
 extern const struct directory directories[DIRECTORY_COUNT];
+
+static inline bool directory_accepts(enum directory_number home)
+{
+    return directories[home].view && directories[home].view->accept;
+}
 
 #endif

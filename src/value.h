@@ -125,6 +125,12 @@ struct document {
     struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
 };
 
+/* The graph's memory follows the input's size: formats.md 5.2 has inputs of a few bytes that ask for gigabytes. */
+static inline size_t document_limit(size_t input)
+{
+    return input < (SIZE_MAX >> 7) - (1 << 20) ? input * 128 + (1 << 20) : SIZE_MAX;
+}
+
 /* `limit`: most bytes of memory for the graph (SIZE_MAX: none). */
 void document_init(struct document *document, size_t limit);
 void document_release(struct document *document);

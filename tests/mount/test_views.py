@@ -4,6 +4,7 @@
 import errno
 import os
 import pickle
+import subprocess
 
 import pytest
 
@@ -175,3 +176,72 @@ def test_database_without_pickles_is_raw(new_database, mounter):
     assert mount.text('one') == 'first'
     mount.save('three', 'third\n')
     assert database.stored('three') == b'third\n'
+
+
+DANGER = b"cos\nsystem\n(S'true'\ntR0]."
+
+
+def test_listings_of_instructions(database, mounter):
+    database.update([(b'danger', DANGER), (b'broken', b'\x80\x04\x8c\x02os\x8c\x06system\x93\xff'), (b'odd/name', pickle.dumps(5, 2))])
+    mount = mounter(database)
+    assert set(os.listdir(mount / '.shelvefs/dis')) == {os.fsdecode(file_name(key)) for key in database.keys()}
+    danger = mount.text('.shelvefs/dis/danger')
+    assert '      22  30  POP ' in danger
+    assert danger.endswith('\n! calls    os.system, at byte 0\n')
+    broken = mount.text('.shelvefs/dis/broken').splitlines()
+    assert broken[-3:] == ['# it breaks at byte 15: no such opcode',
+                           '# what a loader would look up and call (!: scanners take it for dangerous)',
+                           '! looks up os.system, at byte 14']
+    assert 'BININT1              1     0  5\n' in mount.text('.shelvefs/dis/odd%2Fname')
+    for name in ('danger', 'broken', 'odd%2Fname'):
+        assert os.stat(mount / '.shelvefs/dis' / name).st_size == len((mount / '.shelvefs/dis' / name).read_bytes())
+    mount.save('list', '[5]\n')
+    assert 'BININT1' in mount.text('.shelvefs/dis/list')
+
+
+def test_listings_are_read_only(mount, database):
+    before = database.records()
+    dis = mount / '.shelvefs/dis'
+    assert os.stat(dis / 'list').st_mode & 0o777 & 0o222 == 0
+    actions = [
+        lambda: mount.save('.shelvefs/dis/list', 'x'), lambda: mount.save('.shelvefs/dis/new', 'x'), lambda: os.unlink(dis / 'list'),
+        lambda: os.rename(dis / 'list', dis / 'dict'), lambda: os.truncate(dis / 'list', 0), lambda: os.chmod(dis / 'list', 0o600),
+        lambda: mount.save('.shelvefs/dis/.list.swp', 'x'), lambda: os.symlink('x', dis / '.#list'),
+    ]
+    for action in actions:
+        with refused(errno.EACCES, errno.EPERM):
+            action()
+    assert database.records() == before
+    assert os.getxattr(dis / 'list', 'user.shelvefs.key') == b'list'
+
+
+def dis(*arguments):
+    return subprocess.run([os.environ['SHELVEFS'], '--dis', *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60, check=False)
+
+
+def test_listing_without_a_mount(database, mounter):
+    database.update([(b'danger', DANGER), (b'a/b', pickle.dumps([1], 0))])
+    mount = mounter(database, 'ro')
+    texts = {name: (mount / '.shelvefs/dis' / name).read_bytes() for name in ('danger', 'a%2Fb', 'list')}
+    mount.stop()
+    for name, text in texts.items():
+        done = dis(database.path, name)
+        assert (done.returncode, done.stdout, done.stderr) == (0, text, b'')
+    assert dis('-o', 'store=' + database.engine, database.path, 'danger').stdout == texts['danger']
+
+
+@pytest.mark.parametrize('key, status', [('missing', 1), ('a/b', 1), ('%2fx', 1)])
+def test_listing_of_no_key(database, key, status):
+    done = dis(database.path, key)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (status, b'', 1)
+    assert key.encode() in done.stderr
+
+
+def test_listing_of_no_database(tmp_path):
+    (tmp_path / 'text').write_text('no database')
+    for arguments, status in (((tmp_path / 'missing', 'key'), 3), ((tmp_path / 'text', 'key'), 3), ((), 2), (('a',), 2),
+                              (('a', 'b', 'c'), 2), (('-o', 'nonsense', 'a', 'b'), 2)):
+        done = dis(*arguments)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (status, b'', 1)
+    assert os.listdir(tmp_path) == ['text']

@@ -140,6 +140,8 @@ static void test_actions(void **state)
         {"--help", OPTIONS_HELP},
         {"-V", OPTIONS_VERSION},
         {"--version", OPTIONS_VERSION},
+        {"--dis db key", OPTIONS_DIS},
+        {"db --dis key -o nolock", OPTIONS_DIS},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
