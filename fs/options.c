@@ -600,8 +600,8 @@ void options_help(struct buffer *out)
              "Mounts a dbm or shelve database as a directory in which every key is a file.\n\n");
     add_help(out, "-h, --help", "print this help");
     add_help(out, "-V, --version", "print the version and what this build can open");
-    add_help(out, "--dis", "with DATABASE KEY: list the instructions of a stored pickle, which\n"
-                           "are not run, and what a loader would call; KEY as a file name");
+    add_help(out, "--dis", "with DATABASE KEY, a key's file name: list the\n"
+                           "instructions of its pickle instead of mounting");
     add_help(out, "-f", "stay in the foreground");
     add_help(out, "-d", "stay in the foreground and show libfuse's messages");
     add_help(out, "-s", "serve one request at a time");
@@ -612,6 +612,6 @@ void options_help(struct buffer *out)
     add_rows(out, fuse_options, ARRAY_SIZE(fuse_options));
     buffer_add_string(out,
                       "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                      "Exit status: 0 mounted or listed, 1 no such key, 2 wrong usage, 3 the database cannot be opened,\n"
-                      "4 it is locked by another process, 5 it cannot be mounted.\n");
+                      "Exit status: 0 mounted or listed, 1 no such key, 2 wrong usage, 3 the database\n"
+                      "cannot be opened, 4 it is locked by another process, 5 it cannot be mounted.\n");
 }

@@ -515,11 +515,12 @@ static void test_control_directory(void **state)
     struct world *world = *state;
     struct listing listing = list(world, ".shelvefs", true);
 
-    assert_int_equal(listing.count, 6);
+    assert_int_equal(listing.count, 7);
     assert_true(S_ISREG(entry_of(&listing, "status")->st_mode));
     assert_true(S_ISREG(entry_of(&listing, "errors")->st_mode));
     assert_true(S_ISDIR(entry_of(&listing, "rejected")->st_mode));
     assert_true(S_ISDIR(entry_of(&listing, "raw")->st_mode));
+    assert_true(S_ISDIR(entry_of(&listing, "dis")->st_mode));
     assert_int_equal(entry_of(&listing, "..")->st_ino, TREE_ROOT);
     assert_int_equal(echo(world, "a~", TO, "x\n"), 0);
     assert_non_null(strstr(cat(world, ".shelvefs/status"), "companion: a~\n"));
