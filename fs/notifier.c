@@ -157,15 +157,21 @@ bool notifier_stop(struct notifier *notifier)
     return !running;
 }
 
+void notifier_join(struct notifier *notifier)
+{
+    notifier_stop(notifier);
+    if (notifier->started)
+        pthread_join(notifier->thread, NULL);
+    notifier->started = false;
+}
+
 void notifier_free(struct notifier *notifier)
 {
     struct notice *notice;
 
     if (!notifier)
         return;
-    notifier_stop(notifier);
-    if (notifier->started)
-        pthread_join(notifier->thread, NULL);
+    notifier_join(notifier);
     while ((notice = notifier_take(notifier)))
         free(notice);
     pthread_cond_destroy(&notifier->changed);

@@ -31,7 +31,9 @@ void notifier_add(struct notifier *notifier, uint64_t node, uint64_t parent, con
  * not, it may wait in the kernel for the answer to a request, so serve some and ask again.
  */
 bool notifier_stop(struct notifier *notifier);
-/* Stops it and waits for its thread. NULL is allowed. */
+/* Stops it and waits for its thread: nothing is delivered and no tick runs after this. */
+void notifier_join(struct notifier *notifier);
+/* Joins it first. NULL is allowed. */
 void notifier_free(struct notifier *notifier);
 
 #endif

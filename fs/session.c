@@ -220,13 +220,15 @@ static int serve_one(struct fuse_session *session, int milliseconds)
 
 /*
  * The notifier may wait in the kernel for a lock that is held until some request is answered, so requests are
- * answered until it is done.
+ * answered until it is done, or until there is no connection to wait for. After this no thread but this one
+ * uses the tree.
  */
 static void stop_notifier(struct mount *mount)
 {
     while (!notifier_stop(mount->notifier))
         if (serve_one(mount->session, 50) < 0)
-            return;
+            break;
+    notifier_join(mount->notifier);
 }
 
 /* What was asked before the signal is still done: files that were closed a moment ago are released here. */

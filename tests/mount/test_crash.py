@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from mounting import Mount, eventually
+
 ROUNDS = 6
 
 
@@ -106,3 +108,24 @@ def test_a_killed_database_is_whole_for_its_own_tool(mount, database):
     database.put('afterwards', 1)
     assert database.value('afterwards') == 1
     assert database.value('dict') == {'a': 1, 'b': [True, None]}
+
+
+class SlowMount(Mount):
+    """Each fsync takes long, as on a busy disk."""
+
+    def command(self):
+        return ['strace', '-f', '-o', os.devnull, '-e', 'trace=fsync,fdatasync',
+                '-e', 'inject=fsync,fdatasync:delay_enter=500000', *super().command()]
+
+
+def test_unmounting_waits_for_what_time_makes_due(database, tmp_path):
+    """The thread that turns a new empty file into a key is in the middle of that when the mount goes."""
+    mount = SlowMount(database.path, tmp_path / 'slow', 'lock_timeout=20').start()
+    try:
+        (mount / 'first').touch()
+        (mount / 'second').touch()
+        eventually(lambda: b'first' in database.keys(), 20)
+    finally:
+        problems = mount.stop()
+    assert not problems
+    assert {b'first', b'second'} <= database.keys()
