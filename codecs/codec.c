@@ -13,6 +13,7 @@
 #include "codecs/globals.h"
 #include "codecs/marshal.h"
 #include "codecs/pickle.h"
+#include "codecs/pickle_asm.h"
 #include "src/utf8.h"
 
 #include <errno.h>
@@ -51,7 +52,10 @@ static int read_pickle(struct bytes stored, const struct dialect *mount, struct 
     if (status)
         return status;
     status = pickle_faithful(stored, document);
-    reading->decoded = status == 1;
+    /* The encoder may be unable to write the graph at all. */
+    if (status == 0 || status == -EINVAL || status == -EFBIG)
+        status = pickle_program_of(stored, document);
+    reading->decoded = status >= 0;
     document->python2 = reads_as_python2(document, mount);
     reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
     return status < 0 ? status : 0;
@@ -157,8 +161,11 @@ static void start_document(struct document *document, struct dialect dialect, si
 static int parse(struct bytes text, struct dialect dialect, struct document *document,
                  struct failure *failure)
 {
+    int status;
+
     start_document(document, dialect, document_limit(text.size));
-    return expression_parse(text, document, failure);
+    status = expression_parse(text, document, failure);
+    return !status && document->root->kind == VALUE_PROGRAM ? pickle_program_check(document, failure) : status;
 }
 
 static bool is_expression(struct bytes text, struct dialect dialect)
@@ -196,7 +203,7 @@ static bool print_plain(const struct document *document, struct dialect dialect,
     return false;
 }
 
-/* Forms 1 to 3, with a header if the mount's dialect is another. */
+/* Forms 1 to 4, with a header if the mount's dialect is another. */
 static int print_reading(struct reading *reading, const struct dialect *mount, struct buffer *text)
 {
     int status;
@@ -333,6 +340,17 @@ static int out_of_memory(struct failure *failure)
     return failure_set(failure, -ENOMEM, 0, "out of memory");
 }
 
+/* A program says itself which protocol it is of, whatever the header says. */
+static void follow_program(struct reading *reading)
+{
+    struct document *document = &reading->document;
+
+    if (document->root->kind != VALUE_PROGRAM)
+        return;
+    document->python2 = reads_as_python2(document, &reading->dialect);
+    reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
+}
+
 /* `body` is `text` without its header line; `strict`: what looks like an expression must be one. */
 static int reading_of_text(struct bytes text, struct bytes body, struct dialect dialect, bool strict,
                            struct reading *reading, struct failure *failure)
@@ -350,6 +368,10 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
     } else {
         /* With the header, which is a comment to the parser: so that line numbers are the file's. */
         status = parse(text, dialect, document, &why);
+        if (!status)
+            follow_program(reading);
+        if (status == -EBADMSG)
+            return failure_set(failure, -EINVAL, why.offset, "%s", why.message);
         if (status != -EINVAL)
             return status ? failure_set(failure, status, why.offset, "%s", why.message) : 0;
         if (strict && starts_like_expression(body))

@@ -3,12 +3,13 @@
  * Stored bytes <-> the text of a file.
  *
  * codec_render() makes the text of a value, codec_accept() turns a saved text into the bytes to store. The rules
- * (which of the four forms a value takes, headers, what a save may not do) live in codec.c alone:
+ * (which of the five forms a value takes, headers, what a save may not do) live in codec.c alone:
  *
  * 1. a str that could not be mistaken for anything else is shown as itself plus a newline (empty: an empty file);
  * 2. any other decoded value is a pickle expression plus a newline;
  * 3. bytes that are not valid UTF-8 and do not start like a header are shown verbatim;
- * 4. what is no pickle at all, or can't be shown faithfully, is shown verbatim under the header "# raw".
+ * 4. a pickle whose order of effects no such expression has is the expression asm(...), its instructions;
+ * 5. what is no pickle at all is shown verbatim under the header "# raw".
  *
  * What is written is read the same way: not valid UTF-8 is bytes; what parses is that value; anything else is a
  * str, less one final newline. A header line stands where a value differs from the mount's dialect.

@@ -24,7 +24,7 @@ int expression_print(struct document *document, struct buffer *text);
  * (expression_words.h) with equal content become one node, since text can't tell them apart; of
  * longer ones only those that are named, as they were printed. The document may borrow from
  * `text`. -EINVAL with "line 3, column 14: expected ...": failure->offset is where. Columns count
- * code points from 1.
+ * code points from 1. -EBADMSG: an asm(...) with an instruction that there isn't.
  */
 int expression_parse(struct bytes text, struct document *document, struct failure *failure);
 

@@ -3,6 +3,7 @@
 
 #include "codecs/code_layout.h"
 #include "codecs/datetime_call.h"
+#include "codecs/pickle_asm.h"
 #include "src/bigint.h"
 
 #include <errno.h>
@@ -205,6 +206,54 @@ static int build_code(const struct builder *b, struct value **out)
     return finish(b, value, out);
 }
 
+static bool is_instruction(const struct value *value)
+{
+    return is_plain(value, VALUE_TUPLE) && value->items.count &&
+           (is_plain(value->items.at[0], VALUE_STR) || is_plain(value->items.at[0], VALUE_STR8));
+}
+
+/* Once it looks like a program, what is wrong with it is not taken for text any more: -EBADMSG. */
+static int assemble(const struct builder *b, struct buffer *program)
+{
+    const struct value_list *list = &b->call->arguments->items;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct value_list *items = &list->at[i]->items;
+        struct bytes name = items->at[0]->bytes;
+        const char *problem = pickle_assemble(name, items->at + 1, items->count - 1, program);
+
+        if (problem) {
+            FAIL(b, "instruction %" PRIu32 " of asm(...), %.*s: %s", i + 1, (int)(name.size < 40 ? name.size : 40),
+                 (const char *)name.data, problem);
+            return -EBADMSG;
+        }
+    }
+    return buffer_status(program);
+}
+
+static int build_asm(const struct builder *b, struct value **out)
+{
+    const struct call *call = b->call;
+    struct buffer program = BUFFER_INIT;
+    int status;
+
+    if (b->document->marshal)
+        return FAIL(b, "asm(...) is for pickles only");
+    if (call->star || call->keywords || call->double_star || !call->arguments->items.count)
+        return FAIL(b, "expected asm(('NAME', operand, ...), ...)");
+    for (uint32_t i = 0; i < call->arguments->items.count; i++)
+        if (!is_instruction(argument(b, i)))
+            return FAIL(b, "expected asm(('NAME', operand, ...), ...)");
+    if (b->known->program)
+        return FAIL(b, "asm(...) is a whole value");
+    status = assemble(b, &program);
+    if (!status)
+        *out = b->known->program = value_new_bytes(b->document, VALUE_PROGRAM,
+                                                   arena_copy(&b->document->arena, buffer_bytes(&program)));
+    buffer_release(&program);
+    return status ? status : arena_status(&b->document->arena);
+}
+
 static int build_do(const struct builder *b, struct value **out)
 {
     const struct call *call = b->call;
@@ -246,6 +295,8 @@ static int build_stream(const struct builder *b, struct value **out)
 static int build_form(const struct builder *b, struct value **out)
 {
     switch (b->call->word) {
+    case WORD_ASM:
+        return build_asm(b, out);
     case WORD_CODE:
         return build_code(b, out);
     case WORD_NEW:

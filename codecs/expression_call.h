@@ -25,7 +25,7 @@ struct call {
 
 /*
  * The node that the call makes. -EINVAL with a failure at the call's start, -ENOMEM, -EFBIG.
- * do() and stream() also set the document's effects and rest.
+ * do() and stream() also set the document's effects and rest. -EBADMSG: an asm(...) that makes no instructions.
  */
 int call_build(const struct call *call, struct scanner *scanner, struct known *known,
                struct value **out);

@@ -23,6 +23,7 @@ struct known {
     size_t name_count, name_room;
     struct value **values; /* a hash table by role and content */
     size_t value_count, value_room;
+    struct value *program; /* of asm(...), which must be the whole value; or NULL */
 };
 
 /* 0 or negative errno. */

@@ -472,6 +472,8 @@ static int finish(struct parser *p)
         return FAIL(p, undefined->offset, "_%" PRIu32 " is not defined", undefined->number);
     if (p->flags & VALUE_DIRECT)
         return FAIL(p, p->start, "a lone name is text; a class or function needs parentheses");
+    if (p->known.program && (p->known.program != p->value || p->value->last_step || p->document->effects.count))
+        return FAIL(p, p->start, "asm(...) is a whole value");
     p->document->root = p->value;
     return 0;
 }

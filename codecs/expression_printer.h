@@ -140,6 +140,8 @@ void printer_global(struct printer *p, struct value *value, enum spelling spelli
 /* What is called with `arguments`, NULL for C(a=1). */
 void printer_callee(struct printer *p, struct value *callee, const struct value *arguments);
 void printer_arguments(struct printer *p, struct value *call);
+/* asm(...) */
+void printer_program(struct printer *p, const struct value *program);
 /* C(a=1) or new(...), and what they leave as tasks. */
 void printer_new(struct printer *p, struct value *value);
 void printer_keyword_call(struct printer *p, const struct value *value);

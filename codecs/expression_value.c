@@ -243,6 +243,8 @@ static void print_made(struct printer *p, struct value *value)
         return print_wrapper(p, value, "readonly(");
     case VALUE_SLICE:
         return print_container(p, value, "slice(", "", CLOSE_ROUND);
+    case VALUE_PROGRAM:
+        return printer_program(p, value);
     case VALUE_CODE:
         return print_code(p, value);
     default:

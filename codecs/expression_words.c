@@ -9,7 +9,7 @@ enum expression_word expression_word(struct bytes word)
         const char *name;
         enum expression_word word;
     } words[] = {
-        {"asm", WORD_RESERVED},
+        {"asm", WORD_ASM},
         {"code", WORD_CODE},
         {"do", WORD_DO},
         {"ext", WORD_EXT},

@@ -10,6 +10,7 @@
 
 enum expression_word {
     WORD_NONE,
+    WORD_ASM,
     WORD_CODE,
     WORD_DO,
     WORD_EXT,
@@ -23,7 +24,7 @@ enum expression_word {
     WORD_READONLY,
     WORD_STR8,
     WORD_STREAM,
-    WORD_RESERVED, /* for notations that this version doesn't read: asm, raw, inf */
+    WORD_RESERVED, /* for notations that this version doesn't read: raw, inf */
 };
 
 enum expression_word expression_word(struct bytes word);

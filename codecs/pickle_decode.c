@@ -113,17 +113,9 @@ static void push_text_string(struct pickle_machine *machine, struct bytes line)
     push_bytes(machine, VALUE_STR8, keep(machine, buffer_bytes(&machine->scratch)));
 }
 
-static bool is_ascii(struct bytes bytes)
-{
-    for (size_t i = 0; i < bytes.size; i++)
-        if (bytes.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static void push_text_unicode(struct pickle_machine *machine, struct bytes line)
 {
-    if (bytes_find_byte(line, '\\') == line.size && is_ascii(line)) {
+    if (bytes_find_byte(line, '\\') == line.size && bytes_are_ascii(line)) {
         push_bytes(machine, VALUE_STR, line);
         return;
     }
@@ -194,7 +186,7 @@ static void push_instance(struct pickle_machine *machine, const struct pickle_op
 
     if (!machine_pop_mark(machine, &start))
         return;
-    if (!is_ascii(op->bytes) || !is_ascii(op->second)) {
+    if (!bytes_are_ascii(op->bytes) || !bytes_are_ascii(op->second)) {
         machine_fail(machine, -EINVAL, "INST names a class that is not ASCII");
         return;
     }
@@ -212,7 +204,7 @@ static void push_instance(struct pickle_machine *machine, const struct pickle_op
 static bool may_be_name(const struct value *value)
 {
     return value->kind == VALUE_STR || value->kind >= VALUE_GLOBAL ||
-           (value->kind == VALUE_STR8 && is_ascii(value->bytes));
+           (value->kind == VALUE_STR8 && bytes_are_ascii(value->bytes));
 }
 
 static void push_stack_global(struct pickle_machine *machine)
@@ -228,7 +220,7 @@ static void push_stack_global(struct pickle_machine *machine)
 
 static void push_persistent(struct pickle_machine *machine, struct bytes line)
 {
-    if (!is_ascii(line)) {
+    if (!bytes_are_ascii(line)) {
         machine_fail(machine, -EINVAL, "PERSID's id is not ASCII");
         return;
     }

@@ -368,6 +368,11 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     };
     size_t size = out->size;
 
+    if (document->root->kind == VALUE_PROGRAM) {
+        buffer_add(out, document->root->bytes);
+        buffer_add(out, document->rest);
+        return buffer_status(out) ? failure_set(failure, buffer_status(out), 0, "the pickle is too large") : 0;
+    }
     /* The names of built-in types changed with Python 3; from there on the nodes serve all protocols. */
     if ((protocol < 3) == (document->protocol < 3))
         memcpy(encoder.helpers, document->helpers, sizeof encoder.helpers);

@@ -39,6 +39,7 @@ static void read_argument(struct cursor *cursor, struct pickle_op *op)
         break;
     case ARGUMENT_FLOAT:
         op->number = cursor_big(cursor, 8);
+        op->bytes = bytes_part(cursor->input, op->offset + 1, 8);
         break;
     case ARGUMENT_LINE:
         op->bytes = cursor_line(cursor);

@@ -15,7 +15,7 @@ enum pickle_argument {
     ARGUMENT_I32,    /* .number, sign-extended */
     ARGUMENT_U32,    /* .number */
     ARGUMENT_U64,    /* .number */
-    ARGUMENT_FLOAT,  /* .number: 8 bytes, big-endian */
+    ARGUMENT_FLOAT,  /* .number, .bytes: 8 bytes, big-endian */
     ARGUMENT_LINE,   /* .bytes, without '\n' */
     ARGUMENT_LINES,  /* .bytes and .second: two lines */
     ARGUMENT_BYTES1, /* .bytes after their count in one byte */

@@ -38,6 +38,14 @@ struct bytes bytes_part(struct bytes b, size_t from, size_t size)
     return bytes_of(b.data + from, size < b.size - from ? size : b.size - from);
 }
 
+bool bytes_are_ascii(struct bytes b)
+{
+    for (size_t i = 0; i < b.size; i++)
+        if (b.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
 size_t bytes_find_byte(struct bytes b, uint8_t byte)
 {
     const uint8_t *found = b.size ? memchr(b.data, byte, b.size) : NULL;

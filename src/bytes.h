@@ -44,6 +44,9 @@ struct bytes bytes_part(struct bytes b, size_t from, size_t size);
 /* The first occurrence's offset, or b.size. */
 size_t bytes_find_byte(struct bytes b, uint8_t byte);
 
+/* Whether all bytes are below 0x80. */
+bool bytes_are_ascii(struct bytes b);
+
 struct buffer {
     uint8_t *data;
     size_t size;

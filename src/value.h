@@ -51,6 +51,7 @@ enum value_kind {
     VALUE_NEXT_BUFFER,
     VALUE_READONLY, /* READONLY_BUFFER: buffer */
     VALUE_SLICE,    /* marshal only: start, stop, step */
+    VALUE_PROGRAM,  /* .bytes: a whole pickle as it is, for which no graph tells the truth; only as the root */
     VALUE_CODE,     /* marshal only: .role is its enum code_layout, .items are its fields (codecs/code_layout.h) */
 };
 
@@ -154,13 +155,13 @@ bool value_add_step(struct document *document, struct value *value, enum value_s
 
 static inline bool value_has_bytes(const struct value *value)
 {
-    return value->kind == VALUE_BIG_INT ||
+    return value->kind == VALUE_BIG_INT || value->kind == VALUE_PROGRAM ||
            (value->kind >= VALUE_STR && value->kind <= VALUE_BYTEARRAY);
 }
 static inline bool value_has_items(const struct value *value)
 {
     return value->kind >= VALUE_LIST && value->kind != VALUE_EXTENSION &&
-           value->kind != VALUE_NEXT_BUFFER;
+           value->kind != VALUE_NEXT_BUFFER && value->kind != VALUE_PROGRAM;
 }
 
 /* The first step, or NULL; and the one after `step`, or NULL. */

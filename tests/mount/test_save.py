@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a user changes with a shell and coreutils, and what Python finds afterwards."""
 
+import ast
 import datetime
 import errno
 import os
@@ -226,3 +227,27 @@ def test_nobody_sees_a_key_missing_or_half_written(mount, database, rounds, comm
         sh('for i in $(seq %d); do for w in goodbye hello; do %s; done; done' % (rounds, command), mount.directory)
         looks, values = watcher.result()
     assert looks > 20 and values == 2
+
+
+UNTRUE = b']q\0cbuiltins\ntuple\nh\0\x85Rq\x010h\0K\x01a0h\x01.'  # tuple() runs before its list has an item
+
+
+def test_program_of_instructions(database, mounter):
+    database.update([(b'program', UNTRUE)])
+    mount = mounter(database)
+    text = mount.text('program')
+    assert text.startswith("# pickle protocol 1\nasm(\n    ('EMPTY_LIST',),\n    ('BINPUT', 0),\n    ('GLOBAL', 'builtins', 'tuple'),\n")
+    call = ast.parse(text, mode='eval').body
+    assert ast.literal_eval(call.args[1]) == ('BINPUT', 0)
+    mount.save('copy', text)
+    assert database.stored('copy') == UNTRUE
+    sh('sed -i "s/BININT1., 1/BININT1\', 7/" program', mount.directory)
+    assert database.stored('program') == UNTRUE.replace(b'K\x01', b'K\x07')
+    before = database.records()
+    for code, bad in ((errno.EINVAL, text.replace("    ('STOP',),\n", '')), (errno.EINVAL, text.replace('TUPLE1', 'TUPLE9')),
+                      (errno.EINVAL, text.replace("'BININT1', 1", "'BININT1', 256")), (errno.EPERM, text.replace('tuple', 'eval'))):
+        for name in ('program', 'another'):
+            with refused(code):
+                mount.save(name, bad)
+    assert 'no such instruction' in mount.control('errors')
+    assert database.records() == before

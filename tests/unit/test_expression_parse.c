@@ -243,7 +243,7 @@ static void test_refuse(void **state)
         {"let(let(1))", "line 1, column 5: let(...) can only stand around the whole value"},
         {"let(1, 2)", "line 1, column 8: all parts of let(...) but the last must define a name"},
         {"stream(1)", "line 1, column 1: expected stream(value, rest=b'...')"},
-        {"asm(1)", "line 1, column 1: this notation is not supported here"},
+        {"asm(1)", "line 1, column 1: expected asm(('NAME', operand, ...), ...)"},
         {"datetime.date(2026, 2, 29)", "line 1, column 1: the day is out of range"},
         {"datetime.date(2026, 2)", "line 1, column 1: expected at least year, month and day"},
         {"datetime.date(2026, 2, 1, 0)", "line 1, column 1: expected fewer arguments"},
