@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Any bytes as a stored value: rendering never fails but for want of memory, the text reads back to the value, and
- * what is saved unchanged is the very bytes.
+ * what is saved unchanged is the very bytes. Its listing is printable text.
  */
 #include "codecs/codec.h"
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
+#include "codecs/pickle_dis.h"
+#include "src/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,6 +62,20 @@ static void check_dialect(const struct dialect *dialect, struct bytes stored)
     buffer_release(&again);
 }
 
+static void check_listing(struct bytes stored)
+{
+    struct buffer text = {.limit = LARGEST_TEXT};
+
+    demand(pickle_dis(stored, &text) == 0);
+    for (size_t at = 0; at < text.size;) {
+        struct utf8_point point = utf8_decode(buffer_bytes(&text), at, UTF8_STRICT);
+
+        demand(point.length && (point.point == '\n' || !utf8_is_control(point.point)));
+        at += point.length;
+    }
+    buffer_release(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dialect DIALECTS[] = {
@@ -72,5 +88,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (size_t i = 0; i < ARRAY_SIZE(DIALECTS); i++)
         check_dialect(&DIALECTS[i], bytes_of(data, size));
+    check_listing(bytes_of(data, size));
     return 0;
 }
