@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The fields of a code object, as Python's versions marshal them (formats.md, 2.3). A dump doesn't say which layout it
+ * The fields of a code object, as Python's versions marshal them. A dump doesn't say which layout it
  * has. A code object's node has one item for each field, in this order; numbers are VALUE_INT.
  */
 #ifndef SHELVEFS_CODE_LAYOUT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A document <-> a pickle expression: one Python expression that names what a loader would call
- * (formats.md, section 4.3). Always valid for ast.parse(text, mode='eval') on Python 3.8 and
- * later, and for ast.literal_eval when it is built of literals.
+ * A document <-> a pickle expression: one Python expression that names what a loader would call.
+ * Always valid for ast.parse(text, mode='eval') on Python 3.8 and later, and for
+ * ast.literal_eval when it is built of literals.
  */
 #ifndef SHELVEFS_EXPRESSION_H
 #define SHELVEFS_EXPRESSION_H

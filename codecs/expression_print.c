@@ -4,7 +4,7 @@
  * - One walk with a stack of tasks, each of which writes something or leaves tasks for what comes
  *   behind a child. What comes before a child is written at once. layout.c breaks the lines.
  * - Names: a node with several references is named where it first comes, when repeating it would
- *   change the meaning or blow up the text (formats.md 4.3, rule 1).
+ *   change the meaning or blow up the text.
  * - Depth: the walk gives up when more than DEPTH brackets nest and is done again twice: once
  *   without writing, to find the nodes to hoist, and once to write let(_2 := ..., _1 := [... _2
  *   ...], value), the deepest first. A node is written where the walk without let() would have met

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The names that mean something in an expression and are therefore never a global of builtins
- * (formats.md 4.3).
+ * The names that mean something in an expression and are therefore never a global of builtins.
  */
 #ifndef SHELVEFS_EXPRESSION_WORDS_H
 #define SHELVEFS_EXPRESSION_WORDS_H

@@ -30,7 +30,7 @@ static const struct {
     {"uuid", "SafeUUID UUID"},
 };
 
-/* What scanners flag (formats.md, 5.1): modules of which they allow nothing, with the modules inside them ... */
+/* What scanners flag: modules of which they allow nothing, with the modules inside them ... */
 static const char DANGEROUS_MODULES[] =
     "_pickle _posixsubprocess aiohttp asyncio bdb cProfile cloudpickle code commands ctypes distutils ensurepip httplib "
     "idlelib imp importlib marshal multiprocessing nt os pdb pickle pip popen2 posix profile pty pydoc requests runpy "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Marshalled bytes <-> a document (CPython's Python/marshal.c; formats.md, section 2).
+ * Marshalled bytes <-> a document (CPython's Python/marshal.c).
  *
  * A dump says neither its version nor whether Python 2 wrote it, and 's' means another type there. The decoder
  * therefore finds all dialects in which some Python may have written exactly these bytes, and takes the database's own

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - One walk in pre-order, which is the order of references (formats.md, 2.2), with a stack of open containers. A node's
+ * - One walk in pre-order, which is the order of references, with a stack of open containers. A node's
  *   mark is its reference's number plus one.
  * - What CPython's reader refuses is not written: more than 2000 levels, a frozenset, slice or code object in itself, and
  *   what a version can't carry. Versions before 3 can't say that two places hold one object: a value that needs it is

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The type bytes of marshal (formats.md, 2.1). */
+/* The type bytes of marshal (CPython, Python/marshal.c). */
 #ifndef SHELVEFS_MARSHAL_TYPES_H
 #define SHELVEFS_MARSHAL_TYPES_H
 

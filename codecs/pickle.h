@@ -2,7 +2,7 @@
 /*
  * Pickle bytes <-> a document. Nothing is executed, imported or looked up.
  *
- * Semantics are those of CPython's Modules/_pickle.c, not of pickle.py (formats.md, section 1).
+ * Semantics are those of CPython's Modules/_pickle.c, not of pickle.py.
  */
 #ifndef SHELVEFS_PICKLE_H
 #define SHELVEFS_PICKLE_H
@@ -31,7 +31,7 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
 
 /*
  * Whether re-encoding the document makes the effects that `stored` makes, in the same order: only then may
- * the value be shown as an expression (formats.md, 1.4). Cheap for what picklers write: programs without
+ * the value be shown as an expression. Cheap for what picklers write: programs without
  * late mutation are faithful by construction. 1, 0, or negative errno.
  */
 int pickle_faithful(struct bytes stored, struct document *document);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Instructions of a pickle <-> the literals in asm(('PROTO', 4), ('BININT1', 5), ...) (formats.md, 4.3).
+ * Instructions of a pickle <-> the literals in asm(('PROTO', 4), ('BININT1', 5), ...).
  *
  * An operand is a number or a str where that literal gives the very bytes of the argument, else b'...' with the argument's
  * bytes: a line without its end, what stands behind a length, or the eight bytes of a float.

@@ -545,7 +545,7 @@ static void finish(struct pickle_machine *machine)
 {
     struct document *document = machine->document;
 
-    /* Protocols 0 and 1 do not say what they are (formats.md, 1.1). */
+    /* Protocols 0 and 1 do not say what they are. */
     if (!machine->protocol_seen)
         document->protocol = machine->highest > 0;
     if (machine->highest > document->protocol)

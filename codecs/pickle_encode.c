@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A graph becomes the program that CPython's C pickler writes for it, byte for byte (formats.md, 1.6).
+ * A graph becomes the program that CPython's C pickler writes for it, byte for byte (CPython, Modules/_pickle.c).
  *
  * - The memo is a mark on each node: its index plus one. Globals are objects, of which there is one a name,
  *   so they also have a table by name: two nodes may name the same one.

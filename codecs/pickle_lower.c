@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Protocols without an opcode for a built-in type write a call (formats.md, 1.5 and 1.6):
+ * Protocols without an opcode for a built-in type write a call (CPython, Modules/_pickle.c):
  *
  *     bytes      before 3    _codecs.encode('...', 'latin1'), __builtin__.bytes() when empty
  *     set        before 4    builtins.set([...])

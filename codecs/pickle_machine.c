@@ -338,7 +338,7 @@ static bool same_arguments(const struct value *a, const struct value *b)
 
 /*
  * An object that refers to itself through the arguments it is made from is made twice: the inner one is memoised
- * and used, the outer one popped and replaced by a GET (formats.md, 1.3). The encoder does the same by itself.
+ * and used, the outer one popped and replaced by a GET. The encoder does the same by itself.
  */
 static void forget_recursive_attempt(struct pickle_machine *machine, const struct value *value)
 {

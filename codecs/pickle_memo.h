@@ -2,7 +2,7 @@
 /*
  * The memo of a pickle being decoded: index -> node.
  *
- * CPython's is an array as long as the largest index, which lets 7 bytes ask for a gibibyte (formats.md, 5.2). Here
+ * CPython's is an array as long as the largest index, which lets 7 bytes ask for a gibibyte. Here
  * the array covers only indices up to four times the number of entries; what lies beyond goes to a hash table whose
  * hash is keyed, so that no input can choose its collisions.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The 68 opcodes of pickle protocols 0 to 5 and their arguments (formats.md, 1.2; CPython, Lib/pickletools.py).
+ * The 68 opcodes of pickle protocols 0 to 5 and their arguments (CPython, Lib/pickletools.py).
  */
 #ifndef SHELVEFS_PICKLE_OPS_H
 #define SHELVEFS_PICKLE_OPS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The text arguments of protocol 0, read as CPython's Modules/_pickle.c reads them, which is not how pickle.py does
- * (formats.md, 1.2): INT by strtol() with base 0, so "010" is 8 and "+1" is True; a NUL ends a number.
+ * The text arguments of protocol 0, read as CPython's Modules/_pickle.c reads them, which is not how
+ * pickle.py does: INT by strtol() with base 0, so "010" is 8 and "+1" is True; a NUL ends a number.
  *
  * All return NULL, or the constant sentence that says what is wrong. `scratch` is working memory whose status the
  * caller checks: after a failed allocation the result is meaningless.

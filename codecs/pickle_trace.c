@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Whether a graph tells the truth about the order of effects (formats.md, 1.4).
+ * Whether a graph tells the truth about the order of effects.
  *
  * The final graph of `]q0 ctuple h0 \x85 R h0 K1 a` says tuple([1]), but a loader called tuple() while the list was still
  * empty. So the original and the program that the encoder makes of the graph are both run by the decoder, which

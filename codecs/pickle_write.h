@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writes single instructions as CPython's C pickler chooses them (formats.md, 1.6), with its framing. Failures
+ * Writes single instructions as CPython's C pickler chooses them (CPython, Modules/_pickle.c), with its framing. Failures
  * stick in the buffer.
  */
 #ifndef SHELVEFS_PICKLE_WRITE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Scratch files: what tools create on the way to a save, kept out of the database (design: Scratch files).
+ * Scratch files: what tools create on the way to a save, kept out of the database.
  *
  * A newly created file is a NODE_SCRATCH. Its name's shape says what becomes of it. It becomes a key by its first
  * commit with a text (commit.h), by a rename onto a key's name, or when its time has come.

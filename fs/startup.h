@@ -15,7 +15,7 @@
 #include "src/bytes.h"
 #include "src/log.h"
 
-/* What the command's exit status tells (design: Command line). */
+/* What the command's exit status tells. */
 enum exit_status {
     EXIT_USAGE = 2,
     EXIT_DATABASE = 3, /* cannot open or detect it */

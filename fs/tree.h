@@ -31,7 +31,7 @@ struct tree_options {
     struct dialect dialect;
     struct codec_rules rules;
     bool read_only;
-    bool scratch; /* editors' files stay out of the database (design: Scratch files) */
+    bool scratch; /* editors' files stay out of the database */
     unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
     /*
      * Called from any thread, without locks held, when what the kernel may have cached is no longer true: of the

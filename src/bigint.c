@@ -2,7 +2,7 @@
 /*
  * The magnitude is an array of 32-bit words, least significant first. Decimal is schoolbook in
  * base 10^9: at 4300 digits that is 100,000 divisions, well under a millisecond, and CPython
- * refuses longer ones (formats.md 4.2). Everything in a power of two is linear.
+ * refuses longer ones. Everything in a power of two is linear.
  */
 #include "src/bigint.h"
 

@@ -2,7 +2,7 @@
 /*
  * Decisions
  * - The C library converts exactly, so printing asks it for 15, 16 and 17 digits and takes the
- *   first that reads back (formats.md 4.2). Subnormals have fewer significant digits and start at
+ *   first that reads back. Subnormals have fewer significant digits and start at
  *   1.
  * - At a power of two the gap below is half of the gap above, so the shortest decimal may be the
  *   one above the nearest of that length. That one is tried too; without it 46 powers of two print

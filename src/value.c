@@ -73,7 +73,7 @@ static bool value_list_reserve(struct document *document, struct value_list *lis
         document->arena.status = -EFBIG;
         return false;
     }
-    /* Most lists that grow one by one stay at one item: formats.md 5.2, depth 10^6. */
+    /* Most lists that grow one by one stay at one item, in deep nests above all. */
     capacity = capacity ? capacity * 2 : 1;
     if (capacity < want)
         capacity = want;

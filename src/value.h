@@ -8,8 +8,8 @@
  *
  * A node is a recipe for creating an object (its kind, its payload or its items) followed by an ordered list
  * of mutation steps that happen to the object later (BUILD, APPENDS, SETITEMS, ADDITEMS on anything that is not
- * a plain container of that type). Plain containers keep their contents as items. See formats.md 1.4 for
- * why the order of steps matters, and codecs/pickle_trace.c for how we know that a graph tells the truth.
+ * a plain container of that type). Plain containers keep their contents as items. A call
+ * may look at an object between two of its steps, so their order matters; codecs/pickle_trace.c has how we know that a graph tells the truth.
  *
  * Text kinds hold UTF-8 with surrogates (UTF8_SURROGATES of src/utf8.h); byte kinds hold anything.
  */
@@ -126,7 +126,7 @@ struct document {
     struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
 };
 
-/* The graph's memory follows the input's size: formats.md 5.2 has inputs of a few bytes that ask for gigabytes. */
+/* The graph's memory follows the input's size: a few bytes can ask for gigabytes. */
 static inline size_t document_limit(size_t input)
 {
     return input < (SIZE_MAX >> 7) - (1 << 20) ? input * 128 + (1 << 20) : SIZE_MAX;
@@ -193,7 +193,7 @@ static inline void value_set_mark(const struct document *document, struct value 
     value->mark = mark;
 }
 
-/* Whether creating it calls something, or it was changed: computed and dropped, it still matters (formats.md, 1.3). */
+/* Whether creating it calls something, or it was changed: computed and dropped, it still matters. */
 bool value_has_effect(const struct value *value);
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which database a name means, by content: formats.md 3.1 says what dbm.whichdb does and what it
+ * Which database a name means, by content: what dbm.whichdb (CPython, Lib/dbm/__init__.py) finds, and what it
  * misses.
  *
  * Files are only looked at, and closed before an engine opens them: closing any descriptor of a

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * dbm.dumb, the database that every Python opens: values in NAME.dat, a text index in NAME.dir, the
- * index before that in NAME.bak. What CPython does with them, and loses, is in formats.md 3.2.
+ * index before that in NAME.bak. CPython: Lib/dbm/dumb.py.
  *
  * - A value is written once, at the end of NAME.dat (at a multiple of 512, as CPython does), and
  *   never changed in place: a process that read the index earlier still reads whole values. The

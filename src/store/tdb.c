@@ -38,8 +38,8 @@ enum {
      */
     NEW_HASH_SIZE = 10007,
     /*
-     * Where the chains begin, each as an offset: after the header and the free list (formats.md
-     * 3.6).
+     * Where the chains begin, each as an offset: after the header and the free list (tdb,
+     * common/tdb_private.h).
      */
     HEAD_SIZE = 4,
     FIRST_HEAD = 168 + HEAD_SIZE,
@@ -326,7 +326,7 @@ static int tdb_engine_open(const char *path, const struct store_options *options
 
 /*
  * A kill during the first transaction of a file leaves one that works but fails tdb_check
- * (reliability.md, 4). So that transaction happens here, before the file has its name; an empty one
+ * later. So that transaction happens here, before the file has its name; an empty one
  * would be none, hence the record.
  */
 static int make_recovery_area(const char *path)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* Every form of formats.md 4.3, as CPython or a hand-written program pickles it. */
+/* Every form of the notation, as CPython or a hand-written program pickles it. */
 static const struct {
     const char *name;
     struct bytes pickle;
@@ -333,7 +333,7 @@ static void test_call_chain(void **state)
     buffer_release(&text);
 }
 
-/* 2^1000 leaves by DUP: shared tuples are named, so the text stays small (formats.md 5.2). */
+/* 2^1000 leaves by DUP: shared tuples are named, so the text stays small. */
 static void test_shared_pairs(void **state)
 {
     struct buffer pickle = BUFFER_INIT, text = BUFFER_INIT;

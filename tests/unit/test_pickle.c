@@ -506,7 +506,7 @@ static void test_all_opcodes(void **state)
     assert_int_equal(count, 68);
 }
 
-/* Programs whose graph would tell another story (formats.md, 1.4), and near ones that it tells well. */
+/* Programs whose graph would tell another story, and near ones that it tells well. */
 static const struct {
     struct bytes pickle;
     int faithful;
@@ -623,7 +623,7 @@ static void test_lowered(void **state)
                 VALUE_CALL);
 }
 
-/* ---- hostile inputs (formats.md, 5.2) ---- */
+/* ---- hostile inputs ---- */
 
 static void repeat(struct buffer *out, struct bytes part, size_t times)
 {
