@@ -270,7 +270,7 @@ static void test_any_program_may_be_saved(void **state)
 static const struct {
     struct bytes text;
     int code;
-    const char *reason;
+    char reason[96];
 } refused[] = {
     {BYTES("asm(('BOGUS',), ('STOP',))"), -EINVAL, "instruction 1 of asm(...), BOGUS: there is no such instruction"},
     {BYTES("asm(('NONE', 1), ('STOP',))"), -EINVAL, "NONE: expected no operand"},
