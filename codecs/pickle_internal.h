@@ -11,6 +11,7 @@ enum pickle_flag {
     PICKLE_SHARED = 1 << 1,    /* pushed again by GET or DUP: may have several references */
     PICKLE_MEMOISED = 1 << 2,  /* stored in the memo */
     PICKLE_ANONYMOUS = 1 << 3, /* the encoder must not store it in the memo (pickle_lower.c) */
+    PICKLE_TOLD_APART = 1 << 4, /* it was changed, and a trace knows it by a number since */
 };
 
 struct pickle_trace;

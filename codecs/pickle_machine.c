@@ -185,7 +185,7 @@ static void change(struct pickle_machine *machine, enum value_step_kind kind, si
         added = value_list_add_all(machine->document, &target->items, items, count);
     } else {
         /* A trace knows these by their value: it has to tell whether it is one object that changes. */
-        if (target->kind < VALUE_BYTEARRAY || target->kind == VALUE_TUPLE)
+        if (target->kind < VALUE_BYTEARRAY || target->kind == VALUE_TUPLE || target->kind == VALUE_GLOBAL)
             machine->unordered = true;
         machine->effectful = true;
         target = own_target(machine, start - 1);

@@ -8,7 +8,8 @@
  *
  * - What has an identity (containers, calls, instances) is a number in the order of creation; everything else
  *   (numbers, strings, tuples, globals) is known by a hash of its value, made once, of the hashes of its items:
- *   a chain of DUP TUPLE2 is linear.
+ *   a chain of DUP TUPLE2 is linear. Once such a value is changed (a class by BUILD) it gets a number, too: the graph tells
+ *   it from others of its value, and the encoder may not.
  * - Framing, opcode widths, memo numbers and batches leave no trace: a batch is reported item by item.
  * - A global's hash holds what the active protocol means for its lookup: renamed modules before 3, dotted names
  *   from 4 on.
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "codecs/pickle_globals.h"
 #include "src/digest.h"
 
 struct pickle_trace {
@@ -178,6 +180,10 @@ void pickle_trace_changed(struct pickle_trace *trace, struct value *value,
                           enum value_step_kind kind, struct value *const *items, size_t count)
 {
     report_items(trace, hash_of(trace, value), kind, items, count);
+    if (has_identity(value) || value->flags & PICKLE_TOLD_APART || trace->status)
+        return;
+    value->flags |= PICKLE_TOLD_APART;
+    set_hash(trace, value, mix(trace->key.words[1], ++trace->objects));
 }
 
 void pickle_trace_finished(struct pickle_trace *trace, struct value *root)
@@ -205,6 +211,38 @@ static int trace_pickle(struct bytes stored, const struct digest_key *key, size_
     return status;
 }
 
+/* Notes the plain globals that are changed, or tells whether another one has the name of such a one: 1, 0 or -ENOMEM. */
+static int find_changed_twins(const struct document *document, bool changed, struct pickle_globals *found)
+{
+    for (uint32_t i = 0; i < document->globals.count; i++) {
+        struct value *global = document->globals.at[i], *first;
+
+        if (global->kind != VALUE_GLOBAL || !global->last_step == changed || !pickle_global_is_plain(global))
+            continue;
+        first = pickle_globals_add(found, global);
+        if (!first)
+            return -ENOMEM;
+        if (first != global && first->last_step)
+            return 1;
+    }
+    return 0;
+}
+
+/*
+ * Whether a class that the value changes is also looked up by another instruction. It is one object, which a graph of
+ * two nodes doesn't say.
+ */
+static int changes_twins(const struct document *document)
+{
+    struct pickle_globals found = {0};
+    int status = find_changed_twins(document, true, &found);
+
+    if (!status && found.used)
+        status = find_changed_twins(document, false, &found);
+    pickle_globals_release(&found);
+    return status;
+}
+
 int pickle_faithful(struct bytes stored, struct document *document)
 {
     struct buffer again;
@@ -214,6 +252,9 @@ int pickle_faithful(struct bytes stored, struct document *document)
 
     if (!document->suspect)
         return 1;
+    status = changes_twins(document);
+    if (status)
+        return status < 0 ? status : 0;
     buffer_init(&again, document->arena.limit);
     status = digest_key_random(&key);
     if (!status)

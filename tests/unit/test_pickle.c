@@ -543,6 +543,8 @@ static const struct {
     {P("K\x01q\x00N"
        "b0h\x00."),
      1},
+    {P("cm\nC\ncm\nC\nK\x01s."), 0}, /* a class that gets itself, looked up twice */
+    {P("cm\nC\ncm\nD\nK\x01s."), 1},
     {P("(tp0\ng0\na."), 1}, /* an empty tuple and an int that get themselves */
     {P("K\x01q\x00h\x00"
        "b."),
