@@ -171,39 +171,49 @@ static int open_named(const char *path, mode_t mode, char **name, int *out)
     return 0;
 }
 
-/* The draft gets the owner and mode of what it will replace. */
-static int inherit(int fd, const struct stat *old)
+int io_own_as(int fd, const struct stat *like)
 {
-    /*
-     * An owner who may not be given to a file is no reason to refuse the save: the writer owns it
-     * then.
-     */
-    if (fchown(fd, old->st_uid, old->st_gid) && fchown(fd, (uid_t)-1, old->st_gid))
+    if (fchown(fd, like->st_uid, like->st_gid) && fchown(fd, (uid_t)-1, like->st_gid))
         errno = 0;
-    return fchmod(fd, old->st_mode & 0777) ? -errno : 0;
+    return fchmod(fd, like->st_mode & 0777) ? -errno : 0;
+}
+
+/* draft->path is set. `like`: whose owner and mode it gets; NULL: as any new file. */
+static int start_draft(struct io_draft *draft, const struct stat *like)
+{
+    mode_t mode = like ? 0600 : 0666;
+    int status = open_unnamed(draft->path, mode, &draft->fd);
+
+    if (status == -EOPNOTSUPP)
+        status = open_named(draft->path, mode, &draft->temporary, &draft->fd);
+    if (!status && like)
+        status = io_own_as(draft->fd, like);
+    if (status)
+        io_draft_discard(draft);
+    return status;
 }
 
 int io_draft_open(const char *path, struct io_draft *out)
 {
     struct io_draft draft = {.fd = -1};
     struct stat old;
-    bool replaces;
     int status = resolve(path, &draft.path);
 
-    if (status)
-        return status;
-    replaces = !stat(draft.path, &old);
-    status = open_unnamed(draft.path, replaces ? 0600 : 0666, &draft.fd);
-    if (status == -EOPNOTSUPP)
-        status = open_named(draft.path, replaces ? 0600 : 0666, &draft.temporary, &draft.fd);
-    if (!status && replaces)
-        status = inherit(draft.fd, &old);
-    if (status) {
-        io_draft_discard(&draft);
-        return status;
-    }
-    *out = draft;
-    return 0;
+    if (!status)
+        status = start_draft(&draft, stat(draft.path, &old) ? NULL : &old);
+    if (!status)
+        *out = draft;
+    return status;
+}
+
+int io_draft_new(const char *path, const struct stat *like, struct io_draft *out)
+{
+    struct io_draft draft = {.fd = -1, .path = strdup(path)};
+    int status = draft.path ? start_draft(&draft, like) : -ENOMEM;
+
+    if (!status)
+        *out = draft;
+    return status;
 }
 
 void io_draft_discard(struct io_draft *draft)

@@ -43,6 +43,8 @@ struct io_draft {
     char *path;      /* the target */
 };
 int io_draft_open(const char *path, struct io_draft *out);
+/* For a file that must not be there yet: `path` is taken as it is, and the draft is owned as `like`. */
+int io_draft_new(const char *path, const struct stat *like, struct io_draft *out);
 /* Gives it a name now, for libraries that open files by name. */
 int io_draft_name(struct io_draft *draft);
 enum io_publish {
@@ -54,6 +56,12 @@ int io_draft_publish(struct io_draft *draft, enum io_publish how);
 void io_draft_discard(struct io_draft *draft);
 /* The three in one. */
 int io_write_file(const char *path, struct bytes content, enum io_publish how);
+
+/*
+ * Gives an open file this mode, and this owner as far as that is permitted: that it isn't is no reason to refuse a save,
+ * the writer owns the file then.
+ */
+int io_own_as(int fd, const struct stat *like);
 
 /* Makes what happened to the names in the directory of `path` durable. */
 int io_sync_directory_of(const char *path);

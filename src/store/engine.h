@@ -9,6 +9,7 @@
 #ifndef SHELVEFS_STORE_ENGINE_H
 #define SHELVEFS_STORE_ENGINE_H
 
+#include "src/patience.h"
 #include "src/store.h"
 
 #include <pthread.h>
@@ -30,14 +31,6 @@ struct store {
 void *engine_new(size_t size, const char *engine, const struct store_ops *ops, const char *path,
                  bool read_only);
 void engine_free(struct store *store);
-
-/* Waiting for another process that holds a lock. */
-struct patience {
-    int64_t deadline_ns;
-};
-void patience_start(struct patience *patience, unsigned seconds);
-/* Sleeps a little and returns true, or false when the time is over. */
-bool patience_wait(const struct patience *patience);
 
 struct engine {
     const char *name;
