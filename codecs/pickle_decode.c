@@ -6,8 +6,8 @@
  * - Strings borrow from the input. Nothing is allocated by a declared count: pickle_read_op() has compared it
  *   with the bytes that are there.
  *
- * Not done: type errors at run time (BUILD on a list, calling None) are accepted and kept; they fail in the
- * loader as they did before.
+ * Not done: other type errors at run time than pickle_making_fault() finds, such as BUILD on a list, are accepted and kept;
+ * they fail in the loader as they did before.
  */
 #include "codecs/pickle_machine.h"
 
@@ -123,19 +123,45 @@ static void push_text_unicode(struct pickle_machine *machine, struct bytes line)
         push_bytes(machine, VALUE_STR, keep(machine, buffer_bytes(&machine->scratch)));
 }
 
+/* A number, a string or a container of a type of its own. */
+static bool is_literal(const struct value *value)
+{
+    return value->kind < VALUE_GLOBAL;
+}
+
+const char *pickle_making_fault(enum value_kind kind, struct value *const *items)
+{
+    if (is_literal(items[0]))
+        return "what is called can't be called";
+    if (kind == VALUE_INSTANCE)
+        return NULL;
+    if (items[1]->kind != VALUE_TUPLE && is_literal(items[1]))
+        return "the arguments of a call are not a tuple";
+    if (kind == VALUE_NEW_EX && items[2]->kind != VALUE_DICT && is_literal(items[2]))
+        return "the keywords of a call are not a dict";
+    return NULL;
+}
+
+/* Whether the `count` topmost values can make an object. */
+static bool can_make(struct pickle_machine *machine, enum value_kind kind, size_t count)
+{
+    const char *fault;
+
+    if (!machine_has(machine, count))
+        return false;
+    fault = pickle_making_fault(kind, machine->stack + machine->depth - count);
+    if (fault)
+        machine_fail(machine, -EINVAL, fault);
+    return !fault;
+}
+
 /* What a loader would call, from the `count` topmost values. */
 static void push_call(struct pickle_machine *machine, enum value_kind kind, size_t count)
 {
-    const struct value *arguments;
     struct value *call;
 
-    if (!machine_has(machine, count))
+    if (!can_make(machine, kind, count))
         return;
-    arguments = machine->stack[machine->depth - count + 1];
-    if (arguments->kind != VALUE_TUPLE && arguments->kind < VALUE_GLOBAL) {
-        machine_fail(machine, -EINVAL, "the arguments of a call are not a tuple");
-        return;
-    }
     call = machine_gather(machine, kind, machine->depth - count);
     if (call && kind == VALUE_CALL)
         value_list_add(machine->document, &machine->calls, call);
@@ -149,6 +175,8 @@ static void push_object(struct pickle_machine *machine, size_t start)
         machine_fail(machine, -EINVAL, "OBJ found no class");
         return;
     }
+    if (!can_make(machine, VALUE_INSTANCE, machine->depth - start))
+        return;
     machine->effectful = true;
     machine_push_gathered(machine, VALUE_INSTANCE, start);
 }

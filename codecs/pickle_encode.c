@@ -60,7 +60,7 @@ static const struct fill_rule {
     [FILL_MORE_SET] = {0, PICKLE_ADDITEMS, 1, false, false},
 };
 
-static void fail(struct encoder *encoder, int code, const char *sentence)
+void encoder_fail(struct encoder *encoder, int code, const char *sentence)
 {
     if (!encoder->status)
         encoder->status = failure_set(encoder->failure, code, 0, "%s", sentence);
@@ -68,7 +68,7 @@ static void fail(struct encoder *encoder, int code, const char *sentence)
 
 void encoder_fail_memory(struct encoder *encoder)
 {
-    fail(encoder, -ENOMEM, "out of memory");
+    encoder_fail(encoder, -ENOMEM, "out of memory");
 }
 
 static void push_task(struct encoder *encoder, struct task task)
@@ -327,7 +327,7 @@ static void save_all(struct encoder *encoder, struct value *value)
     while (encoder->depth && !encoder->status && !buffer_status(out))
         run_task(encoder, &encoder->tasks[encoder->depth - 1]);
     if (buffer_status(out))
-        fail(encoder, buffer_status(out), "the pickle is too large");
+        encoder_fail(encoder, buffer_status(out), "the pickle is too large");
 }
 
 /* What a loader computes before the root and drops; what nobody can refer to again is not memoised. */
@@ -355,7 +355,7 @@ static void encode(struct encoder *encoder)
     pickle_write_stop(&encoder->writer);
     buffer_add(encoder->writer.out, document->rest);
     if (buffer_status(encoder->writer.out))
-        fail(encoder, buffer_status(encoder->writer.out), "the pickle is too large");
+        encoder_fail(encoder, buffer_status(encoder->writer.out), "the pickle is too large");
 }
 
 int pickle_encode(struct document *document, unsigned protocol, struct buffer *out,

@@ -33,6 +33,7 @@ struct encoder {
     int status;                     /* sticky */
 };
 
+void encoder_fail(struct encoder *encoder, int code, const char *sentence);
 void encoder_fail_memory(struct encoder *encoder);
 void encoder_write_op(struct encoder *encoder, uint8_t opcode);
 

@@ -28,6 +28,12 @@ void pickle_trace_changed(struct pickle_trace *trace, struct value *value,
 void pickle_trace_finished(struct pickle_trace *trace, struct value *root);
 
 /*
+ * Why no loader makes an object of this kind (CALL, NEW, NEW_EX, INSTANCE) from these items, or NULL. What names and calls
+ * stand for isn't known: only literals in the wrong place are found.
+ */
+const char *pickle_making_fault(enum value_kind kind, struct value *const *items);
+
+/*
  * Turns the calls by which a low protocol writes bytes, bytearray, set and frozenset back into those. `calls` are all
  * calls of the document, in the order of their creation. Returns 0 or -ENOMEM, -EFBIG.
  */

@@ -6,6 +6,8 @@
 
 #include "src/utf8.h"
 
+#include <errno.h>
+
 static bool is_ascii(struct bytes bytes)
 {
     for (size_t i = 0; i < bytes.size; i++)
@@ -297,10 +299,22 @@ static const struct value_list *fresh_items(struct encoder *encoder, const struc
  * A call that is met again while its own arguments are saved: CPython asks the object a second time what to call with
  * which arguments, and that is another tuple.
  */
+/* Whether a loader can make it; a text may say `None()`. */
+static bool can_make(struct encoder *encoder, const struct value *value)
+{
+    const char *fault = pickle_making_fault((enum value_kind)value->kind, value->items.at);
+
+    if (fault)
+        encoder_fail(encoder, -EINVAL, fault);
+    return !fault;
+}
+
 static void save_call(struct encoder *encoder, struct value *value)
 {
     const struct value_list *items = &value->items;
 
+    if (!can_make(encoder, value))
+        return;
     if (value_mark(encoder->document, value) == MARK_OPEN)
         items = fresh_items(encoder, value);
     value_set_mark(encoder->document, value, MARK_OPEN);
@@ -322,6 +336,8 @@ static bool is_inst(const struct encoder *encoder, const struct value *value)
 
 static void save_instance(struct encoder *encoder, struct value *value)
 {
+    if (!can_make(encoder, value))
+        return;
     encoder_write_op(encoder, PICKLE_MARK);
     encoder_then_finish(encoder, value);
     encoder_then_save(encoder, &value->items, is_inst(encoder, value));

@@ -158,12 +158,11 @@ class Programs:
     def program(self, size, protocol, python2):
         pick = self.random
         out = bytearray(b"\x80" + bytes([protocol]))
-        depth = memo = 0
+        stack, memo = [], []  # whether each may be called: literals can't
 
         def put():
-            nonlocal memo
-            out.extend(b"r" + struct.pack("<I", memo))
-            memo += 1
+            out.extend(b"r" + struct.pack("<I", len(memo)))
+            memo.append(stack[-1])
 
         def word():
             data = pick.choice(self.WORDS).encode()
@@ -171,33 +170,38 @@ class Programs:
                 return b"U" + bytes([len(data)]) + data
             return b"X" + struct.pack("<I", len(data)) + data
 
-        # (operands needed, change of the stack's depth, memoised, code)
-        pushes = [(0, 1, False, lambda: pick.choice(self.ATOMS)), (0, 1, True, word),
-                  (0, 1, True, lambda: pick.choice((b"]", b"}", b")"))),
-                  (0, 1, True, lambda: pick.choice(self.GLOBALS)),
-                  (0, 1, True, lambda: b"(cm\nC\nK\x01o"),
-                  (0, 1, False, lambda: b"(N]t" if pick.random() < 0.5 else b"(K\x01Nd")]
-        builds = [(1, 0, True, lambda: b"\x85"), (2, -1, True, lambda: b"\x86"), (2, -1, False, lambda: b"a"),
-                  (3, -2, False, lambda: b"s"), (1, 0, True, lambda: b")R"), (2, -1, True, lambda: b"\x85R"),
-                  (1, 0, True, lambda: b")\x81"), (2, -1, False, lambda: b"b"), (1, 0, False, lambda: b"Q"),
-                  (1, -1, False, lambda: b"0"), (1, 1, False, lambda: b"2")]
+        # (operands taken, what is made of them, memoised, code). Made are "literal", "object", the "same" as the lowest
+        # operand, that "twice", or nothing; "call": an object, and the lowest operand is called.
+        pushes = [(0, "literal", False, lambda: pick.choice(self.ATOMS)), (0, "literal", True, word),
+                  (0, "literal", True, lambda: pick.choice((b"]", b"}", b")"))),
+                  (0, "object", True, lambda: pick.choice(self.GLOBALS)),
+                  (0, "object", True, lambda: b"(cm\nC\nK\x01o"),
+                  (0, "literal", False, lambda: b"(N]t" if pick.random() < 0.5 else b"(K\x01Nd")]
+        builds = [(1, "literal", True, lambda: b"\x85"), (2, "literal", True, lambda: b"\x86"),
+                  (2, "same", False, lambda: b"a"), (3, "same", False, lambda: b"s"), (1, "call", True, lambda: b")R"),
+                  (2, "call", True, lambda: b"\x85R"), (1, "call", True, lambda: b")\x81"),
+                  (2, "same", False, lambda: b"b"), (1, "object", False, lambda: b"Q"),
+                  (1, "", False, lambda: b"0"), (1, "twice", False, lambda: b"2")]
         if protocol >= 4:
-            pushes.append((0, 1, True, lambda: b"\x8f"))
-            builds += [(1, 0, True, lambda: b")}X\x01\0\0\0kNs\x92"),
-                       (1, 0, False, lambda: b"(NK\x01\x90")]
+            pushes.append((0, "literal", True, lambda: b"\x8f"))
+            builds += [(1, "call", True, lambda: b")}X\x01\0\0\0kNs\x92"),
+                       (1, "same", False, lambda: b"(NK\x01\x90")]
         for _ in range(size):
             if memo and pick.random() < 0.12:
-                out.extend(b"j" + struct.pack("<I", pick.randrange(memo)))
-                depth += 1
+                number = pick.randrange(len(memo))
+                out.extend(b"j" + struct.pack("<I", number))
+                stack.append(memo[number])
                 continue
-            needs, change, memoised, code = pick.choice(pushes if pick.random() < 0.45 else builds)
-            if depth < needs:
+            takes, makes, memoised, code = pick.choice(pushes if pick.random() < 0.45 else builds)
+            if len(stack) < takes or (makes == "call" and not stack[-takes]):
                 continue
             out.extend(code())
-            depth += change
-            if memoised and depth:
+            lowest = stack[-takes:][:1] if takes else []
+            del stack[len(stack) - takes:]
+            stack += {"literal": [False], "object": [True], "call": [True], "same": lowest, "twice": 2 * lowest}.get(makes, [])
+            if memoised:
                 put()
-        return bytes(out) + (b"." if depth else b"N.")
+        return bytes(out) + (b"." if stack else b"N.")
 
 
 def test_graphs_are_expressions(tool):

@@ -121,6 +121,8 @@ static void test_half_typed_structures_are_refused(void **state)
     assert_refuses(&PICKLE4, &RULES, BYTES(" 'abc"), &list, -EINVAL, "line 1");
     assert_refuses(&PICKLE4, &RULES, BYTES("set(\n"), &list, -EINVAL, "line");
     assert_refuses(&PICKLE4, &RULES, BYTES("b'abc"), &raw, -EINVAL, "line 1");
+    assert_refuses(&PICKLE4, &RULES, BYTES("[1, (None)()]"), &list, -EINVAL, "what is called can't be called");
+    assert_refuses(&PICKLE4, &RULES, BYTES("[(_1 := [2]), (_1)(3)]"), &list, -EINVAL, "can't be called");
     assert_refuses(&PICKLE4, &RULES, BYTES("# pickle protocol 4\n[1"), &list, -EINVAL, "line 2");
     assert_accepts(&PICKLE4, BYTES("[1\n"), &string, P4("\x95\x06\0\0\0\0\0\0\0\x8c\x02[1\x94"));
     assert_accepts(&PICKLE4, BYTES("x y\n"), &list, P4("\x95\x07\0\0\0\0\0\0\0\x8c\x03x y\x94"));

@@ -264,6 +264,11 @@ static void test_accepted(void **state)
 
 /* What CPython refuses, whatever it is refused for. */
 static const struct bytes refused[] = {
+    /* literals that nothing can be made of */
+    P("N)R."),
+    P("(K\x01o."),
+    P("X\x01\x00\x00\x00" "a)\x81."),
+    P("cm\nC\n)N\x92."),
     /* truncated: no STOP, or the input ends inside an argument */
     P(""),
     P("N"),
