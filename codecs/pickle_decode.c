@@ -235,15 +235,37 @@ static bool may_be_name(const struct value *value)
            (value->kind == VALUE_STR8 && bytes_are_ascii(value->bytes));
 }
 
+/* Python 3 looks up by str, and makes one of an 8-bit string before: as a name the two are the same. */
+static void widen_name(struct pickle_machine *machine, struct value **name)
+{
+    struct value *wide;
+
+    if ((*name)->kind != VALUE_STR8 || (*name)->last_step)
+        return;
+    wide = value_new_bytes(machine->document, VALUE_STR, (*name)->bytes);
+    if (!wide) {
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+        return;
+    }
+    if (machine->trace)
+        pickle_trace_created(machine->trace, wide);
+    *name = wide;
+}
+
 static void push_stack_global(struct pickle_machine *machine)
 {
+    struct value **names;
+
     if (!machine_has(machine, 2))
         return;
-    if (!may_be_name(machine->stack[machine->depth - 2]) ||
-        !may_be_name(machine->stack[machine->depth - 1]))
+    names = &machine->stack[machine->depth - 2];
+    if (!may_be_name(names[0]) || !may_be_name(names[1])) {
         machine_fail(machine, -EINVAL, "STACK_GLOBAL requires str");
-    else
-        machine_gather_fixed(machine, VALUE_GLOBAL, 2);
+        return;
+    }
+    widen_name(machine, &names[0]);
+    widen_name(machine, &names[1]);
+    machine_gather_fixed(machine, VALUE_GLOBAL, 2);
 }
 
 static void push_persistent(struct pickle_machine *machine, struct bytes line)
