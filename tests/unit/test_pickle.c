@@ -232,8 +232,7 @@ static const struct {
     {P("\x80\x02N\x80\x04."), P("\x80\x04N.")}, /* the last PROTO */
     {P("U\x08"
        "builtinsU\x03len\x93."),
-     P("U\x08"
-       "builtinsU\x03len\x93q\x01.")},
+     P("cbuiltins\nlen\nq\x01.")},
     {P("\x80\x04\x8c\x02"
        "a\n2\x93."),
      P("\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00\x8c\x02"
