@@ -32,11 +32,16 @@ static int print_help(void)
 
 static int print_version(void)
 {
-    struct buffer text = BUFFER_INIT;
+    struct buffer text = BUFFER_INIT, missing = BUFFER_INIT;
 
     buffer_printf(&text, "shelvefs %s, libfuse %s, engines: ", SHELVEFS_VERSION,
                   session_library_version());
     store_engines(&text);
+    store_missing_engines(&missing);
+    if (missing.size)
+        buffer_add_string(&text, "; built without: ");
+    buffer_add(&text, buffer_bytes(&missing));
+    buffer_release(&missing);
     buffer_add_byte(&text, '\n');
     return print(&text);
 }

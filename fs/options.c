@@ -157,22 +157,6 @@ static int set_protocol(struct options *options, const struct setting *setting)
     return 0;
 }
 
-static bool is_engine(const char *name)
-{
-    struct buffer engines = BUFFER_INIT;
-    char *rest = NULL;
-    bool found = false;
-
-    store_engines(&engines);
-    buffer_add_byte(&engines, '\0');
-    if (buffer_status(&engines) == 0)
-        for (char *engine = strtok_r((char *)engines.data, ", ", &rest); engine && !found;
-             engine = strtok_r(NULL, ", ", &rest))
-            found = strcmp(engine, name) == 0;
-    buffer_release(&engines);
-    return found;
-}
-
 static int refuse_engine(const struct setting *setting)
 {
     struct buffer expected = BUFFER_INIT;
@@ -190,7 +174,7 @@ static int refuse_engine(const struct setting *setting)
 
 static int set_store(struct options *options, const struct setting *setting)
 {
-    if (strcmp(setting->value, "auto") != 0 && !is_engine(setting->value))
+    if (strcmp(setting->value, "auto") != 0 && !store_knows_engine(setting->value))
         return refuse_engine(setting);
     buffer_clear(&options->engine);
     buffer_add_string(&options->engine, setting->value);
@@ -258,7 +242,7 @@ static int ignore(struct options *options, const struct setting *setting)
 }
 
 static const struct option_row our_options[] = {
-    {"store", "ENGINE", set_store, "auto (by content, the default), dumb or tdb"},
+    {"store", "ENGINE", set_store, "auto (by content, the default), dumb, sqlite or tdb"},
     {"codec", "CODEC", set_codec,
      "how values without a header are read and what new\n"
      "ones are: auto (the default), marshal, pickle, raw\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store.h"
 
+#include "src/log.h"
 #include "src/store/detect.h"
 #include "src/store/engine.h"
 
@@ -10,6 +11,9 @@
 /* What this build opens. */
 static const struct engine *const engines[] = {
     &engine_dumb,
+#ifdef HAVE_SQLITE
+    &engine_sqlite,
+#endif
     &engine_tdb,
 };
 
@@ -20,6 +24,7 @@ static const struct {
 } suffixes[] = {
     {".tdb", "tdb"},
     {".sqlite", "sqlite"},
+    {".sqlite3", "sqlite"},
 };
 
 /*
@@ -43,7 +48,17 @@ void store_engines(struct buffer *out)
         buffer_printf(out, "%s%s", i ? ", " : "", engines[i]->name);
 }
 
-static bool engine_is_known(const char *name)
+void store_missing_engines(struct buffer *out)
+{
+    size_t before = out->size;
+
+    for (size_t i = 0; i < ARRAY_SIZE(known_engines); i++) {
+        if (!find_engine(known_engines[i]))
+            buffer_printf(out, "%s%s", out->size > before ? ", " : "", known_engines[i]);
+    }
+}
+
+bool store_knows_engine(const char *name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(known_engines); i++) {
         if (strcmp(known_engines[i], name) == 0)
@@ -60,7 +75,7 @@ static int wanted_engine(const struct store_options *options, const char **out,
 
     if (!name || strcmp(name, "auto") == 0)
         name = NULL;
-    else if (!engine_is_known(name))
+    else if (!store_knows_engine(name))
         return failure_set(failure, -EINVAL, 0, "there is no engine \"%s\"", name);
     else if (!find_engine(name))
         return failure_set(failure, -EMEDIUMTYPE, 0, "this shelvefs was built without %s", name);
@@ -166,6 +181,16 @@ void engine_free(struct store *store)
     free(store);
 }
 
+void engine_damaged(struct store *store, const char *how)
+{
+    if (store->damaged)
+        return;
+    store->damaged = true;
+    buffer_add_string(&store->notes, "the database is damaged and may be read, but not written: ");
+    log_escape(bytes_of_string(how), &store->notes);
+    buffer_add_byte(&store->notes, '\n');
+}
+
 int store_close(struct store *store)
 {
     int status;
@@ -220,7 +245,7 @@ int store_store(struct store *store, struct bytes key, struct bytes value, enum 
     if (store->read_only)
         return -EROFS;
     pthread_mutex_lock(&store->mutex);
-    status = store->ops->store(store, key, value, mode);
+    status = store->damaged ? -EUCLEAN : store->ops->store(store, key, value, mode);
     pthread_mutex_unlock(&store->mutex);
     return status;
 }
@@ -232,7 +257,7 @@ int store_remove(struct store *store, struct bytes key)
     if (store->read_only)
         return -EROFS;
     pthread_mutex_lock(&store->mutex);
-    status = store->ops->remove(store, key);
+    status = store->damaged ? -EUCLEAN : store->ops->remove(store, key);
     pthread_mutex_unlock(&store->mutex);
     return status;
 }
@@ -270,7 +295,9 @@ int store_rename(struct store *store, struct bytes from, struct bytes to, enum s
     if (store->read_only)
         return -EROFS;
     pthread_mutex_lock(&store->mutex);
-    if (bytes_equal(from, to))
+    if (store->damaged)
+        status = -EUCLEAN;
+    else if (bytes_equal(from, to))
         status = rename_to_itself(store, from, mode);
     else if (store->ops->rename)
         status = store->ops->rename(store, from, to, mode);

@@ -47,7 +47,10 @@ int store_open(const char *name, const struct store_options *options, struct sto
  */
 int store_close(struct store *store);
 
-/* Appends the value to `value`. -ENOENT: no such key. -EIO: the record is damaged. */
+/*
+ * Appends the value to `value`. -ENOENT: no such key. -EIO: the record is damaged. A database that is found to be
+ * damaged may be read as far as it goes, but every change is refused (-EUCLEAN), and store_notes() says why.
+ */
 int store_fetch(struct store *store, struct bytes key, struct buffer *value);
 /* Whether the key exists: 1, 0 or negative errno. */
 int store_exists(struct store *store, struct bytes key);
@@ -85,8 +88,11 @@ const char *store_engine(const struct store *store); /* "dumb", "tdb", ... */
 /* The file that holds the values: its owner, mode and times are the mount's defaults. */
 const char *store_path(const struct store *store);
 bool store_read_only(const struct store *store);
-/* "dumb, tdb": what this build has; for -V and messages. */
+/* "dumb, tdb": what this build has, and what it has not; for -V and messages. */
 void store_engines(struct buffer *out);
+void store_missing_engines(struct buffer *out);
+/* Whether there is such an engine, be it in this build or not. */
+bool store_knows_engine(const char *name);
 /*
  * Appends a line for each thing about the database that its owner should know: what was recovered,
  * what is damaged.

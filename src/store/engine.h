@@ -19,6 +19,7 @@ struct store {
     const char *engine;
     char *path;            /* of the file that holds the values */
     bool read_only;        /* store.c refuses changes: engines need not */
+    bool damaged;          /* likewise; see engine_damaged() */
     struct buffer notes;   /* lines for the user, see store_notes() */
     pthread_mutex_t mutex; /* held around every operation */
 };
@@ -32,6 +33,12 @@ void *engine_new(size_t size, const char *engine, const struct store_ops *ops, c
                  bool read_only);
 void engine_free(struct store *store);
 
+/*
+ * From now on the store is only read (-EUCLEAN), and a note says that it is damaged, and how: a sentence of ours, or
+ * one of a library about a file that may be hostile. Called with the mutex held.
+ */
+void engine_damaged(struct store *store, const char *how);
+
 struct engine {
     const char *name;
     /* `path` is what detection found: for engines of several files, their common base name. */
@@ -42,6 +49,7 @@ struct engine {
 };
 
 extern const struct engine engine_dumb;
+extern const struct engine engine_sqlite;
 extern const struct engine engine_tdb;
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stores against the Pythons that write the same databases: dbm.dumb of every CPython, and python3-tdb.
+"""Stores against the Pythons that write the same databases: dbm.dumb of every CPython, dbm.sqlite3, and python3-tdb.
 
 STORETOOL names the program that drives a store (tests/unit/storetool.c). SHELVEFS_KILLS is how often each kill
 test kills; SHELVEFS_SEED makes a run repeatable.
@@ -23,16 +23,16 @@ KILLS = int(os.environ.get("SHELVEFS_KILLS", "60"))
 SEED = int(os.environ.get("SHELVEFS_SEED", "0")) or random.randrange(1, 1 << 30)
 
 # Runs in every Python: JSON commands on standard input, hexadecimal keys and values.
-DUMB_ORACLE = r'''
-import binascii, json, sys
+DBM_ORACLE = r'''
+import binascii, importlib, json, sys
+path, flag, name = sys.argv[1:4]
 try:
-    import dbm.dumb as dumb
+    dbm = importlib.import_module('dbm.' + name)
 except ImportError:
-    import dumbdbm as dumb
-path, flag = sys.argv[1:3]
+    import dumbdbm as dbm
 h = lambda b: binascii.hexlify(b).decode("ascii")
 u = lambda s: binascii.unhexlify(s.encode("ascii"))
-db = dumb.open(path, flag)
+db = dbm.open(path, flag)
 for command in json.load(sys.stdin):
     if command[0] == "put":
         db[u(command[1])] = u(command[2])
@@ -40,7 +40,7 @@ for command in json.load(sys.stdin):
         del db[u(command[1])]
 if flag != "r":
     db.close()
-    db = dumb.open(path, "r")
+    db = dbm.open(path, "r")
 print(json.dumps(sorted((h(k), h(db[k])) for k in db.keys())))
 '''
 TDB_ORACLE = r'''
@@ -62,21 +62,26 @@ DUMB_PYTHONS = [item for item in pythons()
 NEWEST = pythons()[-1][1]
 
 
-def has_tdb(path):
-    return subprocess.run([path, "-c", "import tdb"], stderr=subprocess.DEVNULL).returncode == 0
+def has_module(path, name):
+    return subprocess.run([path, "-c", "import " + name], stderr=subprocess.DEVNULL).returncode == 0
 
 
-TDB_PYTHON = next((path for _, path in pythons() if has_tdb(path)), None)
+TDB_PYTHON = next((path for _, path in pythons() if has_module(path, "tdb")), None)
+SQLITE_PYTHON = next((path for _, path in reversed(pythons()) if has_module(path, "dbm.sqlite3")), None)
 needs_tdb = pytest.mark.skipif(TDB_PYTHON is None, reason="no Python with the tdb module")
+needs_sqlite = pytest.mark.skipif(SQLITE_PYTHON is None, reason="no Python with dbm.sqlite3 (3.13 and later)")
 ORACLES = [pytest.param(("dumb", path), id="dumb-%d.%d.%d" % version)
            for version, path in DUMB_PYTHONS]
 ORACLES.append(pytest.param(("tdb", TDB_PYTHON), id="tdb", marks=needs_tdb))
-ENGINES = ["dumb", pytest.param("tdb", marks=needs_tdb)]
+ORACLES.append(pytest.param(("sqlite", SQLITE_PYTHON), id="sqlite", marks=needs_sqlite))
+ENGINES = ["dumb", pytest.param("sqlite", marks=needs_sqlite), pytest.param("tdb", marks=needs_tdb)]
 
 
 def oracle(engine, python, path, flag="r", commands=()):
     """What that Python makes of the database after `commands`: {key: value}."""
-    done = subprocess.run([python, "-c", DUMB_ORACLE if engine == "dumb" else TDB_ORACLE, str(path), flag],
+    script = TDB_ORACLE if engine == "tdb" else DBM_ORACLE
+    arguments = [str(path), flag, {"sqlite": "sqlite3"}.get(engine, engine)]
+    done = subprocess.run([python, "-c", script, *arguments],
                           input=json.dumps(commands).encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
@@ -84,7 +89,7 @@ def oracle(engine, python, path, flag="r", commands=()):
 
 
 def oracle_of(engine):
-    return NEWEST if engine == "dumb" else TDB_PYTHON
+    return {"dumb": NEWEST, "sqlite": SQLITE_PYTHON, "tdb": TDB_PYTHON}[engine]
 
 
 def puts(items):
@@ -443,6 +448,7 @@ def test_kill(engine, tmp_path):
 def test_costs(engine, tmp_path, capsys):
     """Not a limit, a figure: what a put costs here and in Python, in the same run."""
     script = {"dumb": "import dbm.dumb; db = dbm.dumb.open(path, 'c'); put = db.__setitem__",
+              "sqlite": "import dbm.sqlite3; db = dbm.sqlite3.open(path, 'c'); put = db.__setitem__",
               "tdb": "import tdb, os; db = tdb.open(path, 10007, 0, os.O_RDWR | os.O_CREAT, 0o600); put = db.store"}
     timed = ("import sys, time; path = sys.argv[1]; %s; start = time.perf_counter()\n"
              "for i in range(1000): put(b'bench %%d' %% i, b'v' * 100)\n"

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixtures of the mount tests. `mount` and `database` are private to a test, and nothing outlives it."""
 
+import os
+import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -18,15 +21,24 @@ def pytest_sessionstart(session):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
 
 
-@pytest.fixture(params=['dumb', 'tdb'])
-def engine(request):
+@pytest.fixture(scope='session')
+def engines_built():
+    """The engines of the program under test."""
+    version = subprocess.run([os.environ['SHELVEFS'], '-V'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.search('engines: ([^;\n]*)', version).group(1).split(', ')
+
+
+@pytest.fixture(params=['dumb', 'sqlite', 'tdb'])
+def engine(request, engines_built):
+    if request.param not in engines_built:
+        pytest.skip('built without ' + request.param)
     return request.param
 
 
 @pytest.fixture
 def new_database(tmp_path, engine):
     """new_database(name): a database of the test's engine that does not exist yet."""
-    return lambda name='shelf': mounting.Database(engine, tmp_path / (name + ('.tdb' if engine == 'tdb' else '')))
+    return lambda name='shelf': mounting.Database(engine, tmp_path / (name + mounting.SUFFIXES.get(engine, '')))
 
 
 @pytest.fixture

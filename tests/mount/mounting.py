@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -53,6 +54,42 @@ def file_name(key):
 
 # --- databases ---
 
+SUFFIXES = {'tdb': '.tdb', 'sqlite': '.sqlite'}
+
+
+class SqliteShelf:
+    """What CPython 3.13's dbm.sqlite3 does, statement by statement: Debian's Python has not got it."""
+
+    def __init__(self, path, flag):
+        self.connection = sqlite3.connect(pathlib.Path(path).absolute().as_uri() + '?mode=' + flag, uri=True,
+                                          isolation_level=None)
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.connection.execute('PRAGMA journal_mode = wal')
+        if flag == 'rwc':
+            self.connection.execute(
+                'CREATE TABLE IF NOT EXISTS Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)')
+
+    def __getitem__(self, key):
+        row = self.connection.execute('SELECT value FROM Dict WHERE key = CAST(? AS BLOB)', (key,)).fetchone()
+        if not row:
+            raise KeyError(key)
+        return row[0]
+
+    def __setitem__(self, key, value):
+        self.connection.execute('REPLACE INTO Dict (key, value) VALUES (CAST(? AS BLOB), CAST(? AS BLOB))',
+                                (key, value))
+
+    def __delitem__(self, key):
+        if not self.connection.execute('DELETE FROM Dict WHERE key = CAST(? AS BLOB)', (key,)).rowcount:
+            raise KeyError(key)
+
+    def keys(self):
+        return [row[0] for row in self.connection.execute('SELECT key FROM Dict')]
+
+    def close(self):
+        self.connection.close()
+
+
 class Database:
     """A database as other programs see it: opened anew for each operation."""
 
@@ -68,6 +105,8 @@ class Database:
     def create(self, pairs=()):
         if self.engine == 'tdb':
             tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600).close()
+        elif self.engine == 'sqlite':
+            SqliteShelf(self.path, 'rwc').close()
         else:
             dbm.dumb.open(self.path, 'n').close()
         self.update(pairs)
@@ -78,6 +117,8 @@ class Database:
         if self.engine == 'tdb':
             # Also to read: libtdb does not lock for those who open read-only, and they see half of a change.
             store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR)
+        elif self.engine == 'sqlite':
+            store = SqliteShelf(self.path, 'rw' if write else 'ro')
         else:
             store = dbm.dumb.open(self.path, 'w' if write else 'r')
         try:
@@ -85,14 +126,23 @@ class Database:
         finally:
             store.close()
 
+    @contextlib.contextmanager
+    def transaction(self, store):
+        """One commit for all of it, where the engine knows that."""
+        if self.engine == 'tdb':
+            store.transaction_start()
+        elif self.engine == 'sqlite':
+            store.connection.execute('BEGIN IMMEDIATE')
+        yield
+        if self.engine == 'tdb':
+            store.transaction_commit()
+        elif self.engine == 'sqlite':
+            store.connection.execute('COMMIT')
+
     def update(self, pairs):
-        with self.opened(write=True) as store:
-            if self.engine == 'tdb':
-                store.transaction_start()
+        with self.opened(write=True) as store, self.transaction(store):
             for key, value in pairs:
                 store[key] = value
-            if self.engine == 'tdb':
-                store.transaction_commit()
 
     def put(self, key, value, protocol=4):
         """Stores a value as Python would."""
