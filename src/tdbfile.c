@@ -77,9 +77,12 @@ static int last_error(struct tdbfile *file)
 
 /* --- opening --- */
 
+/* ENOSYS: the header asks for features that no libtdb has. */
 static int open_error(void)
 {
-    return errno == 0 || errno == EIO || errno == EINVAL ? -EUCLEAN : -errno;
+    bool damaged = errno == 0 || errno == EIO || errno == EINVAL || errno == ENOSYS;
+
+    return damaged ? -EUCLEAN : -errno;
 }
 
 static int check_size(struct tdbfile *file)

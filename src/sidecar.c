@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/sidecar.h"
+
+#include "src/digest.h"
+#include "src/io.h"
+#include "src/patience.h"
+#include "src/tdbfile.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * A record: a byte that says the format of what follows, a digest of name and content, the content. The digest's key is
+ * constant: it tells damage, not malice.
+ */
+enum { RECORD_FORMAT = 1, RECORD_HEAD = 1 + sizeof(struct digest) };
+
+static const struct digest_key checksum_key = {{0x7368656c76656673, 0x7369646563617273}};
+
+enum {
+    HASH_SIZE = 1021,    /* chains; 4 kB */
+    WAIT_SECONDS = 2,    /* for a reader to let go */
+    READ_ATTEMPTS = 3,   /* libtdb does not lock for who only reads: it may see half a commit */
+    READ_WAIT_SECONDS = 1,
+};
+
+struct sidecar {
+    char *path, *database, *old;
+    struct tdbfile *file; /* NULL: there is none, or none that is used */
+    bool read_only;       /* for good */
+    bool fresh;           /* nothing was committed to the file yet */
+};
+
+/* --- names --- */
+
+int sidecar_path(const char *database, struct buffer *out)
+{
+    static const char data[] = ".dat"; /* dbm.dumb's NAME.dat is the database NAME */
+    char *real = realpath(database, NULL);
+    const char *name;
+    struct bytes base;
+
+    if (!real)
+        return -errno;
+    name = strrchr(real, '/') + 1;
+    base = bytes_of_string(name);
+    if (base.size > strlen(data) && bytes_end_with(base, bytes_of_string(data)))
+        base.size -= strlen(data);
+    buffer_add(out, bytes_of(real, (size_t)(name - real)));
+    buffer_add_byte(out, '.');
+    buffer_add(out, base);
+    buffer_add(out, bytes_of(".shelvefs", sizeof ".shelvefs"));
+    free(real);
+    return buffer_status(out);
+}
+
+const char *sidecar_name(const struct sidecar *sidecar)
+{
+    return sidecar->path;
+}
+
+bool sidecar_writable(const struct sidecar *sidecar)
+{
+    return !sidecar->read_only;
+}
+
+int sidecar_new(const char *path, const char *database, bool read_only, struct sidecar **out)
+{
+    struct sidecar *sidecar = calloc(1, sizeof *sidecar);
+
+    if (!sidecar)
+        return -ENOMEM;
+    sidecar->read_only = read_only;
+    sidecar->path = strdup(path);
+    sidecar->database = strdup(database);
+    if (!sidecar->path || !sidecar->database ||
+        asprintf(&sidecar->old, "%s.old", sidecar->path) < 0) {
+        sidecar->old = NULL; /* asprintf() leaves it undefined */
+        sidecar_free(sidecar);
+        return -ENOMEM;
+    }
+    *out = sidecar;
+    return 0;
+}
+
+void sidecar_free(struct sidecar *sidecar)
+{
+    if (!sidecar)
+        return;
+    tdbfile_close(sidecar->file);
+    free(sidecar->path);
+    free(sidecar->database);
+    free(sidecar->old);
+    free(sidecar);
+}
+
+/* --- opening --- */
+
+/* Whom a file at the name must belong to, or we don't even open it. */
+static int check_trust(const struct sidecar *sidecar, const struct stat *file,
+                       struct failure *failure)
+{
+    struct stat database;
+
+    if (S_ISLNK(file->st_mode))
+        return failure_set(failure, -ELOOP, 0, "%s is not used: it is a symbolic link",
+                           sidecar->path);
+    if (!S_ISREG(file->st_mode))
+        return failure_set(failure, -ENOTSUP, 0, "%s is not used: it is no regular file",
+                           sidecar->path);
+    if (file->st_nlink != 1)
+        return failure_set(failure, -EMLINK, 0, "%s is not used: it has a second name",
+                           sidecar->path);
+    if (stat(sidecar->database, &database))
+        database.st_uid = geteuid();
+    if (file->st_uid != database.st_uid && file->st_uid != geteuid() && file->st_uid != 0)
+        return failure_set(failure, -EPERM, 0, "%s is not used: it belongs to somebody else",
+                           sidecar->path);
+    return 0;
+}
+
+/* Opens what is at the name, if it may be trusted. Nothing is said about a missing file. */
+static int open_file(struct sidecar *sidecar, struct failure *failure)
+{
+    unsigned flags = TDBFILE_NO_FOLLOW | (sidecar->read_only ? TDBFILE_READ_ONLY : 0);
+    struct stat file;
+    int status = lstat(sidecar->path, &file) ? -errno : 0;
+
+    if (status == -ENOENT)
+        return status;
+    if (status == 0)
+        status = check_trust(sidecar, &file, failure);
+    if (status == 0)
+        status = tdbfile_open(sidecar->path, flags, &sidecar->file);
+    /* What was opened need not be what was looked at. */
+    if (status == 0 && tdbfile_stat(sidecar->file, &file) == 0)
+        status = check_trust(sidecar, &file, failure);
+    if (status && sidecar->file) {
+        tdbfile_close(sidecar->file);
+        sidecar->file = NULL;
+    }
+    return status;
+}
+
+/* Whoever does not own the file goes on reading it. */
+static int claim(struct sidecar *sidecar, struct failure *failure)
+{
+    int status = tdbfile_claim(sidecar->file);
+
+    if (status == 0)
+        return 0;
+    sidecar->read_only = true;
+    return failure_set(failure, status, 0,
+                       status == -EBUSY ? "%s is in use by another mount of this database: what this "
+                                          "one would keep there lasts until it is unmounted"
+                                        : "%s can't be locked",
+                       sidecar->path);
+}
+
+int sidecar_set_aside(struct sidecar *sidecar)
+{
+    tdbfile_close(sidecar->file);
+    sidecar->file = NULL;
+    if (sidecar->read_only)
+        return 0;
+    return rename(sidecar->path, sidecar->old) ? -errno : 0;
+}
+
+static int damaged(struct sidecar *sidecar, struct failure *failure)
+{
+    int status = sidecar_set_aside(sidecar);
+
+    if (status) {
+        sidecar->read_only = true;
+        return failure_set(failure, status, 0, "%s is damaged, and not used: %s", sidecar->path,
+                           strerror(-status));
+    }
+    if (sidecar->read_only)
+        return failure_set(failure, -EUCLEAN, 0, "%s is damaged, and not used", sidecar->path);
+    return failure_set(failure, -EUCLEAN, 0, "%s was damaged, and is %s now", sidecar->path,
+                       sidecar->old);
+}
+
+/* Who may not write may still read. */
+static int open_any_way(struct sidecar *sidecar, struct failure *failure)
+{
+    int status = open_file(sidecar, failure);
+
+    if (sidecar->read_only || (status != -EACCES && status != -EROFS))
+        return status;
+    sidecar->read_only = true;
+    failure_set(failure, status, 0, "%s can't be written: %s", sidecar->path, strerror(-status));
+    return open_file(sidecar, failure) ? status : 0;
+}
+
+static int check_file(struct sidecar *sidecar)
+{
+    struct patience patience;
+    int status = tdbfile_check(sidecar->file);
+
+    patience_start(&patience, READ_WAIT_SECONDS);
+    for (int i = 1; status && sidecar->read_only && i < READ_ATTEMPTS; i++) {
+        patience_wait(&patience);
+        status = tdbfile_check(sidecar->file);
+    }
+    return status;
+}
+
+int sidecar_open(struct sidecar *sidecar, struct failure *failure)
+{
+    int status = open_any_way(sidecar, failure), claimed = 0;
+
+    if (status == -EUCLEAN)
+        return damaged(sidecar, failure);
+    if (status == -ENOENT)
+        return status;
+    if (status) {
+        sidecar->read_only = true;
+        return failure_set(failure, status, 0, "%s is not used: %s", sidecar->path,
+                           strerror(-status));
+    }
+    if (!sidecar->read_only)
+        claimed = claim(sidecar, failure);
+    return check_file(sidecar) ? damaged(sidecar, failure) : claimed;
+}
+
+/* --- records --- */
+
+static struct digest checksum(struct bytes name, struct bytes content, struct buffer *scratch)
+{
+    buffer_clear(scratch);
+    buffer_add(scratch, name);
+    buffer_add_byte(scratch, 0);
+    buffer_add(scratch, content);
+    return digest_bytes(&checksum_key, buffer_bytes(scratch));
+}
+
+struct visit {
+    sidecar_visitor *visitor;
+    void *context;
+    size_t damaged;
+    struct buffer scratch;
+};
+
+static bool visit_record(void *context, struct bytes name, struct bytes record)
+{
+    struct visit *visit = context;
+    struct bytes content = bytes_part(record, RECORD_HEAD, SIZE_MAX);
+    struct digest told, found = checksum(name, content, &visit->scratch);
+
+    if (buffer_status(&visit->scratch))
+        return false;
+    if (record.size < RECORD_HEAD || record.data[0] != RECORD_FORMAT) {
+        visit->damaged++;
+        return true;
+    }
+    memcpy(&told, record.data + 1, sizeof told);
+    if (digest_equal(told, found))
+        visit->visitor(visit->context, name, content);
+    else
+        visit->damaged++;
+    return true;
+}
+
+int sidecar_visit(struct sidecar *sidecar, sidecar_visitor *visitor, void *context, size_t *out)
+{
+    struct visit visit = {.visitor = visitor, .context = context, .scratch = BUFFER_INIT};
+    int status = sidecar->file ? tdbfile_visit(sidecar->file, visit_record, &visit) : 0;
+
+    if (status == 0)
+        status = buffer_status(&visit.scratch);
+    buffer_release(&visit.scratch);
+    *out = visit.damaged;
+    return status;
+}
+
+int sidecar_put(struct sidecar *sidecar, struct bytes name, struct bytes content)
+{
+    struct buffer record = BUFFER_INIT;
+    struct digest sum = checksum(name, content, &record);
+    int status = buffer_status(&record);
+
+    buffer_clear(&record);
+    buffer_add_byte(&record, RECORD_FORMAT);
+    buffer_add(&record, bytes_of(&sum, sizeof sum));
+    buffer_add(&record, content);
+    if (status == 0)
+        status = buffer_status(&record);
+    if (status == 0)
+        status = tdbfile_put(sidecar->file, name, buffer_bytes(&record), false);
+    buffer_release(&record);
+    return status;
+}
+
+int sidecar_remove(struct sidecar *sidecar, struct bytes name)
+{
+    int status = tdbfile_remove(sidecar->file, name);
+
+    return status == -ENOENT ? 0 : status;
+}
+
+/* --- transactions --- */
+
+/* Somebody removed or replaced the file: what we have open is nobody's any more. */
+static void check_name(struct sidecar *sidecar)
+{
+    struct stat named, opened;
+
+    if (!sidecar->file || (lstat(sidecar->path, &named) == 0 &&
+                           tdbfile_stat(sidecar->file, &opened) == 0 &&
+                           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino))
+        return;
+    tdbfile_close(sidecar->file);
+    sidecar->file = NULL;
+}
+
+static int make_file(struct sidecar *sidecar, const struct stat *database)
+{
+    struct io_draft draft;
+    int status = io_draft_new(sidecar->path, database, &draft);
+
+    if (status)
+        return status;
+    status = io_draft_name(&draft);
+    if (status == 0)
+        status = tdbfile_make(draft.temporary, HASH_SIZE);
+    if (status) {
+        io_draft_discard(&draft);
+        return status;
+    }
+    return io_draft_publish(&draft, IO_CREATE);
+}
+
+/* What another process put at the name meanwhile is not ours to fill. */
+static int make_and_open(struct sidecar *sidecar, const struct stat *database,
+                         struct failure *failure)
+{
+    int status = make_file(sidecar, database);
+
+    if (status == 0)
+        status = open_file(sidecar, failure);
+    if (status == 0)
+        status = claim(sidecar, failure);
+    if (status == 0)
+        sidecar->fresh = true;
+    return status;
+}
+
+static int follow_owner(struct sidecar *sidecar, const struct stat *database)
+{
+    struct stat own;
+    int status = tdbfile_stat(sidecar->file, &own);
+
+    if (status || ((own.st_mode & 0777) == (database->st_mode & 0777) &&
+                   own.st_uid == database->st_uid && own.st_gid == database->st_gid))
+        return status;
+    return tdbfile_own_as(sidecar->file, database);
+}
+
+int sidecar_begin(struct sidecar *sidecar, struct failure *failure)
+{
+    struct stat database;
+    int status = 0;
+
+    if (sidecar->read_only)
+        return failure_set(failure, -EROFS, 0, "%s is not ours to change", sidecar->path);
+    if (stat(sidecar->database, &database))
+        return failure_set(failure, -errno, 0, "the database is gone");
+    check_name(sidecar);
+    if (!sidecar->file)
+        status = make_and_open(sidecar, &database, failure);
+    if (status == 0)
+        status = follow_owner(sidecar, &database);
+    if (status == 0)
+        status = tdbfile_begin(sidecar->file, WAIT_SECONDS);
+    if (status)
+        return failure_set(failure, status, 0, "%s: %s", sidecar->path, strerror(-status));
+    return sidecar->fresh;
+}
+
+int sidecar_end(struct sidecar *sidecar, int status, bool durable)
+{
+    tdbfile_wait_for_disk(sidecar->file, durable);
+    status = tdbfile_end(sidecar->file, status);
+    if (status == 0)
+        sidecar->fresh = false;
+    /* libtdb met something that makes no sense: all that is known is put into a new file. */
+    if (status == -EIO)
+        sidecar_set_aside(sidecar);
+    return status;
+}
