@@ -11,32 +11,10 @@
  * As read, but written otherwise by marshal_encode_as_read(): a flagged None (or another of the type bytes without
  * content), floats in text that no Python writes, and a dict that ends with a key, which CPython drops.
  */
-#include "codecs/marshal.h"
-
-#include "codecs/code_layout.h"
-#include "codecs/cursor.h"
-#include "codecs/marshal_types.h"
-#include "src/bigint.h"
-#include "src/floattext.h"
-#include "src/utf8.h"
+#include "codecs/marshal_decoder.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* Dialects as bits: Python 3's versions 0 to 5, then Python 2's 0 to 2. */
-enum {
-    PYTHON2_SHIFT = MARSHAL_NEWEST + 1,
-    ALL_3 = (1 << PYTHON2_SHIFT) - 1,
-    ALL_2 = 7 << PYTHON2_SHIFT,
-    ALL = ALL_3 | ALL_2,
-    SINCE_2 = (ALL_3 & ~3) | 4 << PYTHON2_SHIFT,
-    BEFORE_2 = 3 | 3 << PYTHON2_SHIFT,
-    SINCE_3 = ALL_3 & ~7,
-    SINCE_4 = ALL_3 & ~15,
-    SINCE_5 = 1 << 5,
-    BEFORE_4 = 15 | ALL_2, /* Python 2 has nothing newer */
-    INTERNING_2 = 6 << PYTHON2_SHIFT,
-};
 
 enum { NO_REF = UINT32_MAX, UNBOUNDED = UINT32_MAX };
 
@@ -50,67 +28,27 @@ struct frame {
     struct value *value; /* NULL: made when complete */
 };
 
-/* A growing array outside of the arena. */
-struct stack {
-    struct value **at;
-    size_t count, capacity;
-};
-
-struct decoder {
-    struct cursor cursor;
-    struct document *document;
-    struct failure *failure;
-    bool python2;
-    enum code_layout layout;
-    struct frame *frames;
-    size_t frame_count, frame_capacity;
-    struct stack children, refs, strings; /* flagged objects; Python 2's interned strings */
-    uint32_t possible;                    /* dialects in which this may have been written */
-    unsigned least;                       /* the version that the type bytes need */
-    bool flagged, interned, has_code;     /* which of these occurred; `interned`: 't' without flag */
-    int status;
-};
-
-uint32_t marshal_dialect_bit(unsigned version, bool python2)
-{
-    return UINT32_C(1) << (version + (python2 ? PYTHON2_SHIFT : 0));
-}
-
-struct dialect marshal_likeliest(uint32_t set)
-{
-    static const struct dialect order[] = {
-        {CODEC_MARSHAL, 4, false}, {CODEC_MARSHAL, 2, false}, {CODEC_MARSHAL, 3, false},
-        {CODEC_MARSHAL, 5, false}, {CODEC_MARSHAL, 2, true},  {CODEC_MARSHAL, 1, true},
-        {CODEC_MARSHAL, 1, false}, {CODEC_MARSHAL, 0, true},  {CODEC_MARSHAL, 0, false},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-        if (set & marshal_dialect_bit(order[i].protocol, order[i].python2))
-            return order[i];
-    return order[0];
-}
-
-static void fail(struct decoder *d, size_t offset, const char *why)
+void decoder_fail(struct decoder *d, size_t offset, const char *why)
 {
     if (!d->status)
         d->status = failure_set(d->failure, -EINVAL, offset, "%s", why);
 }
 
-static void fail_memory(struct decoder *d, int status)
+void decoder_fail_memory(struct decoder *d, int status)
 {
     if (!d->status)
         d->status = failure_set(d->failure, status, d->cursor.position,
                                 status == -EFBIG ? "too large" : "out of memory");
 }
 
-static bool stack_push(struct decoder *d, struct stack *stack, struct value *value)
+bool decoder_remember(struct decoder *d, struct stack *stack, struct value *value)
 {
     if (stack->count == stack->capacity) {
         size_t capacity = stack->capacity ? stack->capacity * 2 : 64;
         struct value **at = realloc(stack->at, capacity * sizeof *at);
 
         if (!at) {
-            fail_memory(d, -ENOMEM);
+            decoder_fail_memory(d, -ENOMEM);
             return false;
         }
         stack->at = at;
@@ -120,208 +58,24 @@ static bool stack_push(struct decoder *d, struct stack *stack, struct value *val
     return true;
 }
 
-/* A complete object, or one that its children may already refer to. */
-static struct value *make(struct decoder *d, enum value_kind kind, uint8_t code)
+struct value *decoder_make(struct decoder *d, enum value_kind kind, uint8_t code)
 {
     struct value *value = value_new(d->document, kind);
 
     if (!value) {
-        fail_memory(d, arena_status(&d->document->arena));
+        decoder_fail_memory(d, arena_status(&d->document->arena));
         return NULL;
     }
     value->flags = code;
-    if (code & MARSHAL_FLAG_REF && !stack_push(d, &d->refs, value))
+    if (code & MARSHAL_FLAG_REF && !decoder_remember(d, &d->refs, value))
         return NULL;
     return value;
 }
 
-static void push(struct decoder *d, struct value *value)
+void decoder_push(struct decoder *d, struct value *value)
 {
     if (value)
-        stack_push(d, &d->children, value);
-}
-
-/* Objects without content: one node each, which nothing can refer to. */
-static void read_constant(struct decoder *d, struct value **known, enum value_kind kind)
-{
-    if (!*known)
-        *known = make(d, kind, 0);
-    push(d, *known);
-}
-
-/* Numbers */
-
-static void read_int(struct decoder *d, uint8_t code, unsigned size)
-{
-    struct value *value = make(d, VALUE_INT, code);
-    uint64_t bits = cursor_little(&d->cursor, size);
-
-    if (!value)
-        return;
-    value->integer = size == 4 ? (int32_t)(uint32_t)bits : (int64_t)bits;
-    push(d, value);
-}
-
-/* Digits of 15 bits, the lowest first, as two's complement. */
-static bool add_digits(struct decoder *d, struct bytes digits, struct buffer *out)
-{
-    uint32_t bits = 0, have = 0;
-
-    for (size_t i = 0; i < digits.size; i += 2) {
-        uint32_t digit = (uint32_t)digits.data[i] | (uint32_t)digits.data[i + 1] << 8;
-
-        if (digit >> MARSHAL_DIGIT_BITS || (!digit && i + 2 == digits.size)) {
-            fail(d, d->cursor.position, "a long number is not normalised");
-            return false;
-        }
-        bits |= digit << have;
-        for (have += MARSHAL_DIGIT_BITS; have >= 8; have -= 8, bits >>= 8)
-            buffer_add_byte(out, (uint8_t)bits);
-    }
-    buffer_add_byte(out, (uint8_t)bits);
-    buffer_add_byte(out, 0);
-    return true;
-}
-
-static void push_integer(struct decoder *d, uint8_t code, struct bytes bytes)
-{
-    int64_t integer = 0;
-    bool fits = bigint_to_int64(bytes, &integer);
-    struct value *value = make(d, fits ? VALUE_INT : VALUE_BIG_INT, code);
-
-    if (!value)
-        return;
-    if (fits)
-        value->integer = integer;
-    else
-        value->bytes = arena_copy(&d->document->arena, bigint_minimal(bytes));
-    push(d, value);
-}
-
-static void read_long(struct decoder *d, uint8_t code)
-{
-    int64_t count = (int32_t)cursor_little(&d->cursor, 4);
-    struct bytes digits = cursor_take(&d->cursor, (uint64_t)(count < 0 ? -count : count) * 2);
-    struct buffer positive = BUFFER_INIT, negative = BUFFER_INIT;
-
-    if (!d->cursor.failed && add_digits(d, digits, &positive)) {
-        if (count < 0)
-            bigint_negate(buffer_bytes(&positive), &negative);
-        if (buffer_status(&positive) || buffer_status(&negative))
-            fail_memory(d, -ENOMEM);
-        else
-            push_integer(d, code, buffer_bytes(count < 0 ? &negative : &positive));
-    }
-    buffer_release(&positive);
-    buffer_release(&negative);
-}
-
-static uint64_t read_double(struct decoder *d, bool binary)
-{
-    uint64_t bits = 0;
-    size_t offset = d->cursor.position;
-
-    if (binary)
-        return cursor_little(&d->cursor, 8);
-    if (!floattext_parse(cursor_take(&d->cursor, cursor_byte(&d->cursor)), &bits) && !d->cursor.failed)
-        fail(d, offset, "this is no number");
-    return bits;
-}
-
-static void read_float(struct decoder *d, uint8_t code, bool binary)
-{
-    struct value *value = make(d, VALUE_FLOAT, code);
-    uint64_t bits = read_double(d, binary);
-
-    if (!value)
-        return;
-    value->bits = bits;
-    push(d, value);
-}
-
-static void read_complex(struct decoder *d, uint8_t code, bool binary)
-{
-    struct value *value = make(d, VALUE_COMPLEX, code);
-    uint64_t real = read_double(d, binary), imaginary = read_double(d, binary);
-
-    if (!value)
-        return;
-    value->complex_.real = real;
-    value->complex_.imaginary = imaginary;
-    push(d, value);
-}
-
-/* Strings */
-
-static struct bytes take_sized(struct decoder *d)
-{
-    uint32_t size = (uint32_t)cursor_little(&d->cursor, 4);
-
-    return cursor_take(&d->cursor, size > INT32_MAX ? UINT64_MAX : size);
-}
-
-static bool is_ascii(struct bytes text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
-/* What says ASCII is read as Latin-1. */
-static struct bytes widen(struct decoder *d, struct bytes latin1)
-{
-    uint8_t *wide = arena_alloc(&d->document->arena, latin1.size * 2);
-    size_t size = 0;
-
-    for (size_t i = 0; wide && i < latin1.size; i++)
-        size += utf8_encode(latin1.data[i], wide + size);
-    return bytes_of(wide, size);
-}
-
-static void read_bytes(struct decoder *d, enum value_kind kind, uint8_t code, struct bytes content)
-{
-    struct value *value = d->cursor.failed ? NULL : make(d, kind, code);
-
-    if (!value)
-        return;
-    value->bytes = content;
-    push(d, value);
-    if (kind == VALUE_STR8 && code == MARSHAL_INTERNED)
-        stack_push(d, &d->strings, value);
-}
-
-static void read_unicode(struct decoder *d, uint8_t code)
-{
-    size_t offset = d->cursor.position;
-    struct bytes content = take_sized(d);
-
-    if (!utf8_valid(content, UTF8_SURROGATES))
-        fail(d, offset, "a string is not UTF-8");
-    else if (is_ascii(content))
-        d->possible &= BEFORE_4;
-    read_bytes(d, VALUE_STR, code, content);
-}
-
-static void read_ascii(struct decoder *d, uint8_t code, bool is_short)
-{
-    struct bytes content = is_short ? cursor_take(&d->cursor, cursor_byte(&d->cursor)) : take_sized(d);
-
-    if (!is_ascii(content)) {
-        content = widen(d, content);
-        d->possible = 0;
-    }
-    read_bytes(d, VALUE_STR, code, content);
-}
-
-static void read_interned(struct decoder *d, uint8_t code)
-{
-    if (d->python2) {
-        read_bytes(d, VALUE_STR8, code, take_sized(d));
-        return;
-    }
-    d->interned |= !(code & MARSHAL_FLAG_REF);
-    read_unicode(d, code);
+        decoder_remember(d, &d->children, value);
 }
 
 /* References */
@@ -333,9 +87,9 @@ static void push_known(struct decoder *d, const struct stack *stack, size_t offs
     if (d->cursor.failed)
         return;
     if (index >= stack->count || !stack->at[index])
-        fail(d, offset, "a reference to no object");
+        decoder_fail(d, offset, "a reference to no object");
     else
-        push(d, stack->at[index]);
+        decoder_push(d, stack->at[index]);
 }
 
 /* Containers */
@@ -347,7 +101,7 @@ static void open_frame(struct decoder *d, struct frame frame)
         struct frame *frames = realloc(d->frames, capacity * sizeof *frames);
 
         if (!frames) {
-            fail_memory(d, -ENOMEM);
+            decoder_fail_memory(d, -ENOMEM);
             return;
         }
         d->frames = frames;
@@ -365,7 +119,7 @@ static void open_container(struct decoder *d, uint8_t code, enum value_kind kind
         d->cursor.failed = true;
         return;
     }
-    value = make(d, kind, code);
+    value = decoder_make(d, kind, code);
     if (value)
         open_frame(d, (struct frame){.code = code, .want = count, .ref = NO_REF, .value = value});
 }
@@ -381,7 +135,7 @@ static void open_late(struct decoder *d, uint8_t code, uint32_t count)
     }
     if (code & MARSHAL_FLAG_REF) {
         ref = (uint32_t)d->refs.count;
-        if (!stack_push(d, &d->refs, NULL))
+        if (!decoder_remember(d, &d->refs, NULL))
             return;
     }
     open_frame(d, (struct frame){.code = code, .want = count, .ref = ref});
@@ -424,7 +178,7 @@ static void read_code_numbers(struct decoder *d, const struct frame *frame)
     size_t at = d->children.count - frame->base;
 
     for (; at < count && fields[at].kind == CODE_NUMBER && !d->status && !d->cursor.failed; at++)
-        read_int(d, 0, 4);
+        decoder_read_int(d, 0, 4);
 }
 
 static bool code_is_sound(struct decoder *d, const struct frame *frame)
@@ -434,7 +188,7 @@ static bool code_is_sound(struct decoder *d, const struct frame *frame)
 
     for (uint32_t i = 0; i < count; i++)
         if (!code_field_accepts(d->layout, &fields[i], d->children.at[frame->base + i])) {
-            fail(d, d->cursor.position, "a code object has a field of the wrong type");
+            decoder_fail(d, d->cursor.position, "a code object has a field of the wrong type");
             return false;
         }
     return true;
@@ -455,7 +209,7 @@ static struct value *finish_late(struct decoder *d, const struct frame *frame)
 
     if (kind == VALUE_CODE && !code_is_sound(d, frame))
         return NULL;
-    value = make(d, kind, type);
+    value = decoder_make(d, kind, type);
     if (!value)
         return NULL;
     value->flags = frame->code;
@@ -477,11 +231,11 @@ static void close_frame(struct decoder *d)
     if (!value)
         return;
     if (count && !value_list_add_all(d->document, &value->items, d->children.at + frame.base, count)) {
-        fail_memory(d, arena_status(&d->document->arena));
+        decoder_fail_memory(d, arena_status(&d->document->arena));
         return;
     }
     d->children.count = frame.base;
-    push(d, value);
+    decoder_push(d, value);
 }
 
 /* A key that NULL follows instead of a value is dropped, as CPython does. */
@@ -490,7 +244,7 @@ static void end_dict(struct decoder *d, size_t offset)
     struct frame *frame = d->frame_count ? &d->frames[d->frame_count - 1] : NULL;
 
     if (!frame || frame->want != UNBOUNDED) {
-        fail(d, offset, "expected an object");
+        decoder_fail(d, offset, "expected an object");
         return;
     }
     if ((d->children.count - frame->base) % 2) {
@@ -501,51 +255,6 @@ static void end_dict(struct decoder *d, size_t offset)
 }
 
 /* Objects */
-
-/* The dialects whose writers use the type byte, and the version that reads it. */
-static bool note_type(struct decoder *d, enum marshal_type type)
-{
-    switch (type) {
-    case MARSHAL_INT64:
-        d->possible &= ALL_2;
-        break;
-    case MARSHAL_FLOAT:
-    case MARSHAL_COMPLEX:
-        d->possible &= BEFORE_2;
-        break;
-    case MARSHAL_BINARY_FLOAT:
-    case MARSHAL_BINARY_COMPLEX:
-        d->possible &= SINCE_2;
-        break;
-    case MARSHAL_INTERNED:
-        d->possible &= SINCE_3 | INTERNING_2;
-        break;
-    case MARSHAL_STRING_REF:
-        d->possible &= INTERNING_2;
-        return d->python2;
-    case MARSHAL_REF:
-        d->possible &= SINCE_3;
-        d->least = d->least < 3 ? 3 : d->least;
-        return !d->python2;
-    case MARSHAL_ASCII:
-    case MARSHAL_ASCII_INTERNED:
-    case MARSHAL_SHORT_ASCII:
-    case MARSHAL_SHORT_ASCII_INTERNED:
-    case MARSHAL_SMALL_TUPLE:
-        d->possible &= SINCE_4;
-        d->least = d->least < 4 ? 4 : d->least;
-        return !d->python2;
-    case MARSHAL_SLICE:
-        d->possible &= SINCE_5;
-        d->least = 5;
-        return !d->python2;
-    case MARSHAL_CODE:
-        return d->python2 == (d->layout == CODE_2);
-    default:
-        break;
-    }
-    return true;
-}
 
 static void note_flag(struct decoder *d)
 {
@@ -562,41 +271,41 @@ static void read_type(struct decoder *d, uint8_t code, enum marshal_type type, s
     case MARSHAL_NULL:
         return end_dict(d, offset);
     case MARSHAL_NONE:
-        return read_constant(d, &document->none, VALUE_NONE);
+        return decoder_read_constant(d, &document->none, VALUE_NONE);
     case MARSHAL_FALSE:
-        return read_constant(d, &document->false_, VALUE_FALSE);
+        return decoder_read_constant(d, &document->false_, VALUE_FALSE);
     case MARSHAL_TRUE:
-        return read_constant(d, &document->true_, VALUE_TRUE);
+        return decoder_read_constant(d, &document->true_, VALUE_TRUE);
     case MARSHAL_STOP_ITERATION:
-        return read_constant(d, &document->stop_iteration, VALUE_STOP_ITERATION);
+        return decoder_read_constant(d, &document->stop_iteration, VALUE_STOP_ITERATION);
     case MARSHAL_ELLIPSIS:
-        return read_constant(d, &document->ellipsis, VALUE_ELLIPSIS);
+        return decoder_read_constant(d, &document->ellipsis, VALUE_ELLIPSIS);
     case MARSHAL_INT:
-        return read_int(d, code, 4);
+        return decoder_read_int(d, code, 4);
     case MARSHAL_INT64:
-        return read_int(d, code, 8);
+        return decoder_read_int(d, code, 8);
     case MARSHAL_LONG:
-        return read_long(d, code);
+        return decoder_read_long(d, code);
     case MARSHAL_FLOAT:
     case MARSHAL_BINARY_FLOAT:
-        return read_float(d, code, type == MARSHAL_BINARY_FLOAT);
+        return decoder_read_float(d, code, type == MARSHAL_BINARY_FLOAT);
     case MARSHAL_COMPLEX:
     case MARSHAL_BINARY_COMPLEX:
-        return read_complex(d, code, type == MARSHAL_BINARY_COMPLEX);
+        return decoder_read_complex(d, code, type == MARSHAL_BINARY_COMPLEX);
     case MARSHAL_STRING:
-        return read_bytes(d, d->python2 ? VALUE_STR8 : VALUE_BYTES, code, take_sized(d));
+        return decoder_read_bytes(d, code);
     case MARSHAL_INTERNED:
-        return read_interned(d, code);
+        return decoder_read_interned(d, code);
     case MARSHAL_STRING_REF:
         return push_known(d, &d->strings, offset);
     case MARSHAL_UNICODE:
-        return read_unicode(d, code);
+        return decoder_read_unicode(d, code);
     case MARSHAL_ASCII:
     case MARSHAL_ASCII_INTERNED:
-        return read_ascii(d, code, false);
+        return decoder_read_ascii(d, code, false);
     case MARSHAL_SHORT_ASCII:
     case MARSHAL_SHORT_ASCII_INTERNED:
-        return read_ascii(d, code, true);
+        return decoder_read_ascii(d, code, true);
     case MARSHAL_TUPLE:
     case MARSHAL_SMALL_TUPLE:
         return open_tuple(d, code, type == MARSHAL_SMALL_TUPLE);
@@ -617,7 +326,7 @@ static void read_type(struct decoder *d, uint8_t code, enum marshal_type type, s
     case MARSHAL_FLAG_REF:
         break;
     }
-    fail(d, offset, "an unknown type byte");
+    decoder_fail(d, offset, "an unknown type byte");
 }
 
 static void read_object(struct decoder *d)
@@ -628,13 +337,13 @@ static void read_object(struct decoder *d)
     if (d->cursor.failed)
         return;
     if (d->frame_count >= MARSHAL_DEPTH) {
-        fail(d, offset, "nested more than 2000 levels deep");
+        decoder_fail(d, offset, "nested more than 2000 levels deep");
         return;
     }
     if (code & MARSHAL_FLAG_REF)
         note_flag(d);
-    if ((d->python2 && code & MARSHAL_FLAG_REF) || !note_type(d, (enum marshal_type)type))
-        fail(d, offset, "a type byte of another version");
+    if ((d->python2 && code & MARSHAL_FLAG_REF) || !decoder_note_type(d, (enum marshal_type)type))
+        decoder_fail(d, offset, "a type byte of another version");
     else
         read_type(d, code, (enum marshal_type)type, offset);
 }
@@ -668,11 +377,11 @@ static int decode(struct decoder *d, struct bytes stored, struct document *docum
         settle(d);
     } while (d->frame_count && !d->status && !d->cursor.failed);
     if (!d->status && arena_status(&document->arena))
-        fail_memory(d, arena_status(&document->arena));
+        decoder_fail_memory(d, arena_status(&document->arena));
     if (d->cursor.failed)
-        fail(d, stored.size, "the end is missing");
+        decoder_fail(d, stored.size, "the end is missing");
     if (!d->status && d->cursor.position < stored.size)
-        fail(d, d->cursor.position, "bytes are left behind the object");
+        decoder_fail(d, d->cursor.position, "bytes are left behind the object");
     if (!d->status)
         document->root = d->children.at[0];
     if (python2)
