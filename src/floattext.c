@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - The C library converts exactly, so printing asks it for 15, 16 and 17 digits and takes the
- *   first that reads back. Subnormals have fewer significant digits and start at
- *   1.
- * - At a power of two the gap below is half of the gap above, so the shortest decimal may be the
- *   one above the nearest of that length. That one is tried too; without it 46 powers of two print
- *   too long.
- * - The locale only changes the decimal point. Numbers go to strtod() as digits and an exponent,
- *   without a point, and the digits of "%.16e" are found from its 'e', so no locale has to be
- *   switched.
- * - Most floats that people store have few digits. For those, multiplying by a power of ten and
- *   dividing again is exact arithmetic that proves the short form: see print_short().
+ * - Printing lays out the digits of src/shortest.h. Reading leaves all but short literals to strtod(), which is exact in
+ *   the C library.
+ * - The locale only changes the decimal point: numbers go to strtod() as digits and an exponent, without a point, so no locale
+ *   has to be switched.
  */
 #include "src/floattext.h"
 
+#include "src/digits.h"
+#include "src/shortest.h"
+
 #include <float.h>
-#include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    MOST_DIGITS = 17, /* always enough to read back */
     SURE_DIGITS = 15, /* two decimals of at most so many digits never read as one normal double */
     TEXT_DIGITS = 96, /* longer literals are copied to the heap */
     FAR_EXPONENT = 100000000,
 };
 
 static const uint64_t SIGN = UINT64_C(1) << 63;
-static const uint64_t FRACTION = (UINT64_C(1) << 52) - 1;
 static const uint64_t INFINITE = UINT64_C(0x7FF) << 52;
 static const uint64_t QUIET_NAN = UINT64_C(0xFFF) << 51;
 
@@ -37,14 +29,6 @@ static const uint64_t QUIET_NAN = UINT64_C(0xFFF) << 51;
 static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                               1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                               1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-
-static double double_of(uint64_t bits)
-{
-    double number;
-
-    memcpy(&number, &bits, sizeof number);
-    return number;
-}
 
 static uint64_t bits_of(double number)
 {
@@ -56,65 +40,23 @@ static uint64_t bits_of(double number)
 
 /* 0.d1d2d3... * 10^point */
 struct decimal {
-    char digits[MOST_DIGITS + 1];
+    char room[DIGITS_MAX];
+    const char *digits;
     int count;
     int point;
 };
 
-static bool decimal_reads_as(const struct decimal *decimal, double number)
+/* Of a finite number that is not 0; the digits are in `decimal`. */
+static void decimal_of(struct decimal *decimal, uint64_t bits)
 {
-    char text[FLOATTEXT_MAX];
+    struct shortest shortest = shortest_decimal(bits);
+    char *end = decimal->room + sizeof decimal->room;
 
-    snprintf(text, sizeof text, "%.*se%d", decimal->count, decimal->digits,
-             decimal->point - decimal->count);
-    return strtod(text, NULL) == number;
-}
-
-static void decimal_round(struct decimal *decimal, double number, int count)
-{
-    char text[FLOATTEXT_MAX];
-    const char *exponent;
-
-    snprintf(text, sizeof text, "%.*e", count - 1, number);
-    exponent = strchr(text, 'e');
-    decimal->digits[0] = text[0];
-    memcpy(decimal->digits + 1, exponent - (count - 1), (size_t)(count - 1));
-    decimal->count = count;
-    decimal->point = atoi(exponent + 1) + 1;
-}
-
-/* The next larger decimal of the same length. */
-static void decimal_increment(struct decimal *decimal)
-{
-    int i = decimal->count - 1;
-
-    while (i >= 0 && decimal->digits[i] == '9')
-        decimal->digits[i--] = '0';
-    if (i >= 0) {
-        decimal->digits[i]++;
-        return;
-    }
-    decimal->digits[0] = '1';
-    decimal->point++;
-}
-
-static void decimal_shortest(struct decimal *decimal, double number)
-{
-    uint64_t bits = bits_of(number);
-    bool power_of_two = (bits & FRACTION) == 0;
-    int count = bits <= FRACTION ? 1 : SURE_DIGITS;
-
-    for (; count < MOST_DIGITS; count++) {
-        decimal_round(decimal, number, count);
-        if (decimal_reads_as(decimal, number))
-            return;
-        if (power_of_two) {
-            decimal_increment(decimal);
-            if (decimal_reads_as(decimal, number))
-                return;
-        }
-    }
-    decimal_round(decimal, number, MOST_DIGITS);
+    decimal->digits = digits_before(end, shortest.digits);
+    decimal->count = (int)(end - decimal->digits);
+    decimal->point = decimal->count + shortest.exponent;
+    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
+        decimal->count--;
 }
 
 static char *put_zeros(char *out, int count)
@@ -161,60 +103,30 @@ static char *put_exponent(char *out, const struct decimal *decimal)
 }
 
 /* Python's layout: repr() is float_repr_style 'short', format code 'r' (Python/pystrtod.c). */
-static char *put_decimal(char *out, struct decimal *decimal)
+static char *put_decimal(char *out, const struct decimal *decimal)
 {
-    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
-        decimal->count--;
     return decimal->point > -4 && decimal->point <= 16 ? put_fixed(out, decimal)
                                                        : put_exponent(out, decimal);
 }
 
-/*
- * The shortest decimal if it has at most 15 digits and few of them stand behind the point. If
- * integer / 10^places reads as `number` at all, number * 10^places is within 1/4 of the integer,
- * and the division of two exact numbers rounds as reading does; and of decimals that short only
- * one reads as `number`.
- */
-static bool decimal_short(struct decimal *decimal, double number)
-{
-    char text[FLOATTEXT_MAX];
-
-    if (FLT_EVAL_METHOD != 0 || number < 1e-4 || number >= 1e15)
-        return false;
-    for (int places = 0; places < (int)ARRAY_SIZE(TENS); places++) {
-        double integer = nearbyint(number * TENS[places]);
-
-        if (integer >= 1e15)
-            return false;
-        if (integer / TENS[places] != number)
-            continue;
-        decimal->count = snprintf(text, sizeof text, "%lld", (long long)integer);
-        decimal->point = decimal->count - places;
-        memcpy(decimal->digits, text, (size_t)decimal->count);
-        return true;
-    }
-    return false;
-}
-
 size_t floattext_print(uint64_t bits, char out[FLOATTEXT_MAX])
 {
-    double number = double_of(bits & ~SIGN);
+    uint64_t magnitude = bits & ~SIGN;
     char *end = out;
     struct decimal decimal;
 
-    if ((bits & ~SIGN) > INFINITE) {
+    if (magnitude > INFINITE) {
         memcpy(out, "nan", sizeof "nan");
         return strlen("nan");
     }
     if (bits & SIGN)
         *end++ = '-';
-    if (bits_of(number) == INFINITE) {
+    if (magnitude == INFINITE) {
         end = stpcpy(end, "inf");
-    } else if (number == 0) {
+    } else if (magnitude == 0) {
         end = stpcpy(end, "0.0");
     } else {
-        if (!decimal_short(&decimal, number))
-            decimal_shortest(&decimal, number);
+        decimal_of(&decimal, magnitude);
         end = put_decimal(end, &decimal);
     }
     *end = '\0';
