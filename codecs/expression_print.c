@@ -41,11 +41,6 @@ static const struct {
     [HUG_SINGLE] = {false, BREAK_LAST, ",)"},
 };
 
-bool printer_is_writing(const struct printer *p)
-{
-    return p->walk != WALK_PLAN;
-}
-
 /* `array` with room for one more than `count`, or NULL: no memory. */
 static void *with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
 {
@@ -86,18 +81,6 @@ void printer_push_items(struct printer *p, enum task_kind kind, const struct val
 void printer_push_close(struct printer *p, enum closer closer)
 {
     printer_push(p, (struct task){.kind = TASK_CLOSE, .closer = (uint8_t)closer});
-}
-
-void printer_add(struct printer *p, const char *text)
-{
-    if (printer_is_writing(p))
-        layout_add(&p->layout, text);
-}
-
-void printer_break(struct printer *p, enum layout_break kind)
-{
-    if (printer_is_writing(p))
-        layout_break(&p->layout, kind);
 }
 
 static void deepen(struct printer *p)
@@ -326,27 +309,65 @@ static struct bytes field_name(const struct value *code, uint32_t index)
     return bytes_of_string(code_fields((enum code_layout)code->role, &count)[index].name);
 }
 
-/* One item, pair or keyword of a list, or its closing bracket. */
+/* Writes what needs no name and leaves no tasks: most leaves of most values. */
+static bool print_leaf(struct printer *p, const struct value *value)
+{
+    if (value->kind > VALUE_BYTES || value->last_step ||
+        (value->references > 1 && printer_is_nameable(value)))
+        return false;
+    return printer_atom(p, value);
+}
+
+/* Nodes an item. */
+static uint32_t unit_of(const struct task *list)
+{
+    return list->kind == TASK_ITEMS || list->kind == TASK_FIELDS ? 1 : 2;
+}
+
+static void push_rest(struct printer *p, struct task rest)
+{
+    rest.index += unit_of(&rest);
+    printer_push(p, rest);
+}
+
+/* The item, pair or keyword that is next. False if it left tasks: behind them, the rest of the list. */
+static bool print_item(struct printer *p, const struct task *task)
+{
+    struct value **item = task->list->at + task->index;
+
+    if (task->kind == TASK_FIELDS)
+        print_keyword(p, field_name(task->value, task->index));
+    if (task->kind == TASK_KEYWORDS)
+        print_keyword(p, (*item++)->bytes);
+    if (task->kind == TASK_PAIRS) {
+        if (!print_leaf(p, *item)) {
+            push_rest(p, *task);
+            printer_push_value(p, TASK_PAIR, item[1]);
+            print_value(p, *item);
+            return false;
+        }
+        printer_add(p, ": ");
+        item++;
+    }
+    if (print_leaf(p, *item))
+        return true;
+    push_rest(p, *task);
+    print_value(p, *item);
+    return false;
+}
+
+/* The list from its next item on, up to one that leaves tasks, or with its closing bracket. */
 static void print_next(struct printer *p, struct task task)
 {
-    struct value **item;
+    uint32_t unit = unit_of(&task);
 
-    if (task.index == task.list->count) {
-        printer_close(p, (enum closer)task.closer);
-        return;
+    for (; task.index < task.list->count; task.index += unit) {
+        if (task.index || task.follows)
+            printer_break(p, BREAK_NEXT);
+        if (!print_item(p, &task) || buffer_status(p->layout.out))
+            return;
     }
-    item = task.list->at + task.index;
-    if (task.index || task.follows)
-        printer_break(p, BREAK_NEXT);
-    if (task.kind == TASK_FIELDS)
-        print_keyword(p, field_name(task.value, task.index));
-    task.index += task.kind == TASK_ITEMS || task.kind == TASK_FIELDS ? 1 : 2;
-    printer_push(p, task);
-    if (task.kind == TASK_PAIRS)
-        printer_push_value(p, TASK_PAIR, item[1]);
-    if (task.kind == TASK_KEYWORDS)
-        print_keyword(p, (*item++)->bytes);
-    print_value(p, *item);
+    printer_close(p, (enum closer)task.closer);
 }
 
 static void print_task(struct printer *p, struct task task)

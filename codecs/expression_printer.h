@@ -107,9 +107,20 @@ static inline bool is_huggable(const struct value *value)
 }
 
 /* Output: nothing happens while the text is only being planned. */
-bool printer_is_writing(const struct printer *p);
-void printer_add(struct printer *p, const char *text);
-void printer_break(struct printer *p, enum layout_break kind);
+static inline bool printer_is_writing(const struct printer *p)
+{
+    return p->walk != WALK_PLAN;
+}
+static inline void printer_add(struct printer *p, const char *text)
+{
+    if (printer_is_writing(p))
+        layout_add(&p->layout, text);
+}
+static inline void printer_break(struct printer *p, enum layout_break kind)
+{
+    if (printer_is_writing(p))
+        layout_break(&p->layout, kind);
+}
 /* A string literal behind `prefix`: of text, or of bytes that fit no bytes literal's lines. */
 void printer_literal(struct printer *p, const char *prefix, struct bytes content, bool text);
 /* A bytes literal between `before` and `)`, or bare with parentheses only around several lines. */
@@ -129,6 +140,8 @@ void printer_push_close(struct printer *p, enum closer closer);
 /* Whether a name may stand for it; what else is shared is repeated. */
 bool printer_is_nameable(const struct value *value);
 
+/* True if `value` has no children and was written, without its steps. */
+bool printer_atom(struct printer *p, const struct value *value);
 /* A value with its steps, then each step. */
 void printer_body(struct printer *p, struct value *value);
 void printer_step(struct printer *p, struct value *value, const struct value_step *step);

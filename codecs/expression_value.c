@@ -3,6 +3,7 @@
 
 #include "codecs/literal.h"
 #include "src/bigint.h"
+#include "src/digits.h"
 #include "src/floattext.h"
 
 #include <inttypes.h>
@@ -58,15 +59,12 @@ static void print_float(uint64_t bits, struct buffer *out)
 
 static void print_integer(int64_t integer, struct buffer *out)
 {
-    char digits[24], *start = digits + sizeof digits;
-    uint64_t rest = integer < 0 ? -(uint64_t)integer : (uint64_t)integer;
+    char digits[1 + DIGITS_MAX], *end = digits + sizeof digits, *start;
 
-    do
-        *--start = (char)('0' + rest % 10);
-    while (rest /= 10);
+    start = digits_before(end, integer < 0 ? -(uint64_t)integer : (uint64_t)integer);
     if (integer < 0)
         *--start = '-';
-    buffer_add(out, bytes_of(start, (size_t)(digits + sizeof digits - start)));
+    buffer_add(out, bytes_of(start, (size_t)(end - start)));
 }
 
 /* 1j where the real part is what Python makes of that literal: -1j is -(0+1j). */
@@ -109,8 +107,7 @@ static void add_number(struct printer *p, const struct value *value)
     layout_word_end(&p->layout);
 }
 
-/* True if `value` has no children and was written. */
-static bool print_atom(struct printer *p, const struct value *value)
+bool printer_atom(struct printer *p, const struct value *value)
 {
     bool python2 = p->document->python2;
 
@@ -214,7 +211,7 @@ static void print_code(struct printer *p, struct value *value)
 /* The value as it was made, without its steps. */
 static void print_made(struct printer *p, struct value *value)
 {
-    if (print_atom(p, value))
+    if (printer_atom(p, value))
         return;
     switch ((enum value_kind)value->kind) {
     case VALUE_LIST:

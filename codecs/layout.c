@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decisions
- * - A group is decided when its opening token is the first one held: the search for its end goes
- *   on from where it stopped each time a token comes, and ends after one line's width at the
- *   latest.
- * - Inside of a group that stays on its line nothing has to be decided, so words go straight to
- *   the output.
- * - Since broken groups are never inside of unbroken ones, two counters say all about the open
- *   groups.
+ * - Optimism: what follows the opening of a group that may have to be broken is written as if it stayed on its line, which it mostly
+ *   does, and only the places of groups and breaks are noted. When the line gets too long, what was written since the
+ *   opening, one line at most, is written again with line breaks (layout_overflow()).
+ * - Inside of a group that stays on its line nothing has to be decided, and nothing is noted.
+ * - Since broken groups are never inside of unbroken ones, two counters say all about the open groups that are decided.
  */
 #include "codecs/layout.h"
 
@@ -16,77 +14,74 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum token_kind { TOKEN_WORD, TOKEN_OPEN, TOKEN_CLOSE, TOKEN_BREAK, TOKEN_BYTES };
+enum mark_kind { MARK_OPEN, MARK_CLOSE, MARK_BREAK, MARK_BYTES };
 
-struct layout_token {
-    enum token_kind kind;
-    enum layout_break break_kind;
-    size_t columns;
-    struct bytes bytes; /* TOKEN_BYTES; of a TOKEN_WORD only the size counts */
+/* Something in the pending part of the output, where it stands when it stays on its line. */
+struct layout_mark {
+    size_t at;          /* its offset in the output */
+    size_t column;      /* before it */
+    uint32_t size;      /* of its text in the output, bytes */
+    uint32_t columns;   /* of its text */
+    uint8_t kind;       /* enum mark_kind */
+    uint8_t break_kind; /* enum layout_break, of a MARK_BREAK */
+    struct bytes bytes; /* of a MARK_BYTES: its literal may need several lines */
 };
 
 static const struct {
-    const char *flat;   /* on the line */
-    const char *before; /* the newline */
-    const char *after;  /* the newline and its indentation */
-    bool closes;        /* the next line is indented like the group's first */
+    char flat[3];   /* on the line */
+    uint8_t size;   /* of that */
+    char before;    /* the newline, or 0 */
+    char after;     /* the newline and its indentation, or 0 */
+    uint8_t closes; /* 1: the next line is indented like the group's first */
 } breaks[] = {
-    [BREAK_FIRST] = {"", "", "", false},    [BREAK_NEXT] = {", ", ",", "", false},
-    [BREAK_LAST] = {"", ",", "", true},     [BREAK_LAST_COMMA] = {",", ",", "", true},
-    [BREAK_LAST_BARE] = {"", "", "", true}, [BREAK_OPEN] = {"", "(", "", false},
-    [BREAK_CLOSE] = {"", "", ")", true},
+    [BREAK_FIRST] = {"", 0, 0, 0, 0},     [BREAK_NEXT] = {", ", 2, ',', 0, 0},
+    [BREAK_LAST] = {"", 0, ',', 0, 1},    [BREAK_LAST_COMMA] = {",", 1, ',', 0, 1},
+    [BREAK_LAST_BARE] = {"", 0, 0, 0, 1}, [BREAK_OPEN] = {"", 0, '(', 0, 0},
+    [BREAK_CLOSE] = {"", 0, 0, ')', 1},
 };
 
 void layout_init(struct layout *layout, struct buffer *out, size_t width)
 {
-    *layout = (struct layout){.out = out, .width = width, .held = BUFFER_INIT};
+    *layout = (struct layout){.out = out, .width = width, .most = SIZE_MAX, .again = BUFFER_INIT};
 }
 
 void layout_release(struct layout *layout)
 {
-    free(layout->tokens);
-    buffer_release(&layout->held);
-    *layout = (struct layout){.out = layout->out, .width = layout->width, .held = BUFFER_INIT};
+    free(layout->marks);
+    buffer_release(&layout->again);
+    layout_init(layout, layout->out, layout->width);
 }
 
-static size_t columns_of(struct bytes text)
-{
-    size_t columns = 0;
-
-    for (size_t i = 0; i < text.size; i++)
-        columns += (text.data[i] & 0xC0) != 0x80;
-    return columns;
-}
-
-static void write_string(struct layout *layout, const char *text)
-{
-    size_t length = strlen(text);
-
-    buffer_add(layout->out, bytes_of(text, length));
-    layout->column += length;
-}
-
-static void write_newline(struct layout *layout, unsigned level)
+/* A newline with its indentation, between two characters that may be 0: not there. */
+static void write_newline(struct layout *layout, char before, unsigned level, char after)
 {
     size_t indent = (size_t)level * LAYOUT_INDENT;
-    uint8_t *room;
+    uint8_t *room = buffer_extend(layout->out, (before != 0) + 1 + indent + (after != 0));
 
-    buffer_add_byte(layout->out, '\n');
-    room = buffer_extend(layout->out, indent);
-    if (room)
+    if (room) {
+        if (before)
+            *room++ = (uint8_t)before;
+        *room++ = '\n';
         memset(room, ' ', indent);
-    layout->column = indent;
+        if (after)
+            room[indent] = (uint8_t)after;
+    }
+    layout->column = indent + (after != 0);
+}
+
+static void write_flat_break(struct layout *layout, enum layout_break kind)
+{
+    buffer_add(layout->out, bytes_of(breaks[kind].flat, breaks[kind].size));
+    layout->column += breaks[kind].size;
 }
 
 static void write_break(struct layout *layout, enum layout_break kind)
 {
-    if (layout->flat) {
-        write_string(layout, breaks[kind].flat);
-        return;
-    }
-    write_string(layout, breaks[kind].before);
-    write_newline(layout, layout->level - breaks[kind].closes);
-    write_string(layout, breaks[kind].after);
+    if (layout->flat)
+        write_flat_break(layout, kind);
+    else
+        write_newline(layout, breaks[kind].before, layout->level - breaks[kind].closes,
+                      breaks[kind].after);
 }
 
 static void write_bytes(struct layout *layout, struct bytes content)
@@ -102,44 +97,8 @@ static void write_bytes(struct layout *layout, struct bytes content)
         layout->column += layout->out->size - start;
         content = bytes_part(content, size, SIZE_MAX);
         if (content.size)
-            write_newline(layout, layout->level);
+            write_newline(layout, 0, layout->level, 0);
     } while (content.size);
-}
-
-static bool is_open_decision(const struct layout *layout)
-{
-    return !layout->flat && layout->level < LAYOUT_LEVELS;
-}
-
-enum decision { FITS, TOO_WIDE, UNKNOWN };
-
-/*
- * Whether the group that the first token opens fits, from what is held so far: the words up to its
- * end, and behind it up to the next break, which is one of a group around it or of the next group.
- */
-static enum decision decide(struct layout *layout, bool finished)
-{
-    size_t room = layout->width > layout->column ? layout->width - layout->column : 0;
-
-    for (; layout->seen < layout->count; layout->seen++) {
-        const struct layout_token *token = &layout->tokens[layout->seen];
-        bool inside = layout->seen_depth > 0 || layout->seen == layout->first;
-
-        if (inside && token->kind == TOKEN_OPEN)
-            layout->seen_depth++;
-        else if (inside && token->kind == TOKEN_CLOSE)
-            layout->seen_depth--;
-        else if (token->kind == TOKEN_WORD || token->kind == TOKEN_BYTES)
-            layout->seen_width += token->columns;
-        else if (inside && token->kind == TOKEN_BREAK)
-            layout->seen_width += strlen(breaks[token->break_kind].flat);
-        else if (token->kind == TOKEN_BREAK)
-            return layout->seen_width + strlen(breaks[token->break_kind].before) > room ? TOO_WIDE
-                                                                                        : FITS;
-        if (layout->seen_width > room)
-            return TOO_WIDE;
-    }
-    return finished ? FITS : UNKNOWN;
 }
 
 static void write_open(struct layout *layout, bool flat)
@@ -158,162 +117,292 @@ static void write_close(struct layout *layout)
         layout->level--;
 }
 
-static void write_word(struct layout *layout, const struct layout_token *token)
+static bool may_break(const struct layout *layout)
 {
-    buffer_add(layout->out,
-               bytes_part(buffer_bytes(&layout->held), layout->held_first, token->bytes.size));
-    layout->held_first += token->bytes.size;
-    layout->column += token->columns;
+    return !layout->flat && layout->level < LAYOUT_LEVELS;
 }
 
-static void forget_search(struct layout *layout)
+static bool is_pending(const struct layout *layout)
 {
-    layout->seen = layout->first;
-    layout->seen_width = 0;
-    layout->seen_depth = 0;
+    return layout->count > 0;
 }
 
-static void forget_written(struct layout *layout)
+/* The last column of a line that starts a group at `column`: the width, unless it is exceeded already. */
+static size_t last_column(const struct layout *layout, size_t column)
 {
-    size_t rest = layout->count - layout->first;
-
-    if (rest && layout->first < 256)
-        return;
-    if (rest)
-        memmove(layout->tokens, layout->tokens + layout->first, rest * sizeof *layout->tokens);
-    layout->first = 0;
-    layout->count = rest;
-    rest = layout->held.size - layout->held_first;
-    if (rest)
-        memmove(layout->held.data, layout->held.data + layout->held_first, rest);
-    layout->held_first = 0;
-    if (!buffer_status(&layout->held))
-        layout->held.size = rest;
-    forget_search(layout);
+    return layout->width > column ? layout->width : column;
 }
 
-/* Writes the held tokens up to a group that can't be decided yet. */
-static void settle(struct layout *layout, bool finished)
+/* Once the output failed nothing is written any more, so that a lost mark does no harm. */
+static void note(struct layout *layout, struct layout_mark mark)
 {
-    while (layout->first < layout->count) {
-        const struct layout_token *token = &layout->tokens[layout->first];
-
-        if (token->kind == TOKEN_OPEN) {
-            enum decision decision = is_open_decision(layout) ? decide(layout, finished) : FITS;
-
-            if (decision == UNKNOWN)
-                return;
-            write_open(layout, decision == FITS);
-        } else if (token->kind == TOKEN_CLOSE) {
-            write_close(layout);
-        } else if (token->kind == TOKEN_BREAK) {
-            write_break(layout, token->break_kind);
-        } else if (token->kind == TOKEN_BYTES) {
-            write_bytes(layout, token->bytes);
-        } else {
-            write_word(layout, token);
-        }
-        layout->first++;
-        forget_search(layout);
-    }
-    forget_written(layout);
-}
-
-static bool is_holding(const struct layout *layout)
-{
-    return layout->count > layout->first;
-}
-
-/* Once the output failed nothing is written any more, so that lost tokens do no harm. */
-static void hold(struct layout *layout, struct layout_token token)
-{
-    if (layout->held.status)
-        layout->out->status = layout->held.status;
-    if (layout->count == layout->capacity)
-        forget_written(layout);
     if (layout->count == layout->capacity) {
-        size_t capacity = layout->capacity ? layout->capacity * 2 : 64;
-        struct layout_token *tokens = realloc(layout->tokens, capacity * sizeof *tokens);
+        size_t capacity = layout->capacity ? layout->capacity * 2 : 32;
+        struct layout_mark *marks = realloc(layout->marks, capacity * sizeof *marks);
 
-        if (!tokens) {
+        if (!marks) {
             layout->out->status = -ENOMEM;
             return;
         }
-        layout->tokens = tokens;
+        layout->marks = marks;
         layout->capacity = capacity;
     }
-    layout->tokens[layout->count++] = token;
-    settle(layout, false);
+    layout->marks[layout->count++] = mark;
 }
 
-struct buffer *layout_word(struct layout *layout)
+static void note_group(struct layout *layout, enum mark_kind kind)
 {
-    struct buffer *out = is_holding(layout) ? &layout->held : layout->out;
-
-    layout->word = out->size;
-    return out;
+    note(layout, (struct layout_mark){
+                     .kind = (uint8_t)kind, .at = layout->out->size, .column = layout->column});
 }
 
-void layout_word_end(struct layout *layout)
+/* The marks from `first` on, the opening of a group, are pending; or none. */
+static void keep_pending(struct layout *layout, size_t first)
 {
-    struct buffer *out = is_holding(layout) ? &layout->held : layout->out;
-    struct bytes word = bytes_part(buffer_bytes(out), layout->word, SIZE_MAX);
-
-    if (is_holding(layout))
-        hold(layout, (struct layout_token){.kind = TOKEN_WORD,
-                                           .columns = columns_of(word),
-                                           .bytes = {NULL, word.size}});
-    else
-        layout->column += columns_of(word);
+    layout->count -= first;
+    layout->depth = 0;
+    layout->most = SIZE_MAX;
+    if (!layout->count)
+        return;
+    memmove(layout->marks, layout->marks + first, layout->count * sizeof *layout->marks);
+    layout->most = last_column(layout, layout->marks[0].column);
+    for (size_t i = 0; i < layout->count; i++) {
+        layout->depth += layout->marks[i].kind == MARK_OPEN;
+        layout->depth -= layout->marks[i].kind == MARK_CLOSE;
+        if (!layout->depth)
+            break;
+    }
 }
 
-void layout_add(struct layout *layout, const char *word)
+/* The index behind the end of the group that the mark `first` opens. */
+static size_t behind_group(const struct layout *layout, size_t first)
 {
-    buffer_add_string(layout_word(layout), word);
-    layout_word_end(layout);
+    size_t depth = 0, i = first;
+
+    while (i < layout->count) {
+        const struct layout_mark *mark = &layout->marks[i++];
+
+        depth += mark->kind == MARK_OPEN;
+        depth -= mark->kind == MARK_CLOSE;
+        if (!depth)
+            break;
+    }
+    return i;
+}
+
+/* The pending group stays on its line, as it was written. What follows may be a group to decide. */
+static void stay(struct layout *layout)
+{
+    size_t i = behind_group(layout, 0);
+
+    for (; i < layout->count; i++) {
+        if (layout->marks[i].kind == MARK_CLOSE)
+            write_close(layout);
+        else if (may_break(layout))
+            break;
+        else
+            write_open(layout, true);
+    }
+    keep_pending(layout, i);
+}
+
+enum decision { FITS, TOO_WIDE, UNKNOWN };
+
+/*
+ * Whether the group that the mark `first` opens fits where the line now is: all of it, and what follows up to the next break,
+ * which is one of a group around it or of the next group. `end`: the column behind all that is pending.
+ */
+static enum decision decide(const struct layout *layout, size_t first, size_t end)
+{
+    size_t start = layout->marks[first].column;
+    size_t room = last_column(layout, layout->column) - layout->column;
+    size_t behind = behind_group(layout, first), i = behind;
+
+    while (i < layout->count && layout->marks[i].kind != MARK_BREAK)
+        i++;
+    if (i < layout->count) {
+        const struct layout_mark *mark = &layout->marks[i];
+        size_t columns = mark->column - start + (breaks[mark->break_kind].before != 0);
+
+        return columns > room ? TOO_WIDE : FITS;
+    }
+    return end - start > room ? TOO_WIDE : UNKNOWN;
+}
+
+static void write_mark(struct layout *layout, const struct layout_mark *mark)
+{
+    if (mark->kind == MARK_CLOSE)
+        write_close(layout);
+    else if (mark->kind == MARK_BREAK)
+        write_break(layout, (enum layout_break)mark->break_kind);
+    else if (mark->kind == MARK_BYTES)
+        write_bytes(layout, mark->bytes);
+}
+
+/* What stands between the mark and the next one. */
+static void write_words_behind(struct layout *layout, struct bytes before, size_t start, size_t i)
+{
+    const struct layout_mark *mark = &layout->marks[i];
+    size_t from = mark->at + mark->size;
+
+    if (i + 1 == layout->count)
+        return;
+    buffer_add(layout->out, bytes_part(before, from - start, mark[1].at - from));
+    layout->column += mark[1].column - mark->column - mark->columns;
+}
+
+/* Puts what was laid again in the place of the `size` bytes at `start`. */
+static void replace(struct layout *layout, size_t start, size_t size)
+{
+    struct bytes again = buffer_bytes(&layout->again);
+    struct buffer *out = layout->out;
+    size_t behind = out->size - start - size;
+
+    if (buffer_status(&layout->again))
+        out->status = layout->again.status;
+    if (again.size > size)
+        buffer_extend(out, again.size - size);
+    if (buffer_status(out))
+        return;
+    memmove(out->data + start + again.size, out->data + start + size, behind);
+    if (again.size)
+        memcpy(out->data + start, again.data, again.size);
+    out->size = start + again.size + behind;
+}
+
+/* Writes marks and the words between them; the first group is too wide. Returns the mark of the first undecided group, or their count. */
+static size_t lay_decided(struct layout *layout, struct bytes before, size_t end)
+{
+    size_t start = layout->marks[0].at, i = 0;
+
+    for (; i < layout->count; i++) {
+        const struct layout_mark *mark = &layout->marks[i];
+        enum decision decision = i == 0 ? TOO_WIDE : FITS;
+
+        if (mark->kind == MARK_OPEN) {
+            if (i && may_break(layout))
+                decision = decide(layout, i, end);
+            if (decision == UNKNOWN)
+                break;
+            write_open(layout, decision == FITS);
+        }
+        write_mark(layout, mark);
+        write_words_behind(layout, before, start, i);
+    }
+    return i;
+}
+
+/*
+ * The pending group is too wide: breaks it, decides the groups in it, and writes again what stands before the last words.
+ * These, which may be long, are moved.
+ */
+void layout_overflow(struct layout *layout)
+{
+    const struct layout_mark *first = &layout->marks[0], *last = first + layout->count - 1;
+    struct buffer *out = layout->out;
+    size_t start = first->at, size = last->at + last->size - start, end = layout->column;
+    size_t rest, column = last->column + last->columns, at = start + size;
+    struct bytes before;
+
+    if (buffer_status(out))
+        return;
+    before = bytes_part(buffer_bytes(out), start, size);
+    buffer_clear(&layout->again);
+    layout->out = &layout->again;
+    layout->column = first->column;
+    rest = lay_decided(layout, before, end);
+    layout->out = out;
+    if (rest < layout->count) {
+        at = layout->marks[rest].at;
+        column = layout->marks[rest].column;
+    }
+    for (size_t i = rest; i < layout->count; i++) {
+        layout->marks[i].at += start + layout->again.size - at;
+        layout->marks[i].column += layout->column - column;
+    }
+    layout->column += end - column;
+    buffer_add(&layout->again, bytes_part(before, at - start, SIZE_MAX));
+    keep_pending(layout, rest);
+    replace(layout, start, size);
 }
 
 void layout_open(struct layout *layout)
 {
-    if (is_holding(layout) || is_open_decision(layout))
-        hold(layout, (struct layout_token){.kind = TOKEN_OPEN});
-    else
+    if (is_pending(layout)) {
+        note_group(layout, MARK_OPEN);
+        layout->depth += layout->depth > 0;
+    } else if (may_break(layout)) {
+        note_group(layout, MARK_OPEN);
+        layout->depth = 1;
+        layout->most = last_column(layout, layout->column);
+    } else {
         write_open(layout, true);
+    }
 }
 
 void layout_close(struct layout *layout)
 {
-    if (is_holding(layout))
-        hold(layout, (struct layout_token){.kind = TOKEN_CLOSE});
-    else
+    if (is_pending(layout)) {
+        note_group(layout, MARK_CLOSE);
+        layout->depth -= layout->depth > 0;
+    } else {
         write_close(layout);
+    }
 }
 
 void layout_break(struct layout *layout, enum layout_break kind)
 {
-    if (is_holding(layout))
-        hold(layout, (struct layout_token){.kind = TOKEN_BREAK, .break_kind = kind});
-    else
+    struct layout_mark mark = {.kind = MARK_BREAK, .break_kind = (uint8_t)kind};
+
+    /* Behind a pending group it is where the line may end. */
+    while (is_pending(layout) && !layout->depth && !buffer_status(layout->out)) {
+        if (layout->column + (breaks[kind].before != 0) > layout->most)
+            layout_overflow(layout);
+        else
+            stay(layout);
+    }
+    if (!is_pending(layout)) {
         write_break(layout, kind);
+        return;
+    }
+    mark.at = layout->out->size;
+    mark.column = layout->column;
+    mark.size = mark.columns = breaks[kind].size;
+    note(layout, mark);
+    write_flat_break(layout, kind);
+    if (layout->column > layout->most)
+        layout_overflow(layout);
 }
 
 void layout_bytes(struct layout *layout, struct bytes content)
 {
-    struct layout_token token = {.kind = TOKEN_BYTES, .bytes = content};
+    struct layout_mark mark = {.kind = MARK_BYTES, .bytes = content};
+    size_t columns;
 
-    if (!is_holding(layout)) {
+    if (!is_pending(layout)) {
         write_bytes(layout, content);
         return;
     }
-    /* More than a line is too wide, how much doesn't matter. */
-    if (literal_bytes_fitting(content, layout->width, &token.columns) < content.size)
-        token.columns = layout->width;
-    token.columns++;
-    hold(layout, token);
+    mark.at = layout->out->size;
+    mark.column = layout->column;
+    /* More than a line is too wide, how much doesn't matter; such bytes are not written now. */
+    if (literal_bytes_fitting(content, layout->width, &columns) < content.size) {
+        columns = layout->width;
+    } else {
+        buffer_add_byte(layout->out, 'b');
+        literal_print_bytes(content, layout->out);
+        mark.size = (uint32_t)(layout->out->size - mark.at);
+    }
+    mark.columns = (uint32_t)columns + 1;
+    note(layout, mark);
+    layout->column += mark.columns;
+    if (layout->column > layout->most)
+        layout_overflow(layout);
 }
 
 int layout_finish(struct layout *layout)
 {
-    settle(layout, true);
+    while (is_pending(layout) && !buffer_status(layout->out))
+        stay(layout);
     return buffer_status(layout->out);
 }

@@ -7,13 +7,13 @@
  * decide for themselves. A group that would be indented by more than LAYOUT_LEVELS levels stays on
  * its line whatever its length, so that text is linear in its content however deep it nests.
  *
- * Memory is bounded by the width: only what follows an undecided group, one line of it, is held
- * back. Time is linear. Columns are code points.
+ * Memory beside the output is bounded by the width: only what follows an undecided group, one line of it, is laid
+ * twice. Time is linear. Columns are code points.
  */
 #ifndef SHELVEFS_LAYOUT_H
 #define SHELVEFS_LAYOUT_H
 
-#include "src/bytes.h"
+#include "src/utf8.h"
 
 enum { LAYOUT_INDENT = 4, LAYOUT_LEVELS = 16 };
 
@@ -27,7 +27,7 @@ enum layout_break {
     BREAK_CLOSE,      /* "" or "\n)" */
 };
 
-struct layout_token;
+struct layout_mark;
 
 struct layout {
     struct buffer *out;
@@ -35,34 +35,49 @@ struct layout {
     size_t column;
     unsigned level; /* open groups that were broken */
     unsigned flat;  /* open groups inside of them that stay on the line */
-    /* What follows a group that is not decided yet. */
-    struct layout_token *tokens;
-    size_t first, count, capacity;
-    struct buffer held; /* the tokens' words */
-    size_t held_first;
-    /* How far the search for the end of the undecided group got. */
-    size_t seen, seen_width;
-    size_t seen_depth;
-    size_t word; /* where the word that is being written starts */
+    /* Places since the opening of a group that is not decided yet: what is behind it is written as if it stayed on its line. */
+    struct layout_mark *marks;
+    size_t count, capacity;
+    size_t depth;        /* open groups from the undecided one on; 0: it is closed */
+    size_t most;         /* the column beyond which it is too wide; SIZE_MAX: there is none */
+    struct buffer again; /* scratch of one line */
+    size_t word;         /* where the word that is being written starts */
 };
 
 void layout_init(struct layout *layout, struct buffer *out, size_t width);
 void layout_release(struct layout *layout);
 
+/* The line got longer than layout->most. */
+void layout_overflow(struct layout *layout);
+
 /* A word, which is never broken, is appended to the returned buffer between these two. */
-struct buffer *layout_word(struct layout *layout);
-void layout_word_end(struct layout *layout);
-void layout_add(struct layout *layout, const char *word);
+static inline struct buffer *layout_word(struct layout *layout)
+{
+    layout->word = layout->out->size;
+    return layout->out;
+}
+static inline void layout_word_end(struct layout *layout)
+{
+    layout->column += utf8_count(bytes_part(buffer_bytes(layout->out), layout->word, SIZE_MAX));
+    if (layout->column > layout->most)
+        layout_overflow(layout);
+}
+/* A word of ASCII. */
+static inline void layout_add(struct layout *layout, const char *word)
+{
+    buffer_add_string(layout->out, word);
+    layout->column += strlen(word);
+    if (layout->column > layout->most)
+        layout_overflow(layout);
+}
 
 void layout_open(struct layout *layout);
 void layout_close(struct layout *layout);
 void layout_break(struct layout *layout, enum layout_break kind);
-/*
- * A bytes literal, on several lines if the group is broken. Borrowed until the layout is finished.
- */
+/* A bytes literal, on several lines if the group is broken. Borrowed until the layout is finished. */
 void layout_bytes(struct layout *layout, struct bytes content);
 
-/* Writes what is held back. 0, -ENOMEM or -EFBIG (the buffer's limit). */
+/* Decides what is open. 0, -ENOMEM or -EFBIG (the buffer's limit). */
 int layout_finish(struct layout *layout);
 
 #endif

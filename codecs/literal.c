@@ -10,15 +10,38 @@
 
 static const char HEX[] = "0123456789abcdef";
 
-/*
- * What a byte becomes inside of '...': 0 itself, 'x' a hexadecimal escape, else the letter behind
- * a backslash.
- */
-static char byte_escape(uint8_t byte, uint8_t quote)
+/* What a byte is inside of '...' or "...". */
+enum byte_class {
+    BYTE_PLAIN = 0,
+    BYTE_SINGLE = 1 << 0,
+    BYTE_DOUBLE = 1 << 1,
+    BYTE_ESCAPED = 1 << 2, /* a backslash, and what is no printable ASCII */
+};
+
+static const uint8_t classes[256] = {
+    [0x00 ... 0x1F] = BYTE_ESCAPED, ['"'] = BYTE_DOUBLE,           ['\''] = BYTE_SINGLE,
+    ['\\'] = BYTE_ESCAPED,         [0x7F ... 0xFF] = BYTE_ESCAPED,
+};
+
+/* The classes that occur. */
+static unsigned classes_of(struct bytes content)
+{
+    unsigned found = 0;
+
+    for (size_t i = 0; i < content.size; i++)
+        found |= classes[content.data[i]];
+    return found;
+}
+
+static uint8_t quote_for(unsigned found)
+{
+    return (found & (BYTE_SINGLE | BYTE_DOUBLE)) == BYTE_SINGLE ? '"' : '\'';
+}
+
+/* What stands behind the backslash: 'x' is a hexadecimal escape. */
+static char escape_of(uint8_t byte)
 {
     switch (byte) {
-    case '\\':
-        return '\\';
     case '\n':
         return 'n';
     case '\r':
@@ -26,18 +49,8 @@ static char byte_escape(uint8_t byte, uint8_t quote)
     case '\t':
         return 't';
     default:
-        if (byte == quote)
-            return (char)quote;
-        return byte < 0x20 || byte >= 0x7F ? 'x' : 0;
+        return byte < 0x20 || byte >= 0x7F ? 'x' : (char)byte;
     }
-}
-
-static uint8_t quote_for(struct bytes content)
-{
-    return bytes_find_byte(content, '\'') < content.size &&
-                   bytes_find_byte(content, '"') == content.size
-               ? '"'
-               : '\'';
 }
 
 static void add_escape(struct buffer *out, char escape, uint32_t point)
@@ -53,11 +66,11 @@ static void add_escape(struct buffer *out, char escape, uint32_t point)
         *room++ = (uint8_t)HEX[point >> (4 * digits) & 0xF];
 }
 
-static size_t run_of_plain_bytes(struct bytes content, size_t offset, uint8_t quote)
+static size_t run_of_plain_bytes(struct bytes content, size_t offset, unsigned special)
 {
     size_t end = offset;
 
-    while (end < content.size && !byte_escape(content.data[end], quote))
+    while (end < content.size && !(classes[content.data[end]] & special))
         end++;
     return end - offset;
 }
@@ -85,13 +98,10 @@ static size_t add_character(struct bytes content, size_t offset, struct buffer *
     return character.length;
 }
 
-static void print_literal(struct bytes content, bool text, struct buffer *out)
+static void print_escaped(struct bytes content, bool text, unsigned special, struct buffer *out)
 {
-    uint8_t quote = quote_for(content);
-
-    buffer_add_byte(out, quote);
     for (size_t offset = 0; offset < content.size;) {
-        size_t run = run_of_plain_bytes(content, offset, quote);
+        size_t run = run_of_plain_bytes(content, offset, special);
 
         buffer_add(out, bytes_part(content, offset, run));
         offset += run;
@@ -101,10 +111,29 @@ static void print_literal(struct bytes content, bool text, struct buffer *out)
             offset += add_character(content, offset, out);
             continue;
         }
-        add_escape(out, byte_escape(content.data[offset], quote), content.data[offset]);
+        add_escape(out, escape_of(content.data[offset]), content.data[offset]);
         offset++;
     }
-    buffer_add_byte(out, quote);
+}
+
+static void print_literal(struct bytes content, bool text, struct buffer *out)
+{
+    unsigned found = classes_of(content);
+    uint8_t quote = quote_for(found), *room;
+    unsigned special = BYTE_ESCAPED | (quote == '"' ? BYTE_DOUBLE : BYTE_SINGLE);
+
+    if (found & special) {
+        buffer_add_byte(out, quote);
+        print_escaped(content, text, special, out);
+        buffer_add_byte(out, quote);
+        return;
+    }
+    room = buffer_extend(out, content.size + 2);
+    if (!room)
+        return;
+    room[0] = room[content.size + 1] = quote;
+    if (content.size)
+        memcpy(room + 1, content.data, content.size);
 }
 
 void literal_print_text(struct bytes content, struct buffer *out)
@@ -125,9 +154,11 @@ size_t literal_bytes_fitting(struct bytes content, size_t width, size_t *used)
     *used = columns;
     for (; count < content.size; count++) {
         uint8_t byte = content.data[count];
-        char escape = byte_escape(byte, '\\'); /* no quote yet */
 
-        columns += escape == 'x' ? 4 : escape ? 2 : 1;
+        if (classes[byte] & BYTE_ESCAPED)
+            columns += escape_of(byte) == 'x' ? 4 : 2;
+        else
+            columns++;
         singles += byte == '\'';
         doubles += byte == '"';
         if (columns + (doubles ? singles : 0) > width && count)

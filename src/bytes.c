@@ -5,10 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool bytes_equal(struct bytes a, struct bytes b)
-{
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
+enum { LEAST_CAPACITY = 64 };
 
 int bytes_compare(struct bytes a, struct bytes b)
 {
@@ -29,13 +26,6 @@ bool bytes_end_with(struct bytes b, struct bytes suffix)
 {
     return b.size >= suffix.size &&
            bytes_equal(bytes_part(b, b.size - suffix.size, suffix.size), suffix);
-}
-
-struct bytes bytes_part(struct bytes b, size_t from, size_t size)
-{
-    if (from >= b.size)
-        return (struct bytes){NULL, 0};
-    return bytes_of(b.data + from, size < b.size - from ? size : b.size - from);
 }
 
 bool bytes_are_ascii(struct bytes b)
@@ -70,6 +60,7 @@ void buffer_clear(struct buffer *buffer)
     buffer->status = 0;
 }
 
+/* Doubles. Also gives a buffer of nothing its memory: an offset from NULL is undefined. */
 static bool buffer_reserve(struct buffer *buffer, size_t more)
 {
     size_t want, capacity;
@@ -82,15 +73,16 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
         return false;
     }
     want = buffer->size + more;
-    /* Also for nothing: an offset from NULL is undefined. */
     if (buffer->data && want <= buffer->capacity)
         return true;
     capacity = buffer->capacity < SIZE_MAX / 2 ? buffer->capacity * 2 : SIZE_MAX;
     if (capacity < want)
         capacity = want;
-    if (capacity < 64)
-        capacity = 64;
-    data = realloc(buffer->data, capacity);
+    if (capacity < LEAST_CAPACITY)
+        capacity = LEAST_CAPACITY;
+    if (capacity > buffer->limit)
+        capacity = buffer->limit;
+    data = realloc(buffer->data, capacity ? capacity : 1);
     if (!data) {
         buffer->status = -ENOMEM;
         return false;
@@ -100,7 +92,7 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
     return true;
 }
 
-uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+uint8_t *buffer_grow(struct buffer *buffer, size_t size)
 {
     uint8_t *room;
 
@@ -125,27 +117,6 @@ void buffer_resize(struct buffer *buffer, size_t size)
     room = buffer_extend(buffer, more);
     if (room)
         memset(room, 0, more);
-}
-
-void buffer_add(struct buffer *buffer, struct bytes bytes)
-{
-    uint8_t *room = bytes.size ? buffer_extend(buffer, bytes.size) : NULL;
-
-    if (room)
-        memcpy(room, bytes.data, bytes.size);
-}
-
-void buffer_add_byte(struct buffer *buffer, uint8_t byte)
-{
-    uint8_t *room = buffer_extend(buffer, 1);
-
-    if (room)
-        *room = byte;
-}
-
-void buffer_add_string(struct buffer *buffer, const char *string)
-{
-    buffer_add(buffer, bytes_of_string(string));
 }
 
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list arguments)

@@ -34,13 +34,21 @@ static inline struct bytes bytes_of_string(const char *string)
     return bytes_of(string, strlen(string));
 }
 
-bool bytes_equal(struct bytes a, struct bytes b);
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 /* As memcmp does, the shorter first: <0, 0 or >0. */
 int bytes_compare(struct bytes a, struct bytes b);
 bool bytes_start_with(struct bytes b, struct bytes prefix);
 bool bytes_end_with(struct bytes b, struct bytes suffix);
 /* The part from `from` (clamped) of at most `size` bytes. */
-struct bytes bytes_part(struct bytes b, size_t from, size_t size);
+static inline struct bytes bytes_part(struct bytes b, size_t from, size_t size)
+{
+    if (from >= b.size)
+        return (struct bytes){NULL, 0};
+    return bytes_of(b.data + from, size < b.size - from ? size : b.size - from);
+}
 /* The first occurrence's offset, or b.size. */
 size_t bytes_find_byte(struct bytes b, uint8_t byte);
 
@@ -50,7 +58,7 @@ bool bytes_are_ascii(struct bytes b);
 struct buffer {
     uint8_t *data;
     size_t size;
-    size_t capacity;
+    size_t capacity; /* at most limit */
     size_t limit; /* most bytes it may hold; SIZE_MAX: no limit */
     int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
 };
@@ -61,13 +69,38 @@ void buffer_init(struct buffer *buffer, size_t limit);
 void buffer_release(struct buffer *buffer);
 /* Empties it, keeps its memory and limit, clears a failure. */
 void buffer_clear(struct buffer *buffer);
-void buffer_add(struct buffer *buffer, struct bytes bytes);
-void buffer_add_byte(struct buffer *buffer, uint8_t byte);
-void buffer_add_string(struct buffer *buffer, const char *string);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+/* buffer_extend() where there is no room yet. */
+uint8_t *buffer_grow(struct buffer *buffer, size_t size);
 /* `size` more bytes to be written by the caller; NULL once it failed. */
-uint8_t *buffer_extend(struct buffer *buffer, size_t size);
+static inline uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+{
+    /* Never when data is NULL: then there is no capacity. */
+    if (size < buffer->capacity - buffer->size && !buffer->status) {
+        buffer->size += size;
+        return buffer->data + buffer->size - size;
+    }
+    return buffer_grow(buffer, size);
+}
+static inline void buffer_add(struct buffer *buffer, struct bytes bytes)
+{
+    uint8_t *room = bytes.size ? buffer_extend(buffer, bytes.size) : NULL;
+
+    if (room)
+        memcpy(room, bytes.data, bytes.size);
+}
+static inline void buffer_add_byte(struct buffer *buffer, uint8_t byte)
+{
+    uint8_t *room = buffer_extend(buffer, 1);
+
+    if (room)
+        *room = byte;
+}
+static inline void buffer_add_string(struct buffer *buffer, const char *string)
+{
+    buffer_add(buffer, bytes_of_string(string));
+}
 /* Sets the size; what is new is zero. */
 void buffer_resize(struct buffer *buffer, size_t size);
 static inline int buffer_status(const struct buffer *buffer)

@@ -25,6 +25,21 @@ static inline bool utf8_valid(struct bytes text, enum utf8_surrogates surrogates
 {
     return utf8_find_invalid(text, surrogates) == text.size;
 }
+/* The number of code points in valid UTF-8, eight bytes at a time: the bytes that don't continue one. */
+static inline size_t utf8_count(struct bytes text)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t offset = 0, continuing = 0;
+    uint64_t word;
+
+    for (; text.size - offset >= sizeof word; offset += sizeof word) {
+        memcpy(&word, text.data + offset, sizeof word);
+        continuing += ((word >> 7 & ~word >> 6 & ones) * ones) >> 56;
+    }
+    for (; offset < text.size; offset++)
+        continuing += (text.data[offset] & 0xC0) == 0x80;
+    return text.size - continuing;
+}
 /*
  * Whether a code point may not reach a terminal bare: C0 and C1 controls, DEL, and the characters that reorder
  * text (bidirectional marks, embeddings, overrides and isolates; Unicode TR 36).
