@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/patience.h"
 
+#include <errno.h>
+#include <sys/file.h>
 #include <time.h>
 
 static int64_t monotonic_ns(void)
@@ -24,4 +26,18 @@ bool patience_wait(const struct patience *patience)
         return false;
     nanosleep(&pause, NULL);
     return true;
+}
+
+int patience_lock(int fd, int how, unsigned seconds)
+{
+    struct patience patience;
+
+    patience_start(&patience, seconds);
+    while (flock(fd, how | LOCK_NB)) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (!patience_wait(&patience))
+            return -EBUSY;
+    }
+    return 0;
 }

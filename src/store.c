@@ -11,6 +11,9 @@
 /* What this build opens. */
 static const struct engine *const engines[] = {
     &engine_dumb,
+#ifdef HAVE_GDBM
+    &engine_gdbm,
+#endif
 #ifdef HAVE_SQLITE
     &engine_sqlite,
 #endif

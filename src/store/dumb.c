@@ -58,20 +58,6 @@ static struct dumb *dumb_of(struct store *store)
     return (struct dumb *)store;
 }
 
-static int lock_values(int fd, unsigned timeout)
-{
-    struct patience patience;
-
-    patience_start(&patience, timeout);
-    while (flock(fd, LOCK_EX | LOCK_NB)) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return -errno;
-        if (!patience_wait(&patience))
-            return -EBUSY;
-    }
-    return 0;
-}
-
 static int open_values(struct dumb *dumb)
 {
     struct stat stat;
@@ -81,7 +67,7 @@ static int open_values(struct dumb *dumb)
     if (status)
         return status;
     if (!dumb->store.read_only)
-        status = lock_values(fd, dumb->lock_timeout);
+        status = patience_lock(fd, LOCK_EX, dumb->lock_timeout);
     if (status) {
         close(fd);
         return status;

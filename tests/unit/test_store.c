@@ -737,7 +737,7 @@ static void test_tdb_truncated_while_open(void **state)
 
 int main(void)
 {
-    static const char *const engines[] = {NULL, "dumb", "sqlite", "tdb"};
+    static const char *const engines[] = {NULL, "dumb", "gdbm", "sqlite", "tdb"};
     const struct CMUnitTest others[] = {
         cmocka_unit_test(test_trace_fails_once),
         cmocka_unit_test(test_dumb_indexes),

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/store/changes.h"
+
+#include "src/io.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { BLOCK = 4096 };
+
+/* In front of each range, followed by the bytes before and after. */
+struct range_head {
+    uint64_t offset;
+    uint64_t before, after; /* sizes */
+};
+
+void changes_clear(struct changes *changes)
+{
+    buffer_clear(&changes->ranges);
+    changes->size_before = changes->size_after = 0;
+}
+
+void changes_release(struct changes *changes)
+{
+    buffer_release(&changes->ranges);
+}
+
+static void add_range(struct changes *changes, uint64_t offset, struct bytes before,
+                      struct bytes after)
+{
+    struct range_head head = {.offset = offset, .before = before.size, .after = after.size};
+
+    buffer_add(&changes->ranges, bytes_of(&head, sizeof head));
+    buffer_add(&changes->ranges, before);
+    buffer_add(&changes->ranges, after);
+}
+
+/* One block, less what is equal at its start and end. What `before` lacks is past the end of the file: different. */
+static void compare_block(struct changes *changes, uint64_t offset, struct bytes before,
+                          struct bytes after)
+{
+    size_t from = 0, to = after.size;
+
+    while (from < before.size && before.data[from] == after.data[from])
+        from++;
+    if (before.size == after.size) {
+        while (to > from && before.data[to - 1] == after.data[to - 1])
+            to--;
+    }
+    if (from < to)
+        add_range(changes, offset + from, bytes_part(before, from, to - from),
+                  bytes_part(after, from, to - from));
+}
+
+void changes_compare(struct changes *changes, uint64_t offset, struct bytes before,
+                     struct bytes after)
+{
+    for (size_t at = 0; at < after.size; at += BLOCK)
+        compare_block(changes, offset + at, bytes_part(before, at, BLOCK),
+                      bytes_part(after, at, BLOCK));
+}
+
+int changes_next(struct bytes ranges, size_t *position, struct change *out)
+{
+    struct bytes rest = bytes_part(ranges, *position, SIZE_MAX);
+    struct range_head head;
+
+    if (!rest.size)
+        return 0;
+    if (rest.size < sizeof head)
+        return -EBADMSG;
+    memcpy(&head, rest.data, sizeof head);
+    rest = bytes_part(rest, sizeof head, SIZE_MAX);
+    if (head.before > head.after || head.before > rest.size ||
+        head.after > rest.size - head.before || head.offset > INT64_MAX - head.after)
+        return -EBADMSG;
+    *out = (struct change){
+        .offset = head.offset,
+        .before = bytes_part(rest, 0, head.before),
+        .after = bytes_part(rest, head.before, head.after),
+    };
+    *position += sizeof head + head.before + head.after;
+    return 1;
+}
+
+static int write_ranges(const struct changes *changes, int fd, bool after)
+{
+    struct change change;
+    size_t position = 0;
+    int status;
+
+    while ((status = changes_next(buffer_bytes(&changes->ranges), &position, &change)) > 0) {
+        status = io_write(fd, after ? change.after : change.before, (off_t)change.offset);
+        if (status)
+            break;
+    }
+    return status;
+}
+
+int changes_apply(const struct changes *changes, int fd)
+{
+    /* First the size: where room is short, this or a write fails before old bytes are touched. */
+    if (changes->size_after > changes->size_before && ftruncate(fd, (off_t)changes->size_after))
+        return -errno;
+    return write_ranges(changes, fd, true);
+}
+
+int changes_undo(const struct changes *changes, int fd)
+{
+    int status = write_ranges(changes, fd, false);
+
+    if (!status && changes->size_after > changes->size_before &&
+        ftruncate(fd, (off_t)changes->size_before))
+        status = -errno;
+    return status;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What one update changes in a file: ranges of bytes, as they were and as they will be. An engine whose library
+ * writes in place collects them, and the journal makes them one step.
+ */
+#ifndef SHELVEFS_STORE_CHANGES_H
+#define SHELVEFS_STORE_CHANGES_H
+
+#include "src/bytes.h"
+
+#include <sys/types.h>
+
+struct changes {
+    struct buffer ranges;  /* as changes_next() reads them */
+    uint64_t size_before;  /* of the file */
+    uint64_t size_after;   /* not smaller: databases grow only */
+};
+
+struct change {
+    uint64_t offset;
+    struct bytes before; /* shorter than `after` where the file ended */
+    struct bytes after;
+};
+
+#define CHANGES_INIT ((struct changes){.ranges = BUFFER_INIT})
+
+void changes_clear(struct changes *changes);
+void changes_release(struct changes *changes);
+static inline bool changes_are_empty(const struct changes *changes)
+{
+    return !changes->ranges.size && changes->size_before == changes->size_after;
+}
+
+/* Adds what differs between the two, block by block. A failure shows in changes->ranges.status. */
+void changes_compare(struct changes *changes, uint64_t offset, struct bytes before,
+                     struct bytes after);
+
+/*
+ * Reads the range at `*position` (0: the first) of what `ranges` of another struct changes held, also if those bytes
+ * come from a file: 1, 0 at the end, -EBADMSG if they make no sense.
+ */
+int changes_next(struct bytes ranges, size_t *position, struct change *out);
+
+/* Writes what the ranges were, or will be, and sets the file's size. */
+int changes_apply(const struct changes *changes, int fd);
+int changes_undo(const struct changes *changes, int fd);
+
+#endif

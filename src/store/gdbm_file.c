@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/store/gdbm_file.h"
+
+#include "src/io.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+enum {
+    MAGIC = 0x13579acf,
+    MAGIC_OLD = 0x13579ace,
+    MAGIC_NUMSYNC = 0x13579ad1,
+    MAGIC_32 = 0x13579acd,
+    MAGIC_32_NUMSYNC = 0x13579ad0,
+    HASH_BITS = 31,
+    KEY_START = 4,
+    BUCKET_FREE = 6,
+    FREE_BLOCKS = 1000, /* more of them in a chain than any file has */
+    VISIT_STEP = 512,   /* entries of the directory read at a time */
+};
+
+/* As gdbmdefs.h has them: the compiler gives them the layout that libgdbm's has. */
+struct free_element {
+    int size;
+    off_t offset;
+};
+
+struct free_table {
+    int size;  /* elements that there is room for */
+    int count; /* that are used */
+    off_t next;
+    struct free_element elements[1];
+};
+
+struct header {
+    int magic;
+    int block_size;
+    off_t directory;
+    int directory_size;
+    int directory_bits;
+    int bucket_size;
+    int bucket_elements;
+    off_t next_block;
+    union {
+        struct free_table table;
+        struct {
+            unsigned numsync;
+            struct free_table table;
+        } extended;
+    } free;
+};
+
+struct element {
+    int hash; /* -1: unused */
+    char key_start[KEY_START];
+    off_t offset;
+    int key_size;
+    int value_size;
+};
+
+struct bucket {
+    int free_count;
+    struct free_element free[BUCKET_FREE];
+    int bits; /* of the hash that its keys have in common */
+    int count;
+    struct element elements[1];
+};
+
+void gdbm_file_release(struct gdbm_file *file)
+{
+    buffer_release(&file->bucket);
+}
+
+static bool lies_within(const struct gdbm_file *file, off_t offset, off_t size)
+{
+    return offset >= 0 && size >= 0 && offset <= file->size && size <= file->size - offset;
+}
+
+static int read_exactly(const struct gdbm_file *file, void *data, off_t offset, size_t size)
+{
+    size_t done = 0;
+    int status = io_read(file->fd, data, size, offset, &done);
+
+    return !status && done < size ? -EIO : status;
+}
+
+/* --- the header --- */
+
+static int swap(int number)
+{
+    return (int)__builtin_bswap32((unsigned)number);
+}
+
+static int refuse_magic(int magic, const char *name, struct failure *failure)
+{
+    static const int known[] = {MAGIC, MAGIC_OLD, MAGIC_NUMSYNC, MAGIC_32, MAGIC_32_NUMSYNC};
+
+    if (magic == MAGIC_32 || magic == MAGIC_32_NUMSYNC)
+        return failure_set(failure, -EMEDIUMTYPE, 0,
+                           "%s is a gdbm file of a 32-bit system: convert it there with gdbm_dump, "
+                           "and here with gdbm_load",
+                           name);
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (magic == swap(known[i]))
+            return failure_set(failure, -EMEDIUMTYPE, 0,
+                               "%s is a gdbm file of a machine with the other byte order: convert "
+                               "it there with gdbm_dump, and here with gdbm_load",
+                               name);
+    }
+    return failure_set(failure, -EUCLEAN, 0, "%s is a damaged gdbm file: it has no magic number", name);
+}
+
+static bool header_makes_sense(const struct gdbm_file *file, const struct header *header)
+{
+    return header->block_size > (int)sizeof *header && header->block_size <= file->size &&
+           header->directory_bits >= 3 && header->directory_bits < HASH_BITS - 3 &&
+           header->directory_size == (int)sizeof(off_t) << header->directory_bits &&
+           header->directory >= header->block_size &&
+           lies_within(file, header->directory, header->directory_size) &&
+           header->bucket_size > (int)sizeof(struct bucket) && header->bucket_size <= file->size &&
+           header->bucket_elements ==
+               (int)((header->bucket_size - sizeof(struct bucket)) / sizeof(struct element) + 1) &&
+           header->next_block >= header->block_size;
+}
+
+static bool table_makes_sense(const struct free_table *table)
+{
+    return table->size > 0 && table->count >= 0 && table->count <= table->size && table->next >= 0;
+}
+
+int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct failure *failure)
+{
+    struct header header;
+    const struct free_table *table;
+    struct stat stat;
+    int status;
+
+    if (fstat(fd, &stat))
+        return -errno;
+    file->fd = fd;
+    file->size = stat.st_size;
+    file->bucket_at = 0;
+    if (file->size < (off_t)sizeof header)
+        return failure_set(failure, -EUCLEAN, 0, "%s is a truncated gdbm file", name);
+    status = read_exactly(file, &header, 0, sizeof header);
+    if (status)
+        return status;
+    if (header.magic != MAGIC && header.magic != MAGIC_OLD && header.magic != MAGIC_NUMSYNC)
+        return refuse_magic(header.magic, name, failure);
+    table = header.magic == MAGIC_NUMSYNC ? &header.free.extended.table : &header.free.table;
+    if (!header_makes_sense(file, &header) || !table_makes_sense(table))
+        return failure_set(failure, -EUCLEAN, 0,
+                           "%s is a damaged gdbm file: its header makes no sense", name);
+    file->block_size = header.block_size;
+    file->directory = header.directory;
+    file->directory_size = header.directory_size;
+    file->directory_bits = header.directory_bits;
+    file->bucket_size = header.bucket_size;
+    file->bucket_elements = header.bucket_elements;
+    file->next_block = header.next_block;
+    file->free_block = table->next;
+    file->free_size = (off_t)(table->size * sizeof(struct free_element) / 2 + sizeof(struct free_table));
+    return 0;
+}
+
+bool gdbm_file_is_interrupted(const struct gdbm_file *file)
+{
+    return file->next_block < file->size;
+}
+
+/* --- buckets --- */
+
+/* The same for the library that was built for this machine: `char` is signed there or not as it is here. */
+static int hash_of(struct bytes key)
+{
+    unsigned value = 0x238F13AFu * (unsigned)key.size;
+
+    for (size_t i = 0; i < key.size; i++)
+        value = (value + ((unsigned)(char)key.data[i] << (i * 5 % 24))) & INT_MAX;
+    return (int)((1103515243u * value + 12345) & INT_MAX);
+}
+
+static off_t entry_of(const struct gdbm_file *file, int hash)
+{
+    return hash >> (HASH_BITS - file->directory_bits);
+}
+
+static const struct bucket *bucket_of(const struct gdbm_file *file)
+{
+    return (const struct bucket *)(const void *)file->bucket.data;
+}
+
+static const struct element *element_of(const struct gdbm_file *file, int index)
+{
+    return &bucket_of(file)->elements[index];
+}
+
+static bool element_makes_sense(const struct gdbm_file *file, const struct element *element)
+{
+    return element->hash >= 0 && element->key_size >= 0 && element->value_size >= 0 &&
+           element->offset >= file->block_size &&
+           lies_within(file, element->offset, (off_t)element->key_size + element->value_size);
+}
+
+static bool bucket_makes_sense(const struct gdbm_file *file)
+{
+    const struct bucket *bucket = bucket_of(file);
+    int used = 0;
+
+    if (bucket->free_count < 0 || bucket->free_count > BUCKET_FREE || bucket->bits < 0 ||
+        bucket->bits > file->directory_bits)
+        return false;
+    for (int i = 0; i < bucket->free_count; i++) {
+        if (bucket->free[i].size < 0 || bucket->free[i].offset < file->block_size)
+            return false;
+    }
+    for (int i = 0; i < file->bucket_elements; i++) {
+        if (element_of(file, i)->hash == -1)
+            continue;
+        used++;
+        if (!element_makes_sense(file, element_of(file, i)))
+            return false;
+    }
+    return used == bucket->count;
+}
+
+static int read_bucket(struct gdbm_file *file, off_t at)
+{
+    int status;
+
+    if (file->bucket_at == at)
+        return 0;
+    file->bucket_at = 0;
+    if (at < file->block_size || !lies_within(file, at, file->bucket_size))
+        return -EIO;
+    buffer_clear(&file->bucket);
+    buffer_resize(&file->bucket, (size_t)file->bucket_size);
+    status = buffer_status(&file->bucket);
+    if (!status)
+        status = read_exactly(file, file->bucket.data, at, file->bucket.size);
+    if (status)
+        return status;
+    file->bucket_at = at;
+    file->bucket_damaged = !bucket_makes_sense(file);
+    return 0;
+}
+
+static int bucket_at(const struct gdbm_file *file, off_t entry, off_t *out)
+{
+    return read_exactly(file, out, file->directory + entry * (off_t)sizeof *out, sizeof *out);
+}
+
+/* --- records --- */
+
+static int read_key(const struct gdbm_file *file, const struct element *element, struct buffer *key)
+{
+    uint8_t *room;
+
+    buffer_clear(key);
+    room = buffer_extend(key, (size_t)element->key_size);
+    return room ? read_exactly(file, room, element->offset, key->size) : buffer_status(key);
+}
+
+/* 1: this is the key's, 0: it is not. */
+static int is_of_key(const struct gdbm_file *file, const struct element *element, int hash,
+                     struct bytes key, struct buffer *scratch)
+{
+    int status;
+
+    if (element->hash != hash || (size_t)element->key_size != key.size ||
+        memcmp(element->key_start, key.data ? key.data : (const uint8_t *)"",
+               key.size < KEY_START ? key.size : KEY_START) != 0)
+        return 0;
+    if (!element_makes_sense(file, element))
+        return -EIO;
+    status = read_key(file, element, scratch);
+    return status ? status : bytes_equal(buffer_bytes(scratch), key);
+}
+
+/* The element of the key, or NULL. */
+static int find_element(struct gdbm_file *file, struct bytes key, const struct element **out)
+{
+    struct buffer scratch = BUFFER_INIT;
+    int hash = hash_of(key), found = 0;
+    int at = hash % file->bucket_elements;
+
+    for (int i = 0; !found && i < file->bucket_elements && element_of(file, at)->hash != -1; i++) {
+        found = is_of_key(file, element_of(file, at), hash, key, &scratch);
+        if (found > 0)
+            *out = element_of(file, at);
+        at = (at + 1) % file->bucket_elements;
+    }
+    buffer_release(&scratch);
+    return found < 0 ? found : 0;
+}
+
+int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record *out)
+{
+    const struct element *element = NULL;
+    off_t at = 0;
+    int status;
+
+    if (key.size > INT_MAX)
+        return -ENOENT;
+    status = bucket_at(file, entry_of(file, hash_of(key)), &at);
+    if (!status)
+        status = read_bucket(file, at);
+    if (!status)
+        status = find_element(file, key, &element);
+    if (status)
+        return status;
+    if (!element)
+        return file->bucket_damaged ? -EIO : -ENOENT;
+    *out = (struct gdbm_record){
+        .offset = element->offset,
+        .key_size = (size_t)element->key_size,
+        .value_size = (size_t)element->value_size,
+    };
+    return 0;
+}
+
+int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, struct buffer *value)
+{
+    size_t before = value->size;
+    uint8_t *room = buffer_extend(value, record->value_size);
+    int status;
+
+    if (!room && record->value_size)
+        return buffer_status(value);
+    status = record->value_size ? read_exactly(file, room, record->offset + (off_t)record->key_size,
+                                               record->value_size)
+                                : 0;
+    if (status)
+        value->size = before;
+    return status;
+}
+
+/* --- all of them --- */
+
+struct walk {
+    gdbm_visitor *visitor;
+    void *context;
+    struct buffer key;
+    size_t damaged;
+    bool stopped;
+};
+
+/* The keys of the bucket that entries `from` to `to` of the directory name, less those that no search would find. */
+static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct walk *walk)
+{
+    int status = 0;
+
+    for (int i = 0; !walk->stopped && status != -ENOMEM && i < file->bucket_elements; i++) {
+        const struct element *element = element_of(file, i);
+
+        if (element->hash == -1)
+            continue;
+        status = element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EIO;
+        if (!status && (hash_of(buffer_bytes(&walk->key)) != element->hash ||
+                        entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
+            status = -EIO;
+        if (status)
+            walk->damaged++;
+        else
+            walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
+    }
+    if (file->bucket_damaged && !walk->damaged)
+        walk->damaged++;
+    return status == -ENOMEM ? status : 0;
+}
+
+static int visit_run(struct gdbm_file *file, off_t at, off_t from, off_t to, struct walk *walk)
+{
+    int status = read_bucket(file, at);
+
+    if (status == -ENOMEM)
+        return status;
+    if (!status)
+        return visit_bucket(file, from, to, walk);
+    walk->damaged++;
+    return 0;
+}
+
+int gdbm_file_visit(struct gdbm_file *file, gdbm_visitor *visitor, void *context, size_t *damaged)
+{
+    struct walk walk = {.visitor = visitor, .context = context, .key = BUFFER_INIT};
+    off_t entries = file->directory_size / (off_t)sizeof(off_t), start = 0, current = 0;
+    off_t step[VISIT_STEP];
+    int status = 0;
+
+    for (off_t entry = 0; !status && !walk.stopped && entry < entries; entry++) {
+        off_t left = entries - entry, index = entry % VISIT_STEP;
+
+        if (index == 0)
+            status = read_exactly(file, step, file->directory + entry * (off_t)sizeof *step,
+                                  (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step);
+        if (!status && entry > 0 && step[index] != current) {
+            status = visit_run(file, current, start, entry, &walk);
+            start = entry;
+        }
+        current = step[index];
+    }
+    if (!status && !walk.stopped)
+        status = visit_run(file, current, start, entries, &walk);
+    buffer_release(&walk.key);
+    *damaged = walk.damaged;
+    return status;
+}
+
+/* --- what libgdbm will look at --- */
+
+static int free_ranges(struct gdbm_file *file, gdbm_range *range, void *context)
+{
+    off_t at = file->free_block;
+    int status = 0;
+
+    for (int i = 0; !status && at; i++) {
+        struct free_table table;
+
+        if (i == FREE_BLOCKS || at < file->block_size || !lies_within(file, at, file->free_size))
+            return -EUCLEAN;
+        status = read_exactly(file, &table, at, sizeof table);
+        if (!status && !table_makes_sense(&table))
+            return -EUCLEAN;
+        if (!status)
+            status = range(context, at, file->free_size);
+        at = table.next;
+    }
+    return status;
+}
+
+/* libgdbm reads whole records to compare their keys. */
+static int record_ranges(struct gdbm_file *file, int hash, gdbm_range *range, void *context)
+{
+    int status = 0;
+
+    for (int i = 0; !status && i < file->bucket_elements; i++) {
+        const struct element *element = element_of(file, i);
+
+        if (element->hash == hash)
+            status = range(context, element->offset, (off_t)element->key_size + element->value_size);
+    }
+    return status;
+}
+
+int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, gdbm_range *range, void *context)
+{
+    off_t at = 0;
+    int status = bucket_at(file, entry_of(file, hash_of(key)), &at);
+
+    if (!status)
+        status = read_bucket(file, at);
+    if (!status && file->bucket_damaged)
+        status = -EUCLEAN;
+    if (!status)
+        status = range(context, 0, file->block_size);
+    if (!status)
+        status = range(context, file->directory, file->directory_size);
+    if (!status)
+        status = range(context, at, file->bucket_size);
+    if (!status)
+        status = record_ranges(file, hash_of(key), range, context);
+    return status ? status : free_ranges(file, range, context);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Lets libgdbm change a copy of a database, and tells what it changed.
+ *
+ * libgdbm writes in place, piece by piece, and a process that is killed between two pieces leaves a file that "needs
+ * recovery" or worse. So it gets a private file in memory instead, which has the same size and, of the database's
+ * content, only what libgdbm is going to read: some 20 kB, whatever the size of the database. What differs there
+ * afterwards is the update, and the journal writes it in one step.
+ *
+ * libgdbm reads and writes nothing else: a page that it wrote and that was not copied before is copied, and the update
+ * is planned again; what it read is known from its source (gdbm_file_ranges()), and the result is read back.
+ */
+#ifndef SHELVEFS_STORE_GDBM_PLAN_H
+#define SHELVEFS_STORE_GDBM_PLAN_H
+
+#include "src/store/changes.h"
+#include "src/store/gdbm_file.h"
+
+struct gdbm_plan {
+    int copy; /* -1: not made yet */
+    struct buffer extents; /* of the database, that the copy needs */
+    struct buffer page;
+};
+
+#define GDBM_PLAN_INIT ((struct gdbm_plan){.copy = -1, .extents = BUFFER_INIT, .page = BUFFER_INIT})
+void gdbm_plan_release(struct gdbm_plan *plan);
+
+/* What is to change, in this order; the keys are different. */
+struct gdbm_update {
+    bool stores;
+    struct bytes key, value;
+    bool removes;
+    struct bytes removed; /* must be there */
+};
+/*
+ * Fills `out` with what has to be written. -EUCLEAN: the database is damaged; -EIO: libgdbm answered nonsense; -EFBIG.
+ */
+int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file,
+                     const struct gdbm_update *update, struct changes *out);
+
+/* Makes an empty database in the file `fd`, which is empty. */
+int gdbm_plan_create(int fd);
+
+struct gdbm_rescue {
+    size_t keys;  /* that were saved */
+    char *backup; /* where the damaged file is now; the caller frees it */
+};
+/*
+ * Lets gdbm_recover() write all records of the database at `path`, open as `fd` and locked, into a new file of that
+ * name. -EUCLEAN: some record can't be saved; nothing was changed then.
+ */
+int gdbm_plan_rescue(const char *path, int fd, struct gdbm_rescue *out);
+
+#endif
