@@ -345,11 +345,27 @@ static void test_value_limit(void **state)
     buffer_release(&value);
 }
 
+/* Right after a change, an engine may not be able to tell by the file's time whether there was another one. */
+static int settled_stamp(struct store *store, struct store_stamp *out)
+{
+    struct store_stamp next;
+    int status = store_stamp(store, out);
+
+    for (int i = 0; !status && i < 500; i++) {
+        usleep(1000);
+        status = store_stamp(store, &next);
+        if (!status && memcmp(out, &next, sizeof next) == 0)
+            return 0;
+        *out = next;
+    }
+    return status;
+}
+
 static void test_stamp(void **state)
 {
     struct fixture *fixture = *state;
     struct store_stamp before, same, after;
-    int status = store_stamp(fixture->store, &before);
+    int status = settled_stamp(fixture->store, &before);
 
     if (status == -ENOTSUP)
         skip();
@@ -484,6 +500,14 @@ static const struct refusal {
      NULL,
      -EMEDIUMTYPE,
      "is a gdbm file; this shelvefs was built without gdbm",
+     "gdbm"},
+    {"refuse-gdbm-header",
+     {{"x", BYTES("\xCF\x9A\x57\x13")}},
+     "x",
+     NULL,
+     -EUCLEAN,
+     "is a truncated gdbm file",
+     NULL,
      "gdbm"},
     {"refuse-gdbm-numsync",
      {{"x", BYTES("\xD1\x9A\x57\x13")}},
