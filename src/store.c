@@ -25,6 +25,7 @@ static const struct {
     const char *suffix;
     const char *engine;
 } suffixes[] = {
+    {".gdbm", "gdbm"},
     {".tdb", "tdb"},
     {".sqlite", "sqlite"},
     {".sqlite3", "sqlite"},

@@ -26,7 +26,9 @@
 #include "src/store/turn.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { UNLOCKED_TRIES = 5 };
@@ -37,6 +39,7 @@ struct gdbm_store {
     struct gdbm_file file;
     struct gdbm_plan plan;
     struct changes changes;
+    bool has_times; /* see times_mappings() */
 };
 
 static struct gdbm_store *gdbm_of(struct store *store)
@@ -265,9 +268,20 @@ static int gdbm_engine_sync(struct store *store)
     return g->store.read_only ? 0 : turn_sync(&g->turn);
 }
 
+/* Where the kernel doesn't watch what is written through a mapping, the file's times say nothing. */
+static bool times_mappings(const char *path)
+{
+    struct statfs filesystem;
+
+    return !statfs(path, &filesystem) && filesystem.f_type != TMPFS_MAGIC &&
+           filesystem.f_type != RAMFS_MAGIC && filesystem.f_type != HUGETLBFS_MAGIC;
+}
+
 static int gdbm_engine_stamp(struct store *store, struct store_stamp *out)
 {
-    return turn_stamp(&gdbm_of(store)->turn, out);
+    struct gdbm_store *g = gdbm_of(store);
+
+    return g->has_times ? turn_stamp(&g->turn, out) : -ENOTSUP;
 }
 
 static void release(struct gdbm_store *g)
@@ -319,14 +333,17 @@ static int explain(struct gdbm_store *g, int status, struct failure *failure)
 
 static int start(struct gdbm_store *g, struct failure *failure)
 {
-    int status = begin_reading(g, failure);
+    int status;
 
+    pthread_mutex_lock(&g->store.mutex);
+    status = begin_reading(g, failure);
     /* To read, nothing has to be recovered. */
     if (!status && !g->store.read_only && access(g->store.path, W_OK))
         status = -errno;
     if (!status && !g->store.read_only && gdbm_file_is_interrupted(&g->file))
         status = begin_writing(g);
     turn_done(&g->turn);
+    pthread_mutex_unlock(&g->store.mutex);
     return status ? explain(g, status, failure) : 0;
 }
 
@@ -342,6 +359,7 @@ static int gdbm_engine_open(const char *path, const struct store_options *option
     g->file = GDBM_FILE_INIT;
     g->plan = GDBM_PLAN_INIT;
     g->changes = CHANGES_INIT;
+    g->has_times = times_mappings(path);
     status = turn_init(&g->turn, &g->store, options);
     if (!status) {
         status = start(g, failure);

@@ -19,7 +19,7 @@
 
 #include <sys/stat.h>
 
-enum { TURN_IDLE_MS = 10, TURN_MOST_MS = 100, TURN_PAUSE_MS = 5 };
+enum { TURN_IDLE_MS = 5, TURN_MOST_MS = 50, TURN_PAUSE_MS = 3 };
 
 enum turn_kind { TURN_NONE, TURN_READ, TURN_WRITE };
 

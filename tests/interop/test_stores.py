@@ -24,7 +24,7 @@ SEED = int(os.environ.get("SHELVEFS_SEED", "0")) or random.randrange(1, 1 << 30)
 
 # Runs in every Python: JSON commands on standard input, hexadecimal keys and values.
 DBM_ORACLE = r'''
-import binascii, importlib, json, sys
+import binascii, errno, importlib, json, sys, time
 path, flag, name = sys.argv[1:4]
 try:
     dbm = importlib.import_module('dbm.' + name)
@@ -32,7 +32,21 @@ except ImportError:
     import dumbdbm as dbm
 h = lambda b: binascii.hexlify(b).decode("ascii")
 u = lambda s: binascii.unhexlify(s.encode("ascii"))
-db = dbm.open(path, flag)
+
+
+def open_patiently(flag):
+    """dbm.gnu gives up at once when somebody has the lock, as a store does for some milliseconds."""
+    for _ in range(1000):
+        try:
+            return dbm.open(path, flag)
+        except dbm.error as error:
+            if error.args[0] != errno.EAGAIN:
+                raise
+            time.sleep(0.005)
+    return dbm.open(path, flag)
+
+
+db = open_patiently(flag)
 for command in json.load(sys.stdin):
     if command[0] == "put":
         db[u(command[1])] = u(command[2])
@@ -40,7 +54,7 @@ for command in json.load(sys.stdin):
         del db[u(command[1])]
 if flag != "r":
     db.close()
-    db = dbm.open(path, "r")
+    db = open_patiently("r")
 print(json.dumps(sorted((h(k), h(db[k])) for k in db.keys())))
 '''
 TDB_ORACLE = r'''
@@ -68,19 +82,22 @@ def has_module(path, name):
 
 TDB_PYTHON = next((path for _, path in pythons() if has_module(path, "tdb")), None)
 SQLITE_PYTHON = next((path for _, path in reversed(pythons()) if has_module(path, "dbm.sqlite3")), None)
+GDBM_PYTHON = next((path for _, path in reversed(pythons()) if has_module(path, "dbm.gnu")), None)
+needs_gdbm = pytest.mark.skipif(GDBM_PYTHON is None, reason="no Python with dbm.gnu")
 needs_tdb = pytest.mark.skipif(TDB_PYTHON is None, reason="no Python with the tdb module")
 needs_sqlite = pytest.mark.skipif(SQLITE_PYTHON is None, reason="no Python with dbm.sqlite3 (3.13 and later)")
 ORACLES = [pytest.param(("dumb", path), id="dumb-%d.%d.%d" % version)
            for version, path in DUMB_PYTHONS]
 ORACLES.append(pytest.param(("tdb", TDB_PYTHON), id="tdb", marks=needs_tdb))
 ORACLES.append(pytest.param(("sqlite", SQLITE_PYTHON), id="sqlite", marks=needs_sqlite))
-ENGINES = ["dumb", pytest.param("sqlite", marks=needs_sqlite), pytest.param("tdb", marks=needs_tdb)]
+ORACLES.append(pytest.param(("gdbm", GDBM_PYTHON), id="gdbm", marks=needs_gdbm))
+ENGINES = ["dumb", pytest.param("gdbm", marks=needs_gdbm), pytest.param("sqlite", marks=needs_sqlite), pytest.param("tdb", marks=needs_tdb)]
 
 
 def oracle(engine, python, path, flag="r", commands=()):
     """What that Python makes of the database after `commands`: {key: value}."""
     script = TDB_ORACLE if engine == "tdb" else DBM_ORACLE
-    arguments = [str(path), flag, {"sqlite": "sqlite3"}.get(engine, engine)]
+    arguments = [str(path), flag, {"gdbm": "gnu", "sqlite": "sqlite3"}.get(engine, engine)]
     done = subprocess.run([python, "-c", script, *arguments],
                           input=json.dumps(commands).encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=60)
@@ -89,7 +106,7 @@ def oracle(engine, python, path, flag="r", commands=()):
 
 
 def oracle_of(engine):
-    return {"dumb": NEWEST, "sqlite": SQLITE_PYTHON, "tdb": TDB_PYTHON}[engine]
+    return {"dumb": NEWEST, "gdbm": GDBM_PYTHON, "sqlite": SQLITE_PYTHON, "tdb": TDB_PYTHON}[engine]
 
 
 def puts(items):
@@ -448,6 +465,7 @@ def test_kill(engine, tmp_path):
 def test_costs(engine, tmp_path, capsys):
     """Not a limit, a figure: what a put costs here and in Python, in the same run."""
     script = {"dumb": "import dbm.dumb; db = dbm.dumb.open(path, 'c'); put = db.__setitem__",
+              "gdbm": "import dbm.gnu; db = dbm.gnu.open(path, 'c'); put = db.__setitem__",
               "sqlite": "import dbm.sqlite3; db = dbm.sqlite3.open(path, 'c'); put = db.__setitem__",
               "tdb": "import tdb, os; db = tdb.open(path, 10007, 0, os.O_RDWR | os.O_CREAT, 0o600); put = db.store"}
     timed = ("import sys, time; path = sys.argv[1]; %s; start = time.perf_counter()\n"

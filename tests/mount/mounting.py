@@ -3,9 +3,12 @@
 
 import contextlib
 import dbm.dumb
+import dbm.gnu
+import errno
 import os
 import pathlib
 import pickle
+import re
 import shutil
 import signal
 import sqlite3
@@ -54,7 +57,7 @@ def file_name(key):
 
 # --- databases ---
 
-SUFFIXES = {'tdb': '.tdb', 'sqlite': '.sqlite'}
+SUFFIXES = {'gdbm': '.gdbm', 'tdb': '.tdb', 'sqlite': '.sqlite'}
 
 
 class SqliteShelf:
@@ -90,6 +93,18 @@ class SqliteShelf:
         self.connection.close()
 
 
+def open_gdbm(path, flag):
+    """dbm.gnu gives up at once when somebody has the lock, as a mount does for some milliseconds."""
+    for _ in range(4000):
+        try:
+            return dbm.gnu.open(path, flag)
+        except dbm.gnu.error as error:
+            if error.args[0] != errno.EAGAIN:
+                raise
+        time.sleep(0.005)
+    return dbm.gnu.open(path, flag)
+
+
 class Database:
     """A database as other programs see it: opened anew for each operation."""
 
@@ -107,6 +122,8 @@ class Database:
             tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600).close()
         elif self.engine == 'sqlite':
             SqliteShelf(self.path, 'rwc').close()
+        elif self.engine == 'gdbm':
+            dbm.gnu.open(self.path, 'n').close()
         else:
             dbm.dumb.open(self.path, 'n').close()
         self.update(pairs)
@@ -119,6 +136,8 @@ class Database:
             store = tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR)
         elif self.engine == 'sqlite':
             store = SqliteShelf(self.path, 'rw' if write else 'ro')
+        elif self.engine == 'gdbm':
+            store = open_gdbm(self.path, 'w' if write else 'r')
         else:
             store = dbm.dumb.open(self.path, 'w' if write else 'r')
         try:
@@ -150,6 +169,9 @@ class Database:
             done = subprocess.run(['tdbtool', self.path, 'check'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, check=False)
             assert 'integrity is OK' in done.stdout, done.stdout
+        elif self.engine == 'gdbm':
+            dump = subprocess.run(['gdbm_dump', self.path], stdout=subprocess.PIPE, check=True).stdout.decode()
+            assert int(re.search('^#:count=([0-9]+)$', dump, re.MULTILINE).group(1)) == len(self.records())
         elif self.engine == 'sqlite':
             with self.opened(write=True) as store:
                 assert store.connection.execute('PRAGMA integrity_check').fetchall() == [('ok',)]

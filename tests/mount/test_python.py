@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Python uses the database while it is mounted: each sees what the other does."""
 
+import errno
 import os
 import pickle
 
-from mounting import eventually, sh
+from mounting import eventually, refused, sh
 
 SOON = 1.0  # the design's promise; a busy machine gets as much again
 
@@ -62,13 +63,22 @@ def test_both_write_in_turn(mount, database):
     assert {('other %d' % number).encode() for number in range(20)} <= database.keys()
 
 
-def test_an_open_shelve_sees_a_new_key(mount, database):
+def test_an_open_shelve_sees_a_new_key(database, mounter):
+    mount = mounter(database, 'lock_timeout=1')
     with database.opened() as store:
         assert pickle.loads(store[b'greeting']) == 'hello'
-        mount.save('greeting', 'meanwhile\n')
-        if database.engine == 'tdb':  # dbm.dumb reads its index only once
-            assert pickle.loads(store[b'greeting']) == 'meanwhile'
-    assert database.value('greeting') == 'meanwhile'
+        if database.engine == 'gdbm':  # whoever reads keeps writers out
+            with refused(errno.EBUSY):
+                mount.save('greeting', 'too early\n')
+            assert mount.text('greeting') == 'hello\n'
+            assert mount.text('.shelvefs/rejected/greeting') == 'too early\n'
+        else:
+            mount.save('greeting', 'meanwhile\n')
+            if database.engine == 'tdb':  # dbm.dumb reads its index only once
+                assert pickle.loads(store[b'greeting']) == 'meanwhile'
+    assert database.value('greeting') == ('hello' if database.engine == 'gdbm' else 'meanwhile')
+    mount.save('greeting', 'afterwards\n')
+    assert database.value('greeting') == 'afterwards'
 
 
 def test_shells_while_python_writes(mount, database):
