@@ -11,9 +11,9 @@
 #include <sys/types.h>
 
 struct changes {
-    struct buffer ranges;  /* as changes_next() reads them */
-    uint64_t size_before;  /* of the file */
-    uint64_t size_after;   /* not smaller: databases grow only */
+    struct buffer ranges; /* as changes_next() reads them */
+    uint64_t size_before; /* of the file */
+    uint64_t size_after;  /* not smaller: databases grow only */
 };
 
 struct change {

@@ -78,7 +78,8 @@ static int rescue(struct gdbm_store *g)
     if (status)
         return status;
     buffer_printf(&g->store.notes,
-                  "a writer was killed in the middle of an update: gdbm_recover saved all %zu keys; the file as it was "
+                  "a writer was killed in the middle of an update: gdbm_recover saved all %zu "
+                  "keys; the file as it was "
                   "is %s now\n",
                   rescue.keys, rescue.backup ? rescue.backup : "gone");
     free(rescue.backup);
@@ -130,7 +131,8 @@ static int look_up_patiently(struct gdbm_store *g, struct bytes key, struct buff
     int status = look_up(g, key, value);
 
     patience_start(&patience, 1);
-    for (int i = 0; g->turn.no_lock && (status == -EIO || status == -EUCLEAN) && i < UNLOCKED_TRIES; i++) {
+    for (int i = 0; g->turn.no_lock && (status == -EIO || status == -EUCLEAN) && i < UNLOCKED_TRIES;
+         i++) {
         patience_wait(&patience);
         status = look_up(g, key, value);
     }
@@ -319,13 +321,16 @@ static int explain(struct gdbm_store *g, int status, struct failure *failure)
     const char *path = g->store.path;
 
     if (status == -EBUSY)
-        return failure_set(failure, status, 0,
-                           "another program has %s open: wait until it ends, or look with -o ro,nolock", path);
+        return failure_set(
+            failure, status, 0,
+            "another program has %s open: wait until it ends, or look with -o ro,nolock", path);
     if (status == -EACCES && !g->store.read_only)
-        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only", path);
+        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
+                           path);
     if (status == -EUCLEAN && failure && !failure->code)
         return failure_set(failure, status, 0,
-                           "a writer of %s was killed, and gdbm_recover can't save every record: look with -o ro, and "
+                           "a writer of %s was killed, and gdbm_recover can't save every record: "
+                           "look with -o ro, and "
                            "save what is left with gdbm_dump",
                            path);
     return status;
@@ -350,8 +355,8 @@ static int start(struct gdbm_store *g, struct failure *failure)
 static int gdbm_engine_open(const char *path, const struct store_options *options,
                             struct store **out, struct failure *failure)
 {
-    struct gdbm_store *g = engine_new(sizeof *g, engine_gdbm.name, &gdbm_ops, path,
-                                      options->flags & STORE_READ_ONLY);
+    struct gdbm_store *g =
+        engine_new(sizeof *g, engine_gdbm.name, &gdbm_ops, path, options->flags & STORE_READ_ONLY);
     int status;
 
     if (!g)

@@ -108,7 +108,8 @@ static int refuse_magic(int magic, const char *name, struct failure *failure)
                                "it there with gdbm_dump, and here with gdbm_load",
                                name);
     }
-    return failure_set(failure, -EUCLEAN, 0, "%s is a damaged gdbm file: it has no magic number", name);
+    return failure_set(failure, -EUCLEAN, 0, "%s is a damaged gdbm file: it has no magic number",
+                       name);
 }
 
 static bool header_makes_sense(const struct gdbm_file *file, const struct header *header)
@@ -160,7 +161,8 @@ int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct fail
     file->bucket_elements = header.bucket_elements;
     file->next_block = header.next_block;
     file->free_block = table->next;
-    file->free_size = (off_t)(table->size * sizeof(struct free_element) / 2 + sizeof(struct free_table));
+    file->free_size =
+        (off_t)(table->size * sizeof(struct free_element) / 2 + sizeof(struct free_table));
     return 0;
 }
 
@@ -357,8 +359,9 @@ static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct wal
         if (element->hash == -1)
             continue;
         status = element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EIO;
-        if (!status && (hash_of(buffer_bytes(&walk->key)) != element->hash ||
-                        entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
+        if (!status &&
+            (hash_of(buffer_bytes(&walk->key)) != element->hash ||
+             entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
             status = -EIO;
         if (status)
             walk->damaged++;
@@ -439,7 +442,8 @@ static int record_ranges(struct gdbm_file *file, int hash, gdbm_range *range, vo
         const struct element *element = element_of(file, i);
 
         if (element->hash == hash)
-            status = range(context, element->offset, (off_t)element->key_size + element->value_size);
+            status =
+                range(context, element->offset, (off_t)element->key_size + element->value_size);
     }
     return status;
 }

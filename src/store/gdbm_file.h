@@ -27,9 +27,9 @@ struct gdbm_file {
     int directory_bits;
     off_t bucket_size;
     int bucket_elements;
-    off_t next_block; /* where the file ends, as far as libgdbm knows */
-    off_t free_block; /* more tables of free space; 0: none */
-    off_t free_size;  /* of each of those */
+    off_t next_block;     /* where the file ends, as far as libgdbm knows */
+    off_t free_block;     /* more tables of free space; 0: none */
+    off_t free_size;      /* of each of those */
     struct buffer bucket; /* the last one read */
     off_t bucket_at;      /* 0: none */
     bool bucket_damaged;  /* as a whole, or some of its elements */

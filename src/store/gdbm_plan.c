@@ -223,7 +223,8 @@ static int compare_extent(struct gdbm_plan *plan, const struct gdbm_file *file,
         after = buffer_bytes(&now);
         before = (struct bytes){NULL, 0};
         if (!status && at < to)
-            status = read_part(plan, file->fd, at, at + (off_t)after.size < to ? at + (off_t)after.size : to, &before);
+            status = read_part(plan, file->fd, at,
+                               at + (off_t)after.size < to ? at + (off_t)after.size : to, &before);
         if (!status)
             status = buffer_status(&now);
         if (!status)
@@ -335,8 +336,9 @@ int gdbm_plan_rescue(const char *path, int fd, struct gdbm_rescue *out)
 
     if (copy < 0 || lseek(copy, 0, SEEK_SET) < 0)
         return -errno;
-    database = gdbm_fd_open(copy, path, 0,
-                            GDBM_WRITER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC | GDBM_CLOERROR, NULL);
+    database =
+        gdbm_fd_open(copy, path, 0,
+                     GDBM_WRITER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC | GDBM_CLOERROR, NULL);
     if (!database)
         return last_error(NULL);
     if (gdbm_recover(database, &recovery,

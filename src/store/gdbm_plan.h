@@ -17,7 +17,7 @@
 #include "src/store/gdbm_file.h"
 
 struct gdbm_plan {
-    int copy; /* -1: not made yet */
+    int copy;              /* -1: not made yet */
     struct buffer extents; /* of the database, that the copy needs */
     struct buffer page;
 };

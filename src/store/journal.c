@@ -20,16 +20,18 @@ struct record_head {
     uint64_t sequence;
     uint64_t inode; /* of the database: another file of its name is another one */
     uint64_t size_before, size_after;
-    uint64_t size; /* of the ranges that follow */
+    uint64_t size;    /* of the ranges that follow */
     uint64_t boot[2]; /* during which it was written */
-    struct digest digest; /* of the ranges, keyed with that of the head before this field: finds torn records */
+    struct digest
+        digest; /* of the ranges, keyed with that of the head before this field: finds torn records */
     uint64_t applied; /* the database was written, as far as the kernel knows */
 };
 
 static struct digest record_digest(const struct record_head *head, struct bytes ranges)
 {
     static const struct digest_key unkeyed;
-    struct digest digest = digest_bytes(&unkeyed, bytes_of(head, offsetof(struct record_head, digest)));
+    struct digest digest =
+        digest_bytes(&unkeyed, bytes_of(head, offsetof(struct record_head, digest)));
     struct digest_key key = {.words = {digest.words[0], digest.words[1]}};
 
     return digest_bytes(&key, ranges);
@@ -59,7 +61,8 @@ int journal_init(struct journal *journal, const char *database)
     if (!slash)
         return -errno;
     read_boot(journal->boot);
-    size = asprintf(&journal->path, "%.*s/.%s.shelvefs-journal", (int)(slash - path), path, slash + 1);
+    size =
+        asprintf(&journal->path, "%.*s/.%s.shelvefs-journal", (int)(slash - path), path, slash + 1);
     free(path);
     if (size < 0) {
         journal->path = NULL;
@@ -358,7 +361,8 @@ static int append(struct journal *journal, uint64_t inode, const struct changes 
     int status;
 
     head.digest = record_digest(&head, buffer_bytes(&changes->ranges));
-    status = io_write(journal->fd, buffer_bytes(&changes->ranges), journal->end + (off_t)sizeof head);
+    status =
+        io_write(journal->fd, buffer_bytes(&changes->ranges), journal->end + (off_t)sizeof head);
     /* The head last, so that a kill in between leaves nothing that must be judged by its digest. */
     if (!status)
         status = io_write(journal->fd, bytes_of(&head, sizeof head), journal->end);

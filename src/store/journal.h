@@ -26,7 +26,7 @@
 
 struct journal {
     char *path;
-    int fd; /* -1: not open */
+    int fd;            /* -1: not open */
     uint64_t boot[2];  /* of the system */
     uint64_t sequence; /* of the next record */
     off_t end;         /* of what was appended */

@@ -156,7 +156,8 @@ static int open_locked(struct turn *turn, enum turn_kind kind)
     int status = io_open_regular(turn->store->path, flags, &turn->stat, &turn->fd);
 
     if (!status && !turn->no_lock)
-        status = patience_lock(turn->fd, kind == TURN_WRITE ? LOCK_EX : LOCK_SH, turn->lock_timeout);
+        status =
+            patience_lock(turn->fd, kind == TURN_WRITE ? LOCK_EX : LOCK_SH, turn->lock_timeout);
     if (!status)
         status = check_name(turn);
     if (status)
@@ -210,7 +211,8 @@ static int begin_journal(struct turn *turn)
     if (status != -EACCES && status != -EPERM && status != -EROFS)
         return status;
     if (!turn->unprotected)
-        buffer_printf(notes, "a crash during a save may damage the database: %s can't be made: %s\n",
+        buffer_printf(notes,
+                      "a crash during a save may damage the database: %s can't be made: %s\n",
                       turn->journal.path, strerror(-status));
     turn->unprotected = true;
     return 0;
@@ -220,7 +222,8 @@ int turn_write(struct turn *turn)
 {
     int status;
 
-    if (turn->kind == TURN_WRITE && now_ns(CLOCK_MONOTONIC) >= turn->began_ns + TURN_MOST_MS * (int64_t)NS_PER_MS) {
+    if (turn->kind == TURN_WRITE &&
+        now_ns(CLOCK_MONOTONIC) >= turn->began_ns + TURN_MOST_MS * (int64_t)NS_PER_MS) {
         status = turn_give(turn);
         if (status)
             return status;
@@ -289,7 +292,9 @@ int turn_sync(struct turn *turn)
 
 int turn_stamp(struct turn *turn, struct store_stamp *out)
 {
-    enum { COARSE_MS = 20 }; /* two writes within a tick of the kernel's clock may leave the same time */
+    enum {
+        COARSE_MS = 20
+    }; /* two writes within a tick of the kernel's clock may leave the same time */
     struct stat now;
     int64_t mtime, ctime, age;
 

@@ -29,8 +29,8 @@ struct turn {
     bool no_lock;
 
     enum turn_kind kind;
-    int fd;           /* -1: none */
-    struct stat stat; /* when the turn began; the size counts on */
+    int fd;             /* -1: none */
+    struct stat stat;   /* when the turn began; the size counts on */
     bool changed_hands; /* since the flag was cleared, another turn began */
 
     struct journal journal;
