@@ -254,6 +254,12 @@ static int build_asm(const struct builder *b, struct value **out)
     return status ? status : arena_status(&b->document->arena);
 }
 
+/* Whether a loader would call something for it. Sets that contain themselves through others are made twice. */
+static bool is_called(const struct value *value)
+{
+    return value_has_effect(value) || value->kind == VALUE_SET || value->kind == VALUE_FROZENSET;
+}
+
 static int build_do(const struct builder *b, struct value **out)
 {
     const struct call *call = b->call;
@@ -262,7 +268,7 @@ static int build_do(const struct builder *b, struct value **out)
     if (call->star || call->keywords || call->double_star || !count)
         return FAIL(b, "expected do(effect, ..., value)");
     for (uint32_t i = 0; i + 1 < count; i++) {
-        if (!value_has_effect(argument(b, i)))
+        if (!is_called(argument(b, i)))
             return FAIL(b, "expected calls before the last argument of do(effect, ..., value)");
         value_list_add(b->document, &b->document->effects, argument(b, i));
     }
@@ -448,7 +454,25 @@ static bool is_builtin(const struct builder *b, const char *name)
            bytes_equal(callee->items.at[1]->bytes, bytes_of_string(name));
 }
 
-/* set(), frozenset({...}), bytearray(b'...'): 1 if it was one, 0 if not, or an error. */
+/* An integer that the loader makes itself, where __builtin__.long(5) is a call. A long beyond int64 is one anyway. */
+static bool is_integer(const struct value *value)
+{
+    return is_plain(value, VALUE_INT) || is_plain(value, VALUE_BIG_INT);
+}
+
+static struct value *build_long(const struct builder *b, struct value *integer)
+{
+    struct value *value = integer;
+
+    if (integer->kind == VALUE_INT) {
+        value = value_new_int(b->document, integer->integer);
+        if (value)
+            value->role = INTEGER_LONG;
+    }
+    return value;
+}
+
+/* set(), frozenset({...}), bytearray(b'...'), long(5): 1 if it was one, 0 if not, or an error. */
 static int build_sugar(const struct builder *b, struct value **out)
 {
     bool empty = has_arguments(b, 0);
@@ -462,13 +486,15 @@ static int build_sugar(const struct builder *b, struct value **out)
         value = value_new(b->document, VALUE_FROZENSET);
     else if ((empty || (only && is_plain(only, VALUE_BYTES))) && is_builtin(b, "bytearray"))
         value = value_new(b->document, VALUE_BYTEARRAY);
+    else if (b->document->python2 && only && is_integer(only) && is_builtin(b, "long"))
+        value = build_long(b, only);
     else
         return 0;
     if (!value)
         return arena_status(&b->document->arena);
     if (only && value->kind == VALUE_FROZENSET)
         value->items = only->items;
-    else if (only)
+    else if (only && value->kind == VALUE_BYTEARRAY)
         value->bytes = only->bytes;
     *out = value;
     return 1;

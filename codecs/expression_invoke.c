@@ -43,7 +43,7 @@ static bool has_bare_form(const struct printer *p, struct bytes module, struct b
 static bool is_sugar_name(struct bytes name)
 {
     return bytes_equal(name, BYTES("set")) || bytes_equal(name, BYTES("frozenset")) ||
-           bytes_equal(name, BYTES("bytearray"));
+           bytes_equal(name, BYTES("bytearray")) || bytes_equal(name, BYTES("long"));
 }
 
 static void print_find_class(struct printer *p, const struct value *value)

@@ -87,6 +87,12 @@ static void print_complex(const struct value *value, struct buffer *out)
     buffer_add_byte(out, ')');
 }
 
+/* 5L, which is no syntax of Python 3. */
+static bool is_small_long(const struct printer *p, const struct value *value)
+{
+    return p->document->python2 && value->kind == VALUE_INT && value->role == INTEGER_LONG;
+}
+
 static void add_number(struct printer *p, const struct value *value)
 {
     struct buffer *out;
@@ -94,7 +100,11 @@ static void add_number(struct printer *p, const struct value *value)
     if (!printer_is_writing(p))
         return;
     out = layout_word(&p->layout);
-    if (value->kind == VALUE_INT)
+    if (is_small_long(p, value)) {
+        buffer_add_string(out, "long(");
+        print_integer(value->integer, out);
+        buffer_add_byte(out, ')');
+    } else if (value->kind == VALUE_INT)
         print_integer(value->integer, out);
     else if (value->kind == VALUE_BIG_INT)
         bigint_print(value->bytes, out);

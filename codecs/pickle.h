@@ -23,7 +23,7 @@ bool pickle_sniff(struct bytes stored);
 /*
  * Appends what CPython's C pickler (3.8 to 3.14) writes for the document's graph in `protocol`, with
  * document->effects before the root and document->rest after STOP. With document->python2, what
- * CPython 2.7's cPickle writes for values that have 8-bit strings. A program as it is.
+ * CPython 2.7's cPickle writes in protocols up to 2 (pickle_python2.h has what it can't know). A program as it is.
  * -EINVAL: the protocol can't carry a node (failure says which); -ENOMEM, -EFBIG: the buffer.
  */
 int pickle_encode(struct document *document, unsigned protocol, struct buffer *out,

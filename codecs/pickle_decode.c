@@ -41,6 +41,15 @@ static void push_int(struct pickle_machine *machine, int64_t integer)
     machine_push_new(machine, value_new_int(machine->document, integer));
 }
 
+static void push_small_long(struct pickle_machine *machine, int64_t integer)
+{
+    struct value *value = value_new_int(machine->document, integer);
+
+    if (value)
+        value->role = INTEGER_LONG;
+    machine_push_new(machine, value);
+}
+
 static void push_bytes(struct pickle_machine *machine, enum value_kind kind, struct bytes bytes)
 {
     machine_push_new(machine, value_new_bytes(machine->document, kind, bytes));
@@ -51,7 +60,7 @@ static void push_long(struct pickle_machine *machine, struct bytes bytes)
     int64_t integer;
 
     if (bigint_to_int64(bytes, &integer))
-        push_int(machine, integer);
+        push_small_long(machine, integer);
     else
         push_bytes(machine, VALUE_BIG_INT, bigint_minimal(bytes));
 }
@@ -93,6 +102,8 @@ static void push_text_integer(struct pickle_machine *machine, const struct pickl
         push_boolean(machine, integer.integer);
     else if (integer.big)
         push_bytes(machine, VALUE_BIG_INT, keep(machine, integer.bytes));
+    else if (op->code == PICKLE_LONG)
+        push_small_long(machine, integer.integer);
     else
         push_int(machine, integer.integer);
 }

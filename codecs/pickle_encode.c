@@ -6,9 +6,8 @@
  *   so they also have a table by name: two nodes may name the same one.
  * - Recursive tuples, frozensets and calls come out as CPython writes them by running its algorithm: save the
  *   items; if that saved the node itself, drop them and GET it.
- * - Python 2 (document->python2): cPickle's numbers and strings, memo from 1, and no PUT for strings with one
- *   reference. Its loader reads the same graph; the bytes differ where its choice depended on the reference
- *   counts of the program that wrote them.
+ * - Python 2 (document->python2): cPickle's numbers and strings, its batches, and a memo that counts from 1 and
+ *   leaves objects out (pickle_python2.h).
  * - A node that a protocol has no opcode for is written with the opcode of a later one (NEWOBJ in protocol 1,
  *   STACK_GLOBAL for a name with a newline): every loader since Python 3.8 knows all of them.
  *
@@ -34,7 +33,8 @@ enum task_kind {
 struct task {
     uint8_t kind;
     uint8_t opcode;
-    uint8_t fill; /* enum fill */
+    uint8_t fill;   /* enum fill */
+    uint8_t holder; /* enum holder: of each item; of `value` */
     bool in_batch;
     uint32_t next, end; /* indices into the list: the next item; the end of the batch */
     union {
@@ -97,19 +97,35 @@ void encoder_then_steps(struct encoder *encoder, struct value *value)
 
 void encoder_then_finish(struct encoder *encoder, struct value *value)
 {
-    push_task(encoder, (struct task){.kind = TASK_FINISH, .value = value});
+    push_task(encoder, (struct task){
+                           .kind = TASK_FINISH, .holder = (uint8_t)encoder->holder, .value = value});
 }
 
-void encoder_then_save(struct encoder *encoder, const struct value_list *list, uint32_t first)
+static void then_save(struct encoder *encoder, const struct value_list *list, uint32_t first,
+                      enum holder holder)
 {
     if (list->count > first)
-        push_task(encoder, (struct task){.kind = TASK_SAVE, .list = list, .next = first});
+        push_task(encoder, (struct task){.kind = TASK_SAVE,
+                                         .holder = (uint8_t)holder,
+                                         .list = list,
+                                         .next = first});
+}
+
+void encoder_then_save(struct encoder *encoder, const struct value *owner, uint32_t first)
+{
+    then_save(encoder, &owner->items, first, python2_holder_of_items(owner, encoder->holder));
 }
 
 void encoder_then_fill(struct encoder *encoder, enum fill fill, const struct value_list *list)
 {
+    enum holder holder = python2_holder_of_contents(fill == FILL_DICT, encoder->holder,
+                                                    encoder->writer.protocol);
+
     if (list->count)
-        push_task(encoder, (struct task){.kind = TASK_FILL, .fill = fill, .list = list});
+        push_task(encoder, (struct task){.kind = TASK_FILL,
+                                         .fill = fill,
+                                         .holder = (uint8_t)holder,
+                                         .list = list});
 }
 
 static void then_op(struct encoder *encoder, uint8_t opcode)
@@ -129,17 +145,6 @@ bool encoder_is_shared(struct encoder *encoder, const struct value *value)
     return value->references > 1;
 }
 
-/*
- * cPickle stores only what has another reference in the running program, and never strings of up to one character.
- * Containers are all stored here: a cycle may pass through one that has a single reference.
- */
-static bool python2_memoises(struct encoder *encoder, const struct value *value)
-{
-    if ((value->kind != VALUE_STR && value->kind != VALUE_STR8) || value->last_step)
-        return true;
-    return value->bytes.size > 1 && encoder_is_shared(encoder, value);
-}
-
 /* An index for an object that no node stands for. */
 static uint32_t put_unnamed(struct encoder *encoder)
 {
@@ -154,7 +159,8 @@ void encoder_put(struct encoder *encoder, struct value *value)
     if (value == encoder->passing[0] || value == encoder->passing[1] ||
         value->flags & PICKLE_ANONYMOUS)
         return;
-    if (encoder->writer.python2 && !python2_memoises(encoder, value))
+    if (encoder->writer.python2 &&
+        !python2_memoises(value, encoder->holder, encoder_is_shared(encoder, value)))
         return;
     value_set_mark(encoder->document, value, put_unnamed(encoder) + 1);
 }
@@ -193,7 +199,10 @@ static bool save_atom(struct encoder *encoder, const struct value *value)
         pickle_write_boolean(writer, value->kind == VALUE_TRUE);
         return true;
     case VALUE_INT:
-        pickle_write_int(writer, value->integer);
+        if (writer->python2 && value->role == INTEGER_LONG)
+            pickle_write_long(writer, value->integer);
+        else
+            pickle_write_int(writer, value->integer);
         return true;
     case VALUE_BIG_INT:
         pickle_write_big(writer, value->bytes);
@@ -209,10 +218,17 @@ static bool save_atom(struct encoder *encoder, const struct value *value)
     }
 }
 
-static void save(struct encoder *encoder, struct value *value)
+static bool may_get(const struct encoder *encoder, const struct value *value)
 {
+    return encoder_is_memoised(encoder, value) &&
+           !(encoder->writer.python2 && python2_is_remade(value, encoder->holder));
+}
+
+static void save(struct encoder *encoder, struct value *value, enum holder holder)
+{
+    encoder->holder = holder;
     pickle_write_boundary(&encoder->writer);
-    if (encoder_is_memoised(encoder, value))
+    if (may_get(encoder, value))
         encoder_get(encoder, value);
     else if (save_atom(encoder, value))
         encoder_finish_unnamed(encoder, value);
@@ -222,11 +238,12 @@ static void save(struct encoder *encoder, struct value *value)
 
 static void run_save(struct encoder *encoder, struct task *task)
 {
+    enum holder holder = python2_holder_of_item((enum holder)task->holder, task->next);
     struct value *value = task->list->at[task->next++];
 
     if (task->next == task->list->count)
         encoder->depth--;
-    save(encoder, value);
+    save(encoder, value, holder);
 }
 
 static void begin_batch(struct encoder *encoder, struct task *task)
@@ -267,7 +284,7 @@ static void run_fill(struct encoder *encoder, struct task *task)
     if (!task->in_batch)
         begin_batch(encoder, task);
     else if (task->next < task->end)
-        save(encoder, task->list->at[task->next++]);
+        save(encoder, task->list->at[task->next++], (enum holder)task->holder);
     else
         end_batch(encoder, task);
 }
@@ -282,7 +299,7 @@ static void run_steps(struct encoder *encoder, struct task *task)
     switch (step->kind) {
     case STEP_BUILD:
         then_op(encoder, PICKLE_BUILD);
-        encoder_then_save(encoder, &step->items, 0);
+        then_save(encoder, &step->items, 0, python2_holder_of_state(step->items.at[0]));
         break;
     case STEP_APPEND:
         encoder_then_fill(encoder, FILL_MORE_LIST, &step->items);
@@ -307,6 +324,7 @@ static void run_task(struct encoder *encoder, struct task *task)
         break;
     case TASK_FINISH:
         encoder->depth--;
+        encoder->holder = (enum holder)task->holder;
         encoder_finish_value(encoder, task->value);
         break;
     case TASK_STEPS:
@@ -323,7 +341,7 @@ static void save_all(struct encoder *encoder, struct value *value)
 {
     const struct buffer *out = encoder->writer.out;
 
-    save(encoder, value);
+    save(encoder, value, HOLDER_PICKLER);
     while (encoder->depth && !encoder->status && !buffer_status(out))
         run_task(encoder, &encoder->tasks[encoder->depth - 1]);
     if (buffer_status(out))
@@ -364,7 +382,7 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     struct encoder encoder = {
         .document = document,
         .failure = failure,
-        .writer = {.out = out, .protocol = protocol, .python2 = document->python2},
+        .writer = {.out = out, .protocol = protocol, .python2 = document->python2 && protocol <= 2},
     };
     size_t size = out->size;
 

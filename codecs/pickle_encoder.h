@@ -11,6 +11,7 @@
 #include "codecs/pickle_globals.h"
 #include "codecs/pickle_internal.h"
 #include "codecs/pickle_ops.h"
+#include "codecs/pickle_python2.h"
 #include "codecs/pickle_write.h"
 
 /* The mark of a call whose items are being saved; others are memo indices plus one. */
@@ -29,6 +30,7 @@ struct encoder {
     uint32_t memoised; /* entries in the memo */
     struct value *helpers[HELPER_COUNT];
     struct pickle_globals globals;
+    enum holder holder; /* Python 2: of the object that is being saved */
     const struct value *passing[2]; /* an effect and its arguments: nobody will GET them */
     int status;                     /* sticky */
 };
@@ -37,10 +39,10 @@ void encoder_fail(struct encoder *encoder, int code, const char *sentence);
 void encoder_fail_memory(struct encoder *encoder);
 void encoder_write_op(struct encoder *encoder, uint8_t opcode);
 
-/* Tasks: the node's steps; encoder_finish_value(); each item from `first` on; filling what is on the stack. */
+/* Tasks: the node's steps; encoder_finish_value(); each item of `owner` from `first` on; filling what is on the stack. */
 void encoder_then_steps(struct encoder *encoder, struct value *value);
 void encoder_then_finish(struct encoder *encoder, struct value *value);
-void encoder_then_save(struct encoder *encoder, const struct value_list *list, uint32_t first);
+void encoder_then_save(struct encoder *encoder, const struct value *owner, uint32_t first);
 void encoder_then_fill(struct encoder *encoder, enum fill fill, const struct value_list *list);
 
 /* Whether it has several references. They are counted only for those values and documents that need them. */

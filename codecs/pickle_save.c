@@ -64,7 +64,7 @@ static void save_global(struct encoder *encoder, struct value *global)
         encoder_then_steps(encoder, global);
     } else {
         encoder_then_finish(encoder, global);
-        encoder_then_save(encoder, &global->items, 0);
+        encoder_then_save(encoder, global, 0);
     }
 }
 
@@ -137,7 +137,7 @@ static void save_as_call(struct encoder *encoder, struct value *value, enum valu
         return;
     }
     encoder_then_finish(encoder, value);
-    encoder_then_save(encoder, &call->items, 0);
+    encoder_then_save(encoder, call, 0);
 }
 
 /* The bytes as a str of the characters U+0000 to U+00FF. */
@@ -205,7 +205,10 @@ static void save_list(struct encoder *encoder, struct value *value)
     }
     encoder_put(encoder, value);
     encoder_then_steps(encoder, value);
-    encoder_then_fill(encoder, value->kind == VALUE_LIST ? FILL_LIST : FILL_DICT, &value->items);
+    if (value->kind == VALUE_DICT)
+        encoder_then_fill(encoder, FILL_DICT, &value->items);
+    else /* cPickle has no way of its own for plain lists */
+        encoder_then_fill(encoder, encoder->writer.python2 ? FILL_MORE_LIST : FILL_LIST, &value->items);
 }
 
 static void save_set(struct encoder *encoder, struct value *value)
@@ -228,7 +231,7 @@ static void save_frozenset(struct encoder *encoder, struct value *value)
     }
     encoder_write_op(encoder, PICKLE_MARK);
     encoder_then_finish(encoder, value);
-    encoder_then_save(encoder, &value->items, 0);
+    encoder_then_save(encoder, value, 0);
 }
 
 /* Whether TUPLE1 to TUPLE3 take its items from the stack without a mark. */
@@ -251,7 +254,7 @@ static void save_tuple(struct encoder *encoder, struct value *value)
     if (!is_short_tuple(encoder, value))
         encoder_write_op(encoder, PICKLE_MARK);
     encoder_then_finish(encoder, value);
-    encoder_then_save(encoder, &value->items, 0);
+    encoder_then_save(encoder, value, 0);
 }
 
 /* Whether it is an argument that __reduce__() may well make anew each time. */
@@ -283,8 +286,8 @@ static bool refresh_items(struct encoder *encoder, struct value *value, uint32_t
     return value != NULL;
 }
 
-/* The items of a call with arguments of their own, and containers in them too. NULL: no memory. */
-static const struct value_list *fresh_items(struct encoder *encoder, const struct value *call)
+/* The call with arguments of their own, and containers in them too. NULL: no memory. */
+static const struct value *fresh_call(struct encoder *encoder, const struct value *call)
 {
     struct value *copy = fresh_copy(encoder, call);
 
@@ -292,7 +295,7 @@ static const struct value_list *fresh_items(struct encoder *encoder, const struc
         return NULL;
     if (copy->items.at[1] != call->items.at[1] && !refresh_items(encoder, copy->items.at[1], 0))
         return NULL;
-    return &copy->items;
+    return copy;
 }
 
 /*
@@ -311,16 +314,16 @@ static bool can_make(struct encoder *encoder, const struct value *value)
 
 static void save_call(struct encoder *encoder, struct value *value)
 {
-    const struct value_list *items = &value->items;
+    const struct value *call = value;
 
     if (!can_make(encoder, value))
         return;
     if (value_mark(encoder->document, value) == MARK_OPEN)
-        items = fresh_items(encoder, value);
+        call = fresh_call(encoder, value);
     value_set_mark(encoder->document, value, MARK_OPEN);
     encoder_then_finish(encoder, value);
-    if (items)
-        encoder_then_save(encoder, items, 0);
+    if (call)
+        encoder_then_save(encoder, call, 0);
     else
         encoder_fail_memory(encoder);
 }
@@ -340,7 +343,7 @@ static void save_instance(struct encoder *encoder, struct value *value)
         return;
     encoder_write_op(encoder, PICKLE_MARK);
     encoder_then_finish(encoder, value);
-    encoder_then_save(encoder, &value->items, is_inst(encoder, value));
+    encoder_then_save(encoder, value, is_inst(encoder, value));
 }
 
 /* Whether PERSID's line can hold the id. */
@@ -366,7 +369,7 @@ static void save_persistent(struct encoder *encoder, struct value *value)
         finish_external(encoder, value);
     } else {
         encoder_then_finish(encoder, value);
-        encoder_then_save(encoder, &value->items, 0);
+        encoder_then_save(encoder, value, 0);
     }
 }
 
@@ -506,7 +509,7 @@ void encoder_save_new(struct encoder *encoder, struct value *value)
         break;
     case VALUE_READONLY:
         encoder_then_finish(encoder, value);
-        encoder_then_save(encoder, &value->items, 0);
+        encoder_then_save(encoder, value, 0);
         break;
     default: /* CALL, NEW, NEW_EX */
         save_call(encoder, value);

@@ -169,16 +169,12 @@ static void add_long(struct pickle_writer *writer, struct bytes integer)
     add(writer, integer);
 }
 
-/* Beyond int32_t. */
-static void write_long(struct pickle_writer *writer, int64_t integer)
+void pickle_write_long(struct pickle_writer *writer, int64_t integer)
 {
     uint8_t bytes[8];
 
     put_little(bytes, (uint64_t)integer, sizeof bytes);
-    /* cPickle has ints of the machine's word, which only their text carries. */
-    if (writer->python2)
-        add_text(writer, "I%" PRId64 "\n", integer);
-    else if (writer->protocol < 2)
+    if (writer->protocol < 2)
         add_text(writer, "L%" PRId64 "L\n", integer);
     else
         add_long(writer, bigint_minimal(bytes_of(bytes, sizeof bytes)));
@@ -186,9 +182,12 @@ static void write_long(struct pickle_writer *writer, int64_t integer)
 
 void pickle_write_int(struct pickle_writer *writer, int64_t integer)
 {
-    if (integer < INT32_MIN || integer > INT32_MAX)
-        write_long(writer, integer);
-    else if (writer->protocol == 0)
+    bool wide = integer < INT32_MIN || integer > INT32_MAX;
+
+    /* cPickle has ints of the machine's word, which only their text carries. */
+    if (wide && !writer->python2)
+        pickle_write_long(writer, integer);
+    else if (wide || writer->protocol == 0)
         add_text(writer, "I%" PRId64 "\n", integer);
     else if (integer >= 0 && integer <= UINT8_MAX)
         add_number(writer, PICKLE_BININT1, (uint64_t)integer, 1);
@@ -254,11 +253,11 @@ void pickle_write_float(struct pickle_writer *writer, uint64_t bits)
     }
 }
 
-/* Whether UNICODE's argument, Latin-1 with escapes, needs one here. cPickle escapes less, and reads this too. */
-static bool needs_escape(uint32_t point)
+/* Whether UNICODE's argument, Latin-1 with escapes, needs one here. */
+static bool needs_escape(uint32_t point, bool python2)
 {
-    return point > 0xFF || point == '\\' || point == '\n' || point == '\r' || point == 0 ||
-           point == 0x1A;
+    return point > 0xFF || point == '\\' || point == '\n' ||
+           (!python2 && (point == '\r' || point == 0 || point == 0x1A));
 }
 
 static void write_unicode_line(struct pickle_writer *writer, struct bytes text)
@@ -268,7 +267,7 @@ static void write_unicode_line(struct pickle_writer *writer, struct bytes text)
         struct utf8_point point = utf8_decode(text, at, UTF8_SURROGATES);
         uint8_t byte = (uint8_t)point.point;
 
-        if (!needs_escape(point.point))
+        if (!needs_escape(point.point, writer->python2))
             add(writer, bytes_of(&byte, 1));
         else if (point.point > 0xFFFF)
             add_text(writer, "\\U%08" PRIx32, point.point);

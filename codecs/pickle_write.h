@@ -28,6 +28,8 @@ void pickle_write_ops(struct pickle_writer *writer, uint8_t opcode, uint32_t tim
 void pickle_write_line(struct pickle_writer *writer, struct bytes line);
 void pickle_write_boolean(struct pickle_writer *writer, bool boolean);
 void pickle_write_int(struct pickle_writer *writer, int64_t integer);
+/* One that Python 2 has as a long. */
+void pickle_write_long(struct pickle_writer *writer, int64_t integer);
 /* An integer outside int64_t. */
 void pickle_write_big(struct pickle_writer *writer, struct bytes integer);
 void pickle_write_float(struct pickle_writer *writer, uint64_t bits);

@@ -23,7 +23,7 @@ enum value_kind {
     VALUE_NONE,
     VALUE_FALSE,
     VALUE_TRUE,
-    VALUE_INT,     /* .integer */
+    VALUE_INT,     /* .integer; .role is its enum integer_role */
     VALUE_BIG_INT, /* .bytes: two's complement, little-endian, minimal; outside int64_t */
     VALUE_FLOAT,   /* .bits: IEEE 754 binary64; NaN payloads kept */
     VALUE_COMPLEX, /* .complex_: marshal only, as all kinds that say so */
@@ -55,6 +55,9 @@ enum value_kind {
     VALUE_CODE,     /* marshal only: .role is its enum code_layout, .items are its fields (codecs/code_layout.h) */
 };
 
+/* Python 2 has two types of integers: a long may be as small as an int. Nobody else asks. */
+enum integer_role { INTEGER_PLAIN, INTEGER_LONG };
+
 enum value_step_kind {
     STEP_BUILD,    /* one item: the state */
     STEP_APPEND,   /* items, in order */
@@ -81,7 +84,7 @@ struct value_step {
 struct value {
     uint8_t kind;   /* enum value_kind */
     uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h, marshal.h */
-    uint16_t role;  /* in the parser's table of equal nodes */
+    uint16_t role;  /* of an integer; of a code object; of others in the parser's table of equal nodes */
     uint32_t references; /* edges to it; set by value_count_references() */
     uint32_t walk, mark; /* one walk's scratch: see value_mark() */
     union {

@@ -2,12 +2,16 @@
 """Random object graphs, pickled by whatever Python runs this (2.7 and later).
 
     pickle_graphs.py make SEED COUNT     writes COUNT graphs in each protocol, each after its length
+    pickle_graphs.py held SEED COUNT     the same, of values that are referred to as in most programs: see Held
     pickle_graphs.py compare             reads pairs of pickles, writes how many do not load alike
+    pickle_graphs.py memos               the same of those that differ in more than the memo's instructions
 """
 import collections
 import datetime
 import decimal
 import fractions
+import gc
+import pickletools
 import random
 import re
 import struct
@@ -26,6 +30,7 @@ try:
 except ImportError:
     enum = None
 
+STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE")
 SIZES = [0, 1, 2, 3, 4, 5, 7]
 EDGES = [254, 255, 256, 257, 999, 1000, 1001, 1002, 1999, 2000, 2001]
 LENGTHS = [255, 256, 257, 65535, 65536, 65537, 70000]
@@ -52,6 +57,10 @@ class Items(list):
 
 
 class Mapping(dict):
+    pass
+
+
+class Word(str):
     pass
 
 
@@ -260,11 +269,57 @@ class Graph(object):
         return pick(makers)()
 
 
-def pickles(seed):
+class Held(Graph):
+    """What cPickle's memo depends on is as it is in most programs: each string has a reference beside the graph,
+    as a constant, a name or a variable has, and nothing else has one. Equal strings are one object, and no class has
+    a __reduce__() of its own."""
+
+    strings = {}
+
+    def text(self):
+        if self.random.random() < 0.2:
+            text = unichr(self.random.choice([self.random.randrange(256), self.random.randrange(0x110000)]))
+            text *= self.random.choice([1, 1, 2, 3]) if not 0xd800 <= ord(text) < 0xe000 else 1
+        else:
+            text = Graph.text(self)
+        return self.strings.setdefault((unicode, text), text)
+
+    def bytes(self):
+        text = Graph.bytes(self)
+        return self.strings.setdefault((bytes, text), text)
+
+    def extra(self):
+        value = Graph.extra(self)
+        return self.strings.setdefault((unicode, value), value) if isinstance(value, unicode) else value
+
+    def container(self):
+        pick = self.random.choice
+        makers = [
+            lambda: self.filled([], lambda x: x.extend(self.values())),
+            lambda: self.filled([], lambda x: x.extend(self.values())),
+            lambda: self.filled({}, lambda x: x.update(self.pairs())),
+            lambda: self.filled({}, lambda x: x.update(self.pairs())),
+            lambda: tuple(self.values()), lambda: tuple(self.values()), lambda: frozenset(self.hashables()),
+            lambda: self.filled(set(), lambda x: x.update(self.hashables())),
+            lambda: self.instance(pick([Plain, Slots, OnlySlots, Old])()),
+            lambda: self.instance(self.filled(Items(), lambda x: x.extend(self.values()))),
+            lambda: self.instance(self.filled(Mapping(), lambda x: x.update(self.pairs()))),
+            lambda: collections.OrderedDict(self.pairs()),
+            lambda: self.filled(collections.defaultdict(pick([int, list, None])), lambda x: x.update(self.pairs())),
+            lambda: self.filled(collections.deque(maxlen=pick([None, 2000])), lambda x: x.extend(self.values())),
+            lambda: Point(self.value(), self.value()), lambda: Word(self.text().encode("utf-8")),
+            lambda: bytearray(self.bytes()), lambda: KeyError(self.leaf(), self.leaf()),
+        ]
+        return pick(makers)()
+
+
+def pickles(seed, kind=Graph):
     try:
-        value = Graph(seed).container()
+        value = kind(seed).container()
     except RuntimeError:
         return
+    if kind is Held:
+        gc.collect()  # what dropped containers refer to
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         try:
             yield pickle.dumps(value, protocol)
@@ -273,10 +328,10 @@ def pickles(seed):
             continue
 
 
-def make(seed, count):
+def make(seed, count, kind):
     out = sys.stdout if PYTHON2 else sys.stdout.buffer
     for number in range(seed, seed + count):
-        for data in pickles(number):
+        for data in pickles(number, kind):
             out.write(struct.pack("<I", len(data)) + data)
 
 
@@ -354,7 +409,28 @@ def load(data):
         return type(error)
 
 
-def compare():
+def without_memo(data):
+    """A pickle's instructions; a string in place of its GET, and what else is got by the place where it was made."""
+    program, memo = [], {}
+    for op, argument, _ in pickletools.genops(data):
+        if "PUT" in op.name:
+            memo[int(argument)] = len(program) - 1
+        elif "GET" in op.name:
+            place = memo[int(argument)]
+            program.append(program[place] if program[place][0] in STRINGS else ("GET", place))
+        else:
+            program.append((op.name, repr(argument)))
+    return program
+
+
+def alike_without_memo(a, b):
+    """What is made of itself is made twice, and dropped once. What of it is the same object each time is not in the text:
+    enough if it loads alike."""
+    first = without_memo(a)
+    return first == without_memo(b) or any(op.startswith("POP") for op, _ in first) and alike(load(a), load(b))
+
+
+def compare(same):
     source = sys.stdin if PYTHON2 else sys.stdin.buffer
     wrong = total = 0
     while True:
@@ -366,13 +442,15 @@ def compare():
                 return
             pair.append(source.read(struct.unpack("<I", size)[0]))
         total += 1
-        if not alike(load(pair[0]), load(pair[1])):
+        if not same(*pair):
             wrong += 1
             sys.stderr.write("%r\n%r\n" % (pair[0][:2000], pair[1][:2000]))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        make(int(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[1] in ("make", "held"):
+        make(int(sys.argv[2]), int(sys.argv[3]), Held if sys.argv[1] == "held" else Graph)
+    elif sys.argv[1] == "memos":
+        compare(alike_without_memo)
     else:
-        compare()
+        compare(lambda a, b: alike(load(a), load(b)))

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The values that the mount tests store, written and judged by whichever CPython runs this file.
 
-    python corpus.py write DATABASE PROTOCOL    makes a dbm.dumb DATABASE and DATABASE.pairs, prints nothing
+    python corpus.py write DATABASE PROTOCOL    makes a dbm.dumb DATABASE, DATABASE.pairs and DATABASE.exact, prints nothing
     python corpus.py check PAIRS PROTOCOL       prints what in PAIRS does not load as the values, fails if anything
 
 Runs under CPython 2.7 and 3.7 to 3.14. A pairs file is: length (u32, little-endian), key, length, value, and so on;
-it carries a database between Pythons and engines. Strings that are equal are one object within a value, because
-text can't tell them apart: only then must the bytes survive a way through text.
+it carries a database between Pythons and engines. Strings that are equal are one object, because text can't tell them
+apart: only then must the bytes survive a way through text. That object has another reference beside the values, as
+constants, names and variables have, because cPickle writes others otherwise, which text can't tell either.
+DATABASE.exact is a pairs file of those values whose bytes must survive.
 """
 
 from __future__ import print_function, unicode_literals
@@ -136,8 +138,7 @@ def function(argument):
 class Unifier(object):
     """Copies a value of literals so that equal strings are one object and nothing else is shared."""
 
-    def __init__(self):
-        self.strings = {}
+    strings = {}
 
     def copy(self, value):
         if isinstance(value, (BYTES, TEXT)):
@@ -323,12 +324,9 @@ STRICT = (float, complex)
 
 def same(old, new, seen):
     """Equal in class, state and sharing. `seen` maps what was compared, both ways."""
-    if isinstance(old, INTEGERS) and isinstance(new, INTEGERS):
-        # The text does not tell Python 2's 5L from 5: both are 5, and equal.
-        return old == new and (type(old) is bool) == (type(new) is bool)
     if type(old) is not type(new):
         return False
-    if old is None or isinstance(old, (BYTES, TEXT, type, type(len), type(function))):
+    if old is None or isinstance(old, INTEGERS + (BYTES, TEXT, type, type(len), type(function))):
         return old == new
     if isinstance(old, STRICT):
         return repr(old) == repr(new)
@@ -391,8 +389,10 @@ def write_pairs(path, pairs):
 
 
 def write(database, protocol):
-    pairs = [(key, pickle.dumps(value, protocol)) for key, value, _ in corpus(protocol)]
+    values = corpus(protocol)
+    pairs = [(key, pickle.dumps(value, protocol)) for key, value, _ in values]
     write_pairs(database + '.pairs', pairs)
+    write_pairs(database + '.exact', [pair for pair, value in zip(pairs, values) if value[2]])
     store = dumbdbm.open(database, 'n')
     for key, value in pairs:
         store[key] = value

@@ -214,6 +214,7 @@ class Written:
         self.pairs_path = path + '.pairs'
         run_corpus(self.python, 'write', path, protocol)
         self.records = dict(corpus.read_pairs(self.pairs_path))
+        self.exact = dict(corpus.read_pairs(path + '.exact'))  # those whose bytes must survive a way through text
 
     def copy(self, database):
         """Makes `database` hold it: for dumb the very files, else through the engine."""

@@ -155,6 +155,11 @@ static void test_python2(void **state)
         {"(__builtin__.len)", "(len)"},
         {"C(a=1)", "C(a=1)"},
         {"find_class('m', 'A.B')", "(find_class('m', 'A.B'))"},
+        {"[5, long(5), long(-5), -long(5), long(long(5))]", "[5, long(5), long(-5), long(-5), long(5)]"},
+        {"long(9223372036854775808)", "9223372036854775808"},
+        {"long(-9223372036854775808)", "long(-9223372036854775808)"},
+        {"[__builtin__.long(5), long('5'), long(5, 5), long]",
+         "[__builtin__.long(5), __builtin__.long('5'), __builtin__.long(5, 5), long]"},
         {"datetime.date(2026, 11, 21)", "datetime.date(2026, 11, 21)"},
         {"datetime.date('\\x07\\xea\\x0b\\x15')", "datetime.date(2026, 11, 21)"},
     };

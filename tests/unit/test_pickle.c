@@ -224,7 +224,7 @@ static const struct {
     {P("\x80\x03\x8d\x01\x00\x00\x00\x00\x00\x00\x00x."), P("\x80\x03X\x01\x00\x00\x00xq\x00.")},
     {P("\x80\x02NNN\x87."), P("\x80\x02NNN\x87q\x00.")},
     {P("\x80\x02(cm\nC\nK\x01o."), P("\x80\x02(cm\nC\nq\x00K\x01oq\x01.")},
-    {P("\x80\x02T\x02\x00\x00\x00hi."), P("\x80\x02U\x02hi.")},
+    {P("\x80\x02T\x02\x00\x00\x00hi."), P("\x80\x02U\x02hiq\x01.")},
     {P("(NNd."), P("(dp0\nNNs.")},
     {P("(NNl."), P("(lp0\nNaNa.")},
     {P("\x80\x04\x95\x01\x00\x00\x00\x00\x00\x00\x00N."),
@@ -763,13 +763,14 @@ static void test_other_protocols(void **state)
     }
 }
 
-/* CPython 2.7's cPickle: numbers, 8-bit strings, memo from 1, no PUT for what is not used again. */
+/* CPython 2.7's cPickle: numbers, 8-bit strings, memo from 1. More of it in test_pickle_python2.c. */
 static void test_python2(void **state)
 {
     static const struct bytes pickles[] = {
-        P("(dp1\nS'a'\nF0.10000000000000001\nsS'it\\'s \"\\n\\xff'\nI4294967296\ns."),
+        P("(dp1\nS'a'\nF0.10000000000000001\nsS'it\\'s \"\\n\\xff'\np2\nI4294967296\ns."),
         P("}q\x01(U\x01"
-          "aG?\xb9\x99\x99\x99\x99\x99\x9aU\x05hellocm\nf\nq\x02u."),
+          "aG?\xb9\x99\x99\x99\x99\x99\x9aU\x05helloq\x02"
+          "cm\nf\nq\x03u."),
         P("\x80\x02]q\x01(U\x05helloq\x02h\x02X\x01\x00\x00\x00xI4294967296\ne."),
     };
 

@@ -4,6 +4,8 @@
  * SIZE bytes; each answer is a line "STATUS SIZE" and SIZE bytes: the text, or the message if STATUS is not 0.
  *   text    parses the bytes and prints them
  *   pickle  decodes the bytes and prints them; parses and prints the text again, which must be the same
+ *   again   decodes the bytes, prints them as a value of Python 2 if PYTHON2 is 1, and answers what the parsed text is
+ *           encoded to, as a restored backup is
  */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
@@ -50,6 +52,42 @@ static int print_pickle(struct bytes pickle, struct buffer *out, struct failure 
     return status;
 }
 
+static int encode_text(struct bytes text, unsigned protocol, bool python2, struct buffer *out,
+                       struct failure *failure)
+{
+    struct document document;
+    int status;
+
+    document_init(&document, SIZE_MAX);
+    document.protocol = (uint8_t)protocol;
+    document.python2 = python2;
+    status = expression_parse(text, &document, failure);
+    if (!status)
+        status = pickle_encode(&document, protocol, out, failure);
+    document_release(&document);
+    return status;
+}
+
+static int encode_again(struct bytes pickle, bool python2, struct buffer *out, struct failure *failure)
+{
+    struct buffer text = BUFFER_INIT;
+    struct document document;
+    int status;
+
+    document_init(&document, SIZE_MAX);
+    status = pickle_decode(pickle, &document, failure);
+    document.python2 |= python2;
+    if (!status && pickle_faithful(pickle, &document) == 0)
+        status = failure_set(failure, -ENOTSUP, 0, "it would be shown as asm(...)");
+    if (!status)
+        status = expression_print(&document, &text);
+    if (!status)
+        status = encode_text(buffer_bytes(&text), document.protocol, document.python2, out, failure);
+    document_release(&document);
+    buffer_release(&text);
+    return status;
+}
+
 static int answer(struct buffer *input)
 {
     struct buffer out = BUFFER_INIT;
@@ -67,6 +105,8 @@ static int answer(struct buffer *input)
         return 1;
     if (strcmp(kind, "pickle") == 0)
         status = print_pickle(buffer_bytes(input), &out, &failure);
+    else if (strcmp(kind, "again") == 0)
+        status = encode_again(buffer_bytes(input), python2, &out, &failure);
     else
         status = print_text(buffer_bytes(input), protocol, python2, &out, &failure);
     if (status) {

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What CPython 2.7 stored comes out of its text again as cPickle wrote it, byte for byte.
+
+cPickle leaves objects out of its memo that nothing else in the program refers to, and no pickle tells what did. So the bytes
+must be the same for values that are referred to as in most programs, and for others all but the memo's instructions.
+PICKLE_GRAPHS is the number of random graphs (500), each in the protocols 0 to 2.
+"""
+import os
+import struct
+import subprocess
+
+import pytest
+
+from pythons import python
+
+TOOL = os.environ.get("TEXTTOOL")
+GRAPHS = int(os.environ.get("PICKLE_GRAPHS", "500"))
+SEED = int(os.environ.get("PICKLE_SEED", "1"))
+PORTION = 500
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pickle_graphs.py")
+PYTHON2 = python(2, 7)
+SHOWN_AS_ASM = -95
+
+pytestmark = [pytest.mark.skipif(not TOOL, reason="TEXTTOOL does not name the test program"),
+              pytest.mark.skipif(not PYTHON2, reason="no CPython 2.7 on this machine")]
+
+
+def restored(kind):
+    """(what cPickle wrote, the status of its way through text, and what came out) for random graphs."""
+    for start in range(0, GRAPHS, PORTION):
+        make = [PYTHON2, "-W", "ignore", SCRIPT, kind, str(SEED + start), str(min(PORTION, GRAPHS - start))]
+        made = subprocess.run(make, stdout=subprocess.PIPE, check=True).stdout
+        stored, requests = [], []
+        while made:
+            size, = struct.unpack_from("<I", made)
+            stored.append(made[4:4 + size])
+            requests.append(b"again 0 1 %d\n" % size + stored[-1])
+            made = made[4 + size:]
+        answers = subprocess.run([TOOL], input=b"".join(requests), stdout=subprocess.PIPE, check=True).stdout
+        for pickle in stored:
+            line, _, answers = answers.partition(b"\n")
+            status, size = map(int, line.split())
+            yield pickle, status, answers[:size]
+            answers = answers[size:]
+
+
+def pairs(kind):
+    """(what cPickle wrote, what came out) of those pickles that have a text other than asm(...)."""
+    total, found = 0, []
+    for pickle, status, again in restored(kind):
+        total += 1
+        if status != SHOWN_AS_ASM:
+            assert status == 0, (again, pickle[:2000])
+            found.append((pickle, again))
+    assert total >= GRAPHS * 2
+    assert len(found) > total * 0.98
+    print("%d pickles, %d unfaithful" % (total, total - len(found)))
+    return found
+
+
+def test_identical():
+    for pickle, again in pairs("held"):
+        assert again == pickle, (pickle[:2000], again[:2000])
+
+
+def test_identical_but_for_the_memo():
+    other = [pair for pair in pairs("make") if pair[0] != pair[1]]
+    data = b"".join(struct.pack("<I", len(pickle)) + pickle for pair in other for pickle in pair)
+    answer = subprocess.run([PYTHON2, "-W", "ignore", SCRIPT, "memos"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    assert list(map(int, answer.split())) == [0, len(other)]
+    print("%d differ in the memo's instructions" % len(other))
