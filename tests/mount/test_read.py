@@ -36,8 +36,8 @@ def means(text, value):
     if is_plain(value, text) and len(text) > 10000:
         return True  # prose of this length: Python's parser gives up with MemoryError
     try:
-        if b'(_1 :=' in text:  # a long string that is repeated
-            read = eval(text.decode(), {'__builtins__': {'set': set}})
+        if b'(_1 :=' in text or b'long(' in text:  # a long string that is repeated; 5L, which Python 3 has no literal for
+            read = eval(text.decode(), {'__builtins__': {'set': set, 'long': int}})
         else:
             read = ast.literal_eval(text.decode())
     except (SyntaxError, ValueError):
