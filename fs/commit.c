@@ -36,7 +36,7 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
     code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
     if (code)
         return failure_set(failure, code, 0, "the database did not take it: %s", strerror(-code));
-    tree_database_changed(tree);
+    tree_stored(tree, key);
     return 0;
 }
 

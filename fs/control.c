@@ -7,9 +7,14 @@
 #include "src/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
-enum { UNNAMED_SHOWN = 100 };
+enum {
+    DEEP_SHOWN = 100,  /* keys */
+    KEY_SHOWN = 200,   /* bytes of each */
+    PATH_SHOWN = 300,  /* bytes of a file's path in messages, less some from its middle */
+};
 
 void control_release(struct control *control)
 {
@@ -21,13 +26,16 @@ void control_release(struct control *control)
 
 struct census {
     size_t keys;
-    size_t unnamed;         /* keys whose names are too long */
+    size_t folded;          /* keys in directories */
+    size_t deep;            /* keys whose paths no program can say in one piece */
     struct buffer examples; /* of the first of them, escaped, a line each */
+    struct buffer path;
+    enum keyname_style style;
 };
 
 static void add_key_escaped(struct buffer *out, struct bytes key)
 {
-    for (size_t i = 0; i < key.size; i++) {
+    for (size_t i = 0; i < key.size && i < KEY_SHOWN; i++) {
         uint8_t byte = key.data[i];
 
         if (byte <= 0x20 || byte >= 0x7f || byte == '%')
@@ -37,19 +45,27 @@ static void add_key_escaped(struct buffer *out, struct bytes key)
     }
 }
 
+static void show_deep(struct census *census, struct bytes key)
+{
+    buffer_printf(&census->examples, "  (%zu bytes) ", key.size);
+    add_key_escaped(&census->examples, key);
+    buffer_add_string(&census->examples, key.size > KEY_SHOWN ? "...\n" : "\n");
+}
+
 static bool count_key(void *context, struct bytes key)
 {
     struct census *census = context;
-    struct buffer name = BUFFER_INIT;
 
     census->keys++;
-    if (keyname_encode(key, &name) == -ENAMETOOLONG && census->unnamed++ < UNNAMED_SHOWN) {
-        buffer_add_string(&census->examples, "  ");
-        add_key_escaped(&census->examples, key);
-        buffer_add_byte(&census->examples, '\n');
-    }
-    buffer_release(&name);
-    return true;
+    if (!keyname_may_fold(key.size))
+        return true;
+    buffer_clear(&census->path);
+    keyname_encode(census->style, key, &census->path);
+    if (census->path.size > KEYNAME_MAX)
+        census->folded++;
+    if (census->path.size >= PATH_MAX && census->deep++ < DEEP_SHOWN)
+        show_deep(census, key);
+    return buffer_status(&census->path) == 0;
 }
 
 /* Tree lock held. */
@@ -90,7 +106,8 @@ static void report_memory(struct tree *tree, struct buffer *out)
 
 static int report_status(struct tree *tree, struct buffer *out)
 {
-    struct census census = {.examples = BUFFER_INIT};
+    struct census census = {
+        .examples = BUFFER_INIT, .path = BUFFER_INIT, .style = tree->folds.style};
     int code = store_visit(tree->store, count_key, &census);
 
     buffer_add_string(out, "database: ");
@@ -101,10 +118,12 @@ static int report_status(struct tree *tree, struct buffer *out)
     if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else
-        buffer_printf(out, "keys: %zu\nkeys with too long names: %zu\n", census.keys,
-                      census.unnamed);
+        buffer_printf(out, "keys: %zu\nkeys in folded directories: %zu\n"
+                           "keys with a path of %d bytes or more: %zu\n",
+                      census.keys, census.folded, PATH_MAX, census.deep);
     buffer_add(out, buffer_bytes(&census.examples));
     buffer_release(&census.examples);
+    buffer_release(&census.path);
     pthread_mutex_lock(&tree->lock);
     report_memory(tree, out);
     pthread_mutex_unlock(&tree->lock);
@@ -141,14 +160,15 @@ static const struct {
 int control_add_reports(struct tree *tree)
 {
     for (size_t i = 0; i < ARRAY_SIZE(reports); i++) {
+        struct place place = {.home = DIRECTORY_CONTROL};
         struct node_name *name;
         struct node *node;
-        int code = node_name_new(reports[i].name, &name);
+        int code = node_name_new(KEYNAME_EXACT, place, reports[i].name, &name);
 
         if (code)
             return code;
         /* The first pin is never given back: reports are there for as long as the tree. */
-        code = nodes_add(&tree->nodes, DIRECTORY_CONTROL, NODE_REPORT, name, &node);
+        code = nodes_add(&tree->nodes, place, NODE_REPORT, name, &node);
         if (code) {
             free(name);
             return code;
@@ -168,19 +188,45 @@ int control_report(struct tree *tree, struct node *node, struct buffer *out)
 
 /* --- refusals --- */
 
+static char *take_string(struct buffer *text)
+{
+    buffer_add_byte(text, 0);
+    if (buffer_status(text) == 0)
+        return (char *)text->data;
+    buffer_release(text);
+    return NULL;
+}
+
+/* The path in its view for a message, shortened if it is long; NULL: out of memory. */
+static char *path_of(const struct node *node)
+{
+    struct buffer path = BUFFER_INIT, text = BUFFER_INIT;
+    struct bytes all;
+
+    fold_add_path(node->fold, &path);
+    buffer_add(&path, bytes_of(node->name->text, node->name->size));
+    all = buffer_bytes(&path);
+    if (all.size > PATH_SHOWN) {
+        buffer_add(&text, bytes_part(all, 0, PATH_SHOWN / 2));
+        buffer_add_string(&text, "...");
+        all = bytes_part(all, all.size - PATH_SHOWN / 2, SIZE_MAX);
+    }
+    buffer_add(&text, all);
+    if (buffer_status(&path))
+        text.status = buffer_status(&path);
+    buffer_release(&path);
+    return take_string(&text);
+}
+
 /* "line 3, column 14: ..." is the codec's own wording; the name must not drive a terminal. */
-static char *describe(const struct node *node, const struct failure *failure)
+static char *describe(const char *path, const struct failure *failure)
 {
     struct buffer text = BUFFER_INIT;
 
-    log_escape(bytes_of_string(node->name->text), &text);
+    log_escape(bytes_of_string(path), &text);
     buffer_add_string(&text, ": ");
     log_escape(bytes_of_string(failure->message), &text);
-    buffer_add_byte(&text, 0);
-    if (buffer_status(&text) == 0)
-        return (char *)text.data;
-    buffer_release(&text);
-    return NULL;
+    return take_string(&text);
 }
 
 /* Tree lock held. */
@@ -214,14 +260,15 @@ static void bound_rejected(struct tree *tree)
 static void keep_text(struct tree *tree, const struct node *refused, struct text *text,
                       const char *reason)
 {
-    struct node *node = nodes_find(&tree->nodes, DIRECTORY_REJECTED, refused->name->text);
+    struct place place = {DIRECTORY_REJECTED, refused->fold};
+    struct node *node = nodes_find(&tree->nodes, place, refused->name->text);
     struct node_name *name;
 
     if (node)
         forget_rejected(tree, node);
-    if (node_name_new(refused->name->text, &name))
+    if (node_name_new(KEYNAME_EXACT, (struct place){.home = place.home}, refused->name->text, &name))
         return;
-    if (nodes_add(&tree->nodes, DIRECTORY_REJECTED, NODE_REJECTED, name, &node)) {
+    if (nodes_add(&tree->nodes, place, NODE_REJECTED, name, &node)) {
         free(name);
         return;
     }
@@ -234,9 +281,31 @@ static void keep_text(struct tree *tree, const struct node *refused, struct text
     bound_rejected(tree);
 }
 
+static struct node *rejected_of(struct tree *tree, const struct node *node)
+{
+    return nodes_find(&tree->nodes, (struct place){DIRECTORY_REJECTED, node->fold},
+                      node->name->text);
+}
+
+bool control_has_rejected(const struct tree *tree, const struct fold *fold)
+{
+    const struct list *at;
+
+    for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
+        const struct node *node = CONTAINER_OF(at, struct node, held);
+        const struct fold *above = node->kind == NODE_REJECTED ? node->fold : NULL;
+
+        while (above && above != fold)
+            above = above->parent;
+        if (above)
+            return true;
+    }
+    return false;
+}
+
 void control_mended(struct tree *tree, const struct node *node)
 {
-    struct node *rejected = nodes_find(&tree->nodes, DIRECTORY_REJECTED, node->name->text);
+    struct node *rejected = rejected_of(tree, node);
 
     if (rejected)
         forget_rejected(tree, rejected);
@@ -244,7 +313,7 @@ void control_mended(struct tree *tree, const struct node *node)
 
 const char *control_reason(struct tree *tree, const struct node *node)
 {
-    struct node *rejected = nodes_find(&tree->nodes, DIRECTORY_REJECTED, node->name->text);
+    struct node *rejected = rejected_of(tree, node);
 
     return rejected ? rejected->refusal : NULL;
 }
@@ -271,17 +340,20 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
                     const struct failure *failure)
 {
     struct text *kept = copy_text(tree, text);
+    char *path = path_of(node);
+    const char *told = path ? path : node->name->text;
     struct refusal *refusal;
 
     node->refused = true;
     pthread_mutex_lock(&tree->lock);
     refusal = &tree->control.errors[tree->control.refused++ % ERRORS_KEPT];
     free(refusal->text);
-    refusal->text = describe(node, failure);
+    refusal->text = describe(told, failure);
     refusal->when = tree_now();
     if (kept)
         keep_text(tree, node, kept, failure->message);
     pthread_mutex_unlock(&tree->lock);
     text_release(kept);
-    log_refusal(tree->options.log, "not saved: %s: %s", node->name->text, failure->message);
+    log_refusal(tree->options.log, "not saved: %s: %s", told, failure->message);
+    free(path);
 }

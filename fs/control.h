@@ -11,6 +11,7 @@
 
 #include <time.h>
 
+struct fold;
 struct node;
 struct tree;
 
@@ -41,6 +42,8 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
 void control_mended(struct tree *tree, const struct node *node);
 /* Tree lock held. Why the last save of this file was refused, until one succeeds or its text is removed; or NULL. */
 const char *control_reason(struct tree *tree, const struct node *node);
+/* Tree lock held. Whether there is a refused text in this fold or below it: rejected/ has the same directories. */
+bool control_has_rejected(const struct tree *tree, const struct fold *fold);
 /* The present text of a NODE_REPORT. */
 int control_report(struct tree *tree, struct node *node, struct buffer *out);
 

@@ -11,7 +11,7 @@
 static int fetch(struct store *store, const char *name, struct buffer *value, struct failure *failure)
 {
     struct buffer key = BUFFER_INIT;
-    int status = keyname_decode(bytes_of_string(name), &key);
+    int status = keyname_decode(KEYNAME_EXACT, bytes_of_string(name), &key);
 
     if (status == -ENOENT)
         failure_set(failure, status, 0, "no key has the file name '%s'", name);

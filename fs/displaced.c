@@ -58,7 +58,7 @@ static int copy_value(struct tree *tree, struct bytes from, struct bytes to)
     if (code == 0)
         code = store_store(tree->store, to, buffer_bytes(&value), STORE_REPLACE);
     if (code == 0)
-        tree_database_changed(tree);
+        tree_stored(tree, to);
     buffer_release(&value);
     return code;
 }
@@ -113,7 +113,7 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
         node->shape = SHAPE_COMPANION;
         nodes_hold(&tree->nodes, node);
     }
-    tree_names_changed(tree);
+    tree_names_changed(tree, node_place(node));
     pthread_mutex_unlock(&tree->lock);
     text_release(text);
     return 0;
@@ -175,7 +175,7 @@ int displaced_end_with(struct tree *tree, struct node *node)
         if (code == -ENOENT)
             code = 0;
         if (code == 0)
-            tree_database_changed(tree);
+            tree_removed(tree, displaced->key);
     }
     if (code)
         return code;
@@ -190,7 +190,7 @@ int displaced_end_with(struct tree *tree, struct node *node)
 void displaced_drop(struct tree *tree, struct displaced *displaced)
 {
     if (store_remove(tree->store, displaced->key) == 0)
-        tree_database_changed(tree);
+        tree_removed(tree, displaced->key);
     pthread_mutex_lock(&tree->lock);
     displaced_end(tree, displaced);
     pthread_mutex_unlock(&tree->lock);
@@ -243,7 +243,10 @@ static int carry_out(struct tree *tree, struct displaced *displaced)
         code = store_rename(tree->store, displaced->key, node->name->key, STORE_REPLACE);
     if (code && code != -ENOENT)
         return code;
-    tree_database_changed(tree);
+    if (code == 0 && node->kind != NODE_KEY && node->name->has_key)
+        tree_stored(tree, node->name->key);
+    if (node->kind == NODE_KEY || node->name->has_key)
+        tree_removed(tree, displaced->key);
     pthread_mutex_lock(&tree->lock);
     displaced_end(tree, displaced);
     tree_notice(tree, node);

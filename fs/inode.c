@@ -37,15 +37,20 @@ static void apply(struct stat *out, const struct attributes *attributes)
 
 static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
 {
+    const struct fold *fold = node->opens.fold;
+
     out->st_ino = node->id;
     out->st_mode = directory_mode(out->st_mode);
     out->st_nlink = 2;
     out->st_size = BLOCK;
     out->st_blocks = BLOCK / 512;
     pthread_mutex_lock(&tree->lock);
-    out->st_mtim = out->st_ctim = later(tree->foreign_change, tree->names_change);
-    out->st_atim = out->st_mtim;
-    apply(out, &node->own);
+    if (fold)
+        out->st_mtim = fold->changed.tv_sec ? fold->changed : tree->foreign_change;
+    else
+        out->st_mtim = later(tree->foreign_change, tree->names_change);
+    out->st_atim = out->st_ctim = out->st_mtim;
+    apply(out, fold ? &fold->own : &node->own);
     pthread_mutex_unlock(&tree->lock);
 }
 
@@ -162,6 +167,8 @@ static struct attributes *editable(struct tree *tree, struct node *node)
 {
     struct attributes *entry;
 
+    if (node->opens.fold)
+        return &node->opens.fold->own;
     if (node->kind != NODE_KEY)
         return &node->own;
     entry = attributes_edit(&tree->attributes, node->name->key);

@@ -7,6 +7,9 @@
  *
  * A key may be shadowed: by a scratch file of its name (another process made the key meanwhile), or because it is
  * displaced. Shadowed names are few, so they are sorted once and looked up for each key.
+ *
+ * A view's own directory is listed from the store's keys. Many of them may lead to one fold, so the folds' names are
+ * collected, sorted, and entered once each. A fold is listed from what is known of it (folds.h).
  */
 #include "fs/content.h"
 #include "fs/displaced.h"
@@ -18,13 +21,13 @@
 
 struct tree_listing {
     struct tree *tree;
-    enum directory_number home;
+    struct node *directory; /* pinned */
     struct buffer names;   /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
     struct buffer offsets; /* size_t each: where an entry starts in `names` */
 };
 
-/* Names that keys must not have in this listing. */
-struct shadows {
+/* A set of names: filled, sorted, then searched or walked. */
+struct name_set {
     struct buffer names; /* each with its NUL */
     const char **sorted;
     size_t count;
@@ -59,42 +62,13 @@ static mode_t type_of(enum node_kind kind)
     return kind == NODE_DIRECTORY ? S_IFDIR : kind == NODE_SYMLINK ? S_IFLNK : S_IFREG;
 }
 
-static void shadow(struct shadows *shadows, struct bytes name)
+/* --- sets of names --- */
+
+static void set_add(struct name_set *set, struct bytes name)
 {
-    buffer_add(&shadows->names, name);
-    buffer_add_byte(&shadows->names, 0);
-    shadows->count++;
-}
-
-/* Files that live in memory. Tree lock held. */
-static void add_held(struct tree *tree, struct tree_listing *listing, struct shadows *shadows)
-{
-    struct list *at;
-
-    for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
-        struct node *node = CONTAINER_OF(at, struct node, held);
-        struct bytes name = bytes_of(node->name->text, node->name->size);
-
-        if (node->home != listing->home || !node->linked)
-            continue;
-        add_entry(listing, type_of(node->kind), name);
-        shadow(shadows, name);
-    }
-}
-
-/* Tree lock held. */
-static void add_displaced(struct tree *tree, struct shadows *shadows)
-{
-    struct list *at;
-
-    for (at = tree->displaced.next; at != &tree->displaced; at = at->next) {
-        struct displaced *displaced = CONTAINER_OF(at, struct displaced, list);
-        struct buffer name = BUFFER_INIT;
-
-        if (keyname_encode(displaced->key, &name) == 0)
-            shadow(shadows, buffer_bytes(&name));
-        buffer_release(&name);
-    }
+    buffer_add(&set->names, name);
+    buffer_add_byte(&set->names, 0);
+    set->count++;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -102,59 +76,193 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int sort_shadows(struct shadows *shadows)
+static int set_sort(struct name_set *set)
 {
-    const char *name = (const char *)shadows->names.data;
+    const char *name = (const char *)set->names.data;
 
-    if (buffer_status(&shadows->names))
-        return buffer_status(&shadows->names);
-    if (!shadows->count)
+    if (buffer_status(&set->names))
+        return buffer_status(&set->names);
+    if (!set->count)
         return 0;
-    shadows->sorted = calloc(shadows->count, sizeof *shadows->sorted);
-    if (!shadows->sorted)
+    set->sorted = calloc(set->count, sizeof *set->sorted);
+    if (!set->sorted)
         return -ENOMEM;
-    for (size_t i = 0; i < shadows->count; i++) {
-        shadows->sorted[i] = name;
+    for (size_t i = 0; i < set->count; i++) {
+        set->sorted[i] = name;
         name += strlen(name) + 1;
     }
-    qsort(shadows->sorted, shadows->count, sizeof *shadows->sorted, compare_names);
+    qsort(set->sorted, set->count, sizeof *set->sorted, compare_names);
     return 0;
 }
 
-struct visit {
+/* Sorted before. */
+static bool set_has(const struct name_set *set, const char *name)
+{
+    return set->count && bsearch(&name, set->sorted, set->count, sizeof name, compare_names);
+}
+
+static void set_release(struct name_set *set)
+{
+    free(set->sorted);
+    buffer_release(&set->names);
+}
+
+/* --- taking a snapshot --- */
+
+struct snapshot {
+    struct tree *tree;
     struct tree_listing *listing;
-    const struct shadows *shadows;
-    struct buffer name;
+    struct place place;
+    struct name_set shadows; /* names that keys must not have in this listing */
+    struct name_set folds;   /* names of directories, perhaps many times */
+    struct buffer path;      /* of what is looked at */
 };
+
+/* The fold of `place` that leads to what is in `fold`; NULL: it is not below it. */
+static struct fold *fold_below(struct place place, struct fold *fold)
+{
+    while (fold && fold->parent != place.fold)
+        fold = fold->parent;
+    return fold;
+}
+
+static void add_fold(struct snapshot *snapshot, const struct fold *fold)
+{
+    if (fold)
+        set_add(&snapshot->folds, bytes_of(fold->name, fold->size));
+}
+
+/* Views share their folds; refused texts are in folds of their own. */
+static bool shows_folds_of(enum directory_number home, const struct node *node)
+{
+    if (node->home == DIRECTORY_REJECTED)
+        return home == DIRECTORY_REJECTED;
+    return directories[home].view != NULL;
+}
+
+/* Files that live in memory. Tree lock held. */
+static void add_held(struct snapshot *snapshot)
+{
+    struct list *held = &snapshot->tree->nodes.held, *at;
+
+    for (at = held->next; at != held; at = at->next) {
+        struct node *node = CONTAINER_OF(at, struct node, held);
+        struct bytes name = bytes_of(node->name->text, node->name->size);
+
+        if (!node->linked)
+            continue;
+        if (node->home == snapshot->place.home && node->fold == snapshot->place.fold) {
+            add_entry(snapshot->listing, type_of(node->kind), name);
+            set_add(&snapshot->shadows, name);
+        } else if (shows_folds_of(snapshot->place.home, node)) {
+            add_fold(snapshot, fold_below(snapshot->place, node->fold));
+        }
+    }
+}
+
+/* The last piece of the key's path if it is in this directory. */
+static bool name_here(struct snapshot *snapshot, struct bytes key, struct bytes *name)
+{
+    struct buffer *path = &snapshot->path;
+    size_t prefix;
+
+    buffer_clear(path);
+    fold_add_path(snapshot->place.fold, path);
+    prefix = path->size;
+    keyname_encode(snapshot->tree->folds.style, key, path);
+    *name = bytes_part(buffer_bytes(path), prefix, SIZE_MAX);
+    if (buffer_status(path) || !bytes_start_with(*name, bytes_part(buffer_bytes(path), 0, prefix)))
+        return false;
+    *name = bytes_part(*name, prefix, SIZE_MAX);
+    return bytes_find_byte(*name, '/') == name->size;
+}
+
+/* Tree lock held. */
+static void add_displaced(struct snapshot *snapshot)
+{
+    struct list *all = &snapshot->tree->displaced, *at;
+    struct bytes name;
+
+    for (at = all->next; at != all; at = at->next) {
+        if (name_here(snapshot, CONTAINER_OF(at, struct displaced, list)->key, &name))
+            set_add(&snapshot->shadows, name);
+    }
+}
+
+/* Folds that were made and have no keys yet. Tree lock held. */
+static void add_made(struct snapshot *snapshot)
+{
+    struct list *all = &snapshot->tree->folds.top, *at;
+
+    for (at = all->next; at != all; at = at->next) {
+        struct fold *fold = CONTAINER_OF(at, struct fold, sibling);
+
+        if (fold->uses && list_empty(&fold->keys))
+            add_fold(snapshot, fold);
+    }
+}
+
+static void add_file(struct snapshot *snapshot, const char *name, size_t size)
+{
+    if (!set_has(&snapshot->shadows, name))
+        add_entry(snapshot->listing, S_IFREG, bytes_of(name, size));
+}
 
 static bool add_key(void *context, struct bytes key)
 {
-    struct visit *visit = context;
-    const char *name;
+    struct snapshot *snapshot = context;
+    struct buffer *path = &snapshot->path;
+    size_t slash;
 
-    buffer_clear(&visit->name);
-    /* A name that is too long is counted and told in .shelvefs/status. */
-    if (keyname_encode(key, &visit->name) == -ENAMETOOLONG)
-        return true;
-    buffer_add_byte(&visit->name, 0);
-    if (buffer_status(&visit->name))
-        return false;
-    name = (const char *)visit->name.data;
-    if (visit->shadows->count &&
-        bsearch(&name, visit->shadows->sorted, visit->shadows->count, sizeof name, compare_names))
-        return true;
-    add_entry(visit->listing, S_IFREG, bytes_of(name, visit->name.size - 1));
-    return buffer_status(&visit->listing->names) == 0;
+    buffer_clear(path);
+    keyname_encode(snapshot->tree->folds.style, key, path);
+    slash = bytes_find_byte(buffer_bytes(path), '/');
+    if (slash < path->size) {
+        set_add(&snapshot->folds, bytes_part(buffer_bytes(path), 0, slash));
+    } else {
+        buffer_add_byte(path, 0);
+        if (buffer_status(path) == 0)
+            add_file(snapshot, (const char *)path->data, slash);
+    }
+    return buffer_status(path) == 0 && buffer_status(&snapshot->listing->names) == 0 &&
+           buffer_status(&snapshot->folds.names) == 0;
 }
 
-static int add_keys(struct tree_listing *listing, const struct shadows *shadows)
+static int add_keys(struct snapshot *snapshot)
 {
-    struct visit visit = {listing, shadows, BUFFER_INIT};
-    int code = store_visit(listing->tree->store, add_key, &visit);
+    int code = store_visit(snapshot->tree->store, add_key, snapshot);
 
-    if (code == 0)
-        code = buffer_status(&visit.name);
-    buffer_release(&visit.name);
+    return code ? code : buffer_status(&snapshot->path);
+}
+
+/* Tree lock held. */
+static void add_fold_content(struct snapshot *snapshot)
+{
+    const struct fold *fold = snapshot->place.fold;
+    const struct list *at;
+
+    for (at = fold->folds.next; at != &fold->folds; at = at->next) {
+        struct fold *below = CONTAINER_OF(at, struct fold, sibling);
+
+        if (fold_exists(below))
+            add_fold(snapshot, below);
+    }
+    for (at = fold->keys.next; at != &fold->keys; at = at->next) {
+        struct fold_key *key = CONTAINER_OF(at, struct fold_key, sibling);
+
+        add_file(snapshot, key->name, key->size);
+    }
+}
+
+static int add_folds(struct snapshot *snapshot)
+{
+    struct name_set *folds = &snapshot->folds;
+    int code = set_sort(folds);
+
+    for (size_t i = 0; i < folds->count && code == 0; i++) {
+        if (i == 0 || strcmp(folds->sorted[i], folds->sorted[i - 1]) != 0)
+            add_entry(snapshot->listing, S_IFDIR, bytes_of_string(folds->sorted[i]));
+    }
     return code;
 }
 
@@ -168,24 +276,61 @@ static void add_control(struct tree_listing *listing)
     }
 }
 
+/* What other processes changed about folds is seen; that needs names. */
+static int refresh_folds(struct tree *tree, struct place place)
+{
+    int code;
+
+    if (!place.fold || !directories[place.home].view)
+        return 0;
+    pthread_mutex_lock(&tree->names);
+    code = folds_refresh(tree, false);
+    pthread_mutex_unlock(&tree->names);
+    return code;
+}
+
+static int add_all(struct snapshot *snapshot)
+{
+    struct tree *tree = snapshot->tree;
+    bool keys = directories[snapshot->place.home].view;
+    int code = refresh_folds(tree, snapshot->place);
+
+    if (code)
+        return code;
+    pthread_mutex_lock(&tree->lock);
+    add_held(snapshot);
+    add_displaced(snapshot);
+    code = set_sort(&snapshot->shadows);
+    if (code == 0 && keys && snapshot->place.fold)
+        add_fold_content(snapshot);
+    else if (code == 0 && keys)
+        add_made(snapshot);
+    pthread_mutex_unlock(&tree->lock);
+    if (code == 0 && keys && !snapshot->place.fold)
+        code = add_keys(snapshot);
+    return code ? code : add_folds(snapshot);
+}
+
 static int take_snapshot(struct tree *tree, struct tree_listing *listing)
 {
-    struct shadows shadows = {.names = BUFFER_INIT};
+    struct snapshot snapshot = {
+        .tree = tree,
+        .listing = listing,
+        .place = listing->directory->opens,
+        .shadows.names = BUFFER_INIT,
+        .folds.names = BUFFER_INIT,
+        .path = BUFFER_INIT,
+    };
     int code;
 
     add_entry(listing, S_IFDIR, BYTES("."));
     add_entry(listing, S_IFDIR, BYTES(".."));
-    if (listing->home == DIRECTORY_CONTROL)
+    if (snapshot.place.home == DIRECTORY_CONTROL)
         add_control(listing);
-    pthread_mutex_lock(&tree->lock);
-    add_held(tree, listing, &shadows);
-    add_displaced(tree, &shadows);
-    pthread_mutex_unlock(&tree->lock);
-    code = sort_shadows(&shadows);
-    if (code == 0 && directories[listing->home].view)
-        code = add_keys(listing, &shadows);
-    free(shadows.sorted);
-    buffer_release(&shadows.names);
+    code = add_all(&snapshot);
+    set_release(&snapshot.shadows);
+    set_release(&snapshot.folds);
+    buffer_release(&snapshot.path);
     if (code == 0)
         code = buffer_status(&listing->names);
     return code ? code : buffer_status(&listing->offsets);
@@ -194,15 +339,17 @@ static int take_snapshot(struct tree *tree, struct tree_listing *listing)
 int tree_opendir(struct tree *tree, uint64_t id, struct tree_listing **out)
 {
     struct tree_listing *listing;
-    enum directory_number home;
-    int code = tree_directory(tree, id, &home);
+    struct node *directory;
+    int code = tree_enter(tree, id, &directory);
 
     if (code)
         return code;
     listing = malloc(sizeof *listing);
-    if (!listing)
+    if (!listing) {
+        node_unpin(tree, directory);
         return -ENOMEM;
-    *listing = (struct tree_listing){tree, home, BUFFER_INIT, BUFFER_INIT};
+    }
+    *listing = (struct tree_listing){tree, directory, BUFFER_INIT, BUFFER_INIT};
     code = take_snapshot(tree, listing);
     if (code)
         tree_closedir(listing);
@@ -211,15 +358,17 @@ int tree_opendir(struct tree *tree, uint64_t id, struct tree_listing **out)
     return code;
 }
 
+/* --- reading it --- */
+
 /* The id that a look-up would tell. */
-static uint64_t entry_id(struct tree *tree, enum directory_number home, const char *name)
+static uint64_t entry_id(struct tree *tree, struct place place, const char *name)
 {
     struct node *node;
     uint64_t id;
 
     pthread_mutex_lock(&tree->lock);
-    node = nodes_find(&tree->nodes, home, name);
-    id = node ? node->id : node_hash(home, name);
+    node = nodes_find(&tree->nodes, place, name);
+    id = node ? node->id : node_hash(place, name);
     pthread_mutex_unlock(&tree->lock);
     return id;
 }
@@ -229,20 +378,25 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static int dots_stat(struct tree_listing *listing, const char *name, struct stat *out)
+/* The directory's own id, or that of the one above. */
+static uint64_t dots_id(struct tree_listing *listing, const char *name)
 {
-    struct nodes *nodes = &listing->tree->nodes;
-    enum directory_number parent = directories[listing->home].parent;
+    struct tree *tree = listing->tree;
+    const struct node *node = listing->directory;
+    struct place above = {node->home, node->fold};
 
-    return tree_getattr(listing->tree, nodes->directories[name[1] ? parent : listing->home].id,
-                        out);
+    if (!name[1])
+        return node->id;
+    if (!above.fold)
+        return tree->nodes.directories[above.home].id;
+    return entry_id(tree, (struct place){above.home, above.fold->parent}, above.fold->name);
 }
 
 int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,
                  void *context)
 {
     struct tree *tree = listing->tree;
-    uint64_t here = tree->nodes.directories[listing->home].id;
+    uint64_t here = listing->directory->id;
     size_t count = entry_count(listing);
 
     if (position < 0)
@@ -254,11 +408,11 @@ int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_e
         int code = 0;
 
         if (is_dots(name))
-            code = dots_stat(listing, name, &stat);
+            stat.st_ino = dots_id(listing, name);
         else if (plus)
             code = tree_lookup(tree, here, name, &stat);
         else
-            stat.st_ino = entry_id(tree, listing->home, name);
+            stat.st_ino = entry_id(tree, listing->directory->opens, name);
         if (code == -ENOENT)
             continue;
         if (code)
@@ -281,6 +435,7 @@ void tree_closedir(struct tree_listing *listing)
 {
     if (!listing)
         return;
+    node_unpin(listing->tree, listing->directory);
     buffer_release(&listing->names);
     buffer_release(&listing->offsets);
     free(listing);

@@ -10,15 +10,29 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+/* Like tree_find(); what other processes changed about folds is seen. */
+static int find_fresh(struct tree *tree, struct place place, const char *name, struct node **out)
+{
+    int code = 0;
+
+    if (directories[place.home].view && keyname_is_fold(bytes_of_string(name))) {
+        pthread_mutex_lock(&tree->names);
+        code = folds_refresh(tree, false);
+        pthread_mutex_unlock(&tree->names);
+    }
+    return code ? code : tree_find(tree, place, name, out);
+}
+
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out)
 {
-    enum directory_number home;
-    struct node *node;
+    struct node *directory, *node;
     struct stat found;
-    int code = tree_directory(tree, parent, &home);
+    int code = tree_enter(tree, parent, &directory);
 
-    if (code == 0)
-        code = tree_find(tree, home, name, &node);
+    if (code)
+        return code;
+    code = find_fresh(tree, directory->opens, name, &node);
+    node_unpin(tree, directory);
     if (code)
         return code;
     pthread_mutex_lock(&node->lock);
@@ -36,16 +50,24 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct sta
     return code;
 }
 
-/* Whether a file of this name may be made; an existing one is another matter. */
-static int may_make(struct tree *tree, enum directory_number home, const struct node_name *name)
+/* The directory, pinned, in a mount that may be written. */
+static int enter_to_change(struct tree *tree, uint64_t parent, struct node **out)
 {
-    if (!directory_accepts(home))
+    int code = tree_writable(tree);
+
+    return code ? code : tree_enter(tree, parent, out);
+}
+
+/* Whether a file of this name may be made; an existing one is another matter. */
+static int may_make(struct tree *tree, struct place place, const struct node_name *name)
+{
+    if (!directory_accepts(place.home))
         return -EPERM;
     if (name->has_key)
         return 0;
     if (tree->options.scratch && scratch_shape(name->text) != SHAPE_PLAIN)
         return 0;
-    return name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
+    return node_name_refusal(place, name);
 }
 
 /* A node that is in nobody's way: no such key, or gone. */
@@ -65,32 +87,30 @@ static int exists(struct tree *tree, struct node *node)
     return code;
 }
 
-static void own_by(struct node *node, mode_t mode, const struct tree_caller *caller)
+static struct attributes attributes_of_new(mode_t mode, const struct tree_caller *caller)
 {
-    struct timespec now = tree_now();
-
-    node->own = (struct attributes){
+    return (struct attributes){
         .set = ATTRIBUTE_MODE | ATTRIBUTE_UID | ATTRIBUTE_GID | ATTRIBUTE_MTIME,
         .mode = mode & 0777,
         .uid = caller->uid,
         .gid = caller->gid,
-        .mtime = now,
+        .mtime = tree_now(),
     };
 }
 
 /* Adds a scratch file unless the name leads to a node. Tree lock held. */
-static int add_scratch(struct tree *tree, enum directory_number home, enum node_kind kind,
+static int add_scratch(struct tree *tree, struct place place, enum node_kind kind,
                        struct node_name *name, struct node **out)
 {
     struct node *node;
-    int code = nodes_add(&tree->nodes, home, kind, name, &node);
+    int code = nodes_add(&tree->nodes, place, kind, name, &node);
 
     if (code)
         return code;
     nodes_hold(&tree->nodes, node);
     if (tree->options.scratch && !displaced_find(tree, name->key))
         node->shape = scratch_shape(name->text);
-    tree_names_changed(tree);
+    tree_names_changed(tree, place);
     *out = node;
     return 0;
 }
@@ -99,14 +119,14 @@ static int add_scratch(struct tree *tree, enum directory_number home, enum node_
  * names held. The pinned node of the name: the one that exists (`made` is false), or new scratch. Another thread's
  * lookup may put a node for the key in memory between two looks, hence the loop.
  */
-static int find_or_make(struct tree *tree, enum directory_number home, enum node_kind kind,
+static int find_or_make(struct tree *tree, struct place place, enum node_kind kind,
                         const char *name, struct node **out, bool *made)
 {
     for (;;) {
         struct node_name *own_name;
         struct node *node;
         bool taken;
-        int code = tree_find(tree, home, name, &node);
+        int code = tree_find(tree, place, name, &node);
 
         if (code == 0) {
             code = exists(tree, node);
@@ -119,14 +139,14 @@ static int find_or_make(struct tree *tree, enum directory_number home, enum node
         }
         if (code != -ENOENT)
             return code;
-        code = node_name_new(name, &own_name);
+        code = node_name_new(tree->folds.style, place, name, &own_name);
         if (code)
             return code;
-        code = may_make(tree, home, own_name);
+        code = may_make(tree, place, own_name);
         pthread_mutex_lock(&tree->lock);
-        taken = code || nodes_find(&tree->nodes, home, name);
+        taken = code || nodes_find(&tree->nodes, place, name);
         if (!taken)
-            code = add_scratch(tree, home, kind, own_name, &node);
+            code = add_scratch(tree, place, kind, own_name, &node);
         pthread_mutex_unlock(&tree->lock);
         if (code || taken)
             free(own_name);
@@ -158,7 +178,7 @@ static int start_file(struct tree *tree, struct node *node, mode_t mode, int fla
     int code;
 
     pthread_mutex_lock(&tree->lock);
-    own_by(node, mode, caller);
+    node->own = attributes_of_new(mode, caller);
     pthread_mutex_unlock(&tree->lock);
     code = content_empty(tree, node);
     if (code == 0)
@@ -192,19 +212,16 @@ static int open_existing(struct tree *tree, struct node *node, int flags, struct
 int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
                 const struct tree_caller *caller, struct stat *out, struct tree_handle **handle)
 {
-    enum directory_number home;
     struct tree_handle *opened;
-    struct node *node = NULL;
+    struct node *directory, *node = NULL;
     struct stat found;
     bool made = false;
-    int code = tree_directory(tree, parent, &home);
+    int code = enter_to_change(tree, parent, &directory);
 
-    if (code == 0)
-        code = tree_writable(tree);
     if (code)
         return code;
     pthread_mutex_lock(&tree->names);
-    code = find_or_make(tree, home, NODE_SCRATCH, name, &node, &made);
+    code = find_or_make(tree, directory->opens, NODE_SCRATCH, name, &node, &made);
     if (code == 0 && made) {
         pthread_mutex_lock(&node->lock);
         code = start_file(tree, node, mode, flags, caller, &found, &opened);
@@ -218,6 +235,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
         *out = found;
         *handle = opened;
     }
+    node_unpin(tree, directory);
     node_unpin(tree, node);
     tree_notify(tree);
     return code;
@@ -233,7 +251,7 @@ static int start_symlink(struct tree *tree, struct node *node, const char *targe
         code = content_write(tree, node, 0, bytes_of_string(target));
     if (code == 0) {
         pthread_mutex_lock(&tree->lock);
-        own_by(node, 0777, caller);
+        node->own = attributes_of_new(0777, caller);
         pthread_mutex_unlock(&tree->lock);
         content_keep_draft(tree, node);
         code = tree_stat(tree, node, stat);
@@ -243,24 +261,27 @@ static int start_symlink(struct tree *tree, struct node *node, const char *targe
     return code;
 }
 
+/* Only as an editor's own file: a key is never a symlink. */
+static bool may_link(struct tree *tree, struct place place, const char *name)
+{
+    return directory_accepts(place.home) && tree->options.scratch &&
+           scratch_shape(name) == SHAPE_COMPANION;
+}
+
 int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const char *target,
                  const struct tree_caller *caller, struct stat *out)
 {
-    enum directory_number home;
-    struct node *node = NULL;
+    struct node *directory, *node = NULL;
     struct stat found;
     bool made;
-    int code = tree_directory(tree, parent, &home);
+    int code = enter_to_change(tree, parent, &directory);
 
-    if (code == 0)
-        code = tree_writable(tree);
-    if (code == 0 && (!directory_accepts(home) || !tree->options.scratch ||
-                      scratch_shape(name) != SHAPE_COMPANION))
-        code = -EPERM;
     if (code)
         return code;
     pthread_mutex_lock(&tree->names);
-    code = find_or_make(tree, home, NODE_SYMLINK, name, &node, &made);
+    code = -EPERM;
+    if (may_link(tree, directory->opens, name))
+        code = find_or_make(tree, directory->opens, NODE_SYMLINK, name, &node, &made);
     if (code == 0 && !made)
         code = -EEXIST;
     if (code == 0) {
@@ -273,30 +294,10 @@ int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const cha
         node_looked_up(tree, node);
         *out = found;
     }
+    node_unpin(tree, directory);
     node_unpin(tree, node);
     tree_notify(tree);
     return code;
-}
-
-int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode,
-               const struct tree_caller *caller, struct stat *out)
-{
-    int code = tree_writable(tree);
-
-    return code ? code : strlen(name) > NAME_LONGEST ? -ENAMETOOLONG : -EPERM;
-}
-
-int tree_rmdir(struct tree *tree, uint64_t parent, const char *name)
-{
-    struct stat found;
-    int code = tree_writable(tree);
-
-    if (code == 0)
-        code = tree_lookup(tree, parent, name, &found);
-    if (code)
-        return code;
-    tree_forget(tree, found.st_ino, 1);
-    return S_ISDIR(found.st_mode) ? -EPERM : -ENOTDIR;
 }
 
 /* names and node lock held. */
@@ -306,12 +307,12 @@ static int unlink_key(struct tree *tree, struct node *node)
 
     if (code && code != -ENOENT)
         return code;
-    if (code == 0)
-        tree_database_changed(tree);
+    /* Also one that another process removed just before. */
+    tree_removed(tree, node->name->key);
     pthread_mutex_lock(&tree->lock);
     nodes_unlink(&tree->nodes, node);
     attributes_drop(&tree->attributes, node->name->key);
-    tree_names_changed(tree);
+    tree_names_changed(tree, node_place(node));
     pthread_mutex_unlock(&tree->lock);
     return code;
 }
@@ -347,22 +348,136 @@ static int unlink_node(struct tree *tree, struct node *node)
 
 int tree_unlink(struct tree *tree, uint64_t parent, const char *name)
 {
-    enum directory_number home;
-    struct node *node = NULL;
-    int code = tree_directory(tree, parent, &home);
+    struct node *directory, *node = NULL;
+    int code = enter_to_change(tree, parent, &directory);
 
-    if (code == 0)
-        code = tree_writable(tree);
     if (code)
         return code;
     pthread_mutex_lock(&tree->names);
-    code = tree_find(tree, home, name, &node);
+    code = tree_find(tree, directory->opens, name, &node);
     if (code == 0) {
         pthread_mutex_lock(&node->lock);
         code = unlink_node(tree, node);
         pthread_mutex_unlock(&node->lock);
     }
     pthread_mutex_unlock(&tree->names);
+    node_unpin(tree, directory);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
+/* --- directories --- */
+
+/* What mkdir can make: a fold that is not there. names held. */
+static int make_fold(struct tree *tree, struct place place, const char *name, struct fold **out)
+{
+    int code;
+
+    if (strlen(name) > NAME_LONGEST)
+        return -ENAMETOOLONG;
+    if (!directory_accepts(place.home) || !keyname_is_fold(bytes_of_string(name)))
+        return -EPERM;
+    code = folds_refresh(tree, false);
+    if (code)
+        return code;
+    pthread_mutex_lock(&tree->lock);
+    code = folds_enter(&tree->folds, place.fold, name, out);
+    if (code == 0 && fold_exists(*out)) {
+        fold_unpin(&tree->folds, *out);
+        code = -EEXIST;
+    }
+    if (code == 0)
+        fold_make(*out);
+    pthread_mutex_unlock(&tree->lock);
+    return code;
+}
+
+static int start_directory(struct tree *tree, struct place place, const char *name, mode_t mode,
+                           const struct tree_caller *caller, struct node **node, struct stat *stat)
+{
+    struct fold *fold;
+    int code = make_fold(tree, place, name, &fold);
+
+    if (code)
+        return code;
+    code = tree_find(tree, place, name, node);
+    pthread_mutex_lock(&tree->lock);
+    if (code) {
+        fold_unmake(&tree->folds, fold);
+    } else {
+        fold->own = attributes_of_new(mode, caller);
+        tree_names_changed(tree, place);
+    }
+    fold_unpin(&tree->folds, fold);
+    pthread_mutex_unlock(&tree->lock);
+    return code ? code : tree_stat(tree, *node, stat);
+}
+
+int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode,
+               const struct tree_caller *caller, struct stat *out)
+{
+    struct node *directory, *node = NULL;
+    struct stat found;
+    int code = enter_to_change(tree, parent, &directory);
+
+    if (code)
+        return code;
+    pthread_mutex_lock(&tree->names);
+    code = start_directory(tree, directory->opens, name, mode, caller, &node, &found);
+    pthread_mutex_unlock(&tree->names);
+    if (code == 0) {
+        node_looked_up(tree, node);
+        *out = found;
+    }
+    node_unpin(tree, directory);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
+static bool fold_is_empty(const struct fold *fold)
+{
+    return fold->uses == (fold->made ? 1 : 0);
+}
+
+/* names held. */
+static int remove_fold(struct tree *tree, struct node *node)
+{
+    struct fold *fold = node->opens.fold;
+    int code = 0;
+
+    if (!directory_accepts(node->home))
+        return -EPERM;
+    if (!fold_is_empty(fold))
+        code = folds_refresh(tree, true);
+    pthread_mutex_lock(&tree->lock);
+    if (code == 0 && !fold_is_empty(fold))
+        code = -ENOTEMPTY;
+    if (code == 0) {
+        fold_unmake(&tree->folds, fold);
+        nodes_unlink(&tree->nodes, node);
+        tree_names_changed(tree, node_place(node));
+    }
+    pthread_mutex_unlock(&tree->lock);
+    return code;
+}
+
+int tree_rmdir(struct tree *tree, uint64_t parent, const char *name)
+{
+    struct node *directory, *node = NULL;
+    int code = enter_to_change(tree, parent, &directory);
+
+    if (code)
+        return code;
+    pthread_mutex_lock(&tree->names);
+    code = tree_find(tree, directory->opens, name, &node);
+    if (code == 0 && node->kind != NODE_DIRECTORY)
+        code = exists(tree, node) ? -ENOENT : -ENOTDIR;
+    else if (code == 0)
+        code = node->opens.fold ? remove_fold(tree, node) : -EPERM;
+    pthread_mutex_unlock(&tree->names);
+    node_unpin(tree, directory);
     node_unpin(tree, node);
     tree_notify(tree);
     return code;

@@ -7,12 +7,34 @@
 #include "src/keyname.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Constant, so that ids are the same in every mount. Never change it. */
 static const struct digest_key id_key = {{0x7368656c76656673, 0x6e6f646520696473}};
 
-int node_name_new(const char *name, struct node_name **out)
+static int key_of(enum keyname_style style, struct place place, struct bytes name,
+                  struct buffer *key)
+{
+    struct buffer path = BUFFER_INIT;
+    int code;
+
+    if (keyname_is_fold(name))
+        return -ENOENT;
+    if (!place.fold)
+        return keyname_decode(style, name, key);
+    fold_add_path(place.fold, &path);
+    buffer_add(&path, name);
+    code = buffer_status(&path);
+    if (code == 0)
+        code = keyname_decode(style, buffer_bytes(&path), key);
+    buffer_release(&path);
+    return code;
+}
+
+int node_name_new(enum keyname_style style, struct place place, const char *name,
+                  struct node_name **out)
 {
     size_t size = strlen(name);
     struct buffer key = BUFFER_INIT;
@@ -21,7 +43,7 @@ int node_name_new(const char *name, struct node_name **out)
 
     if (size > NAME_LONGEST)
         return -ENAMETOOLONG;
-    code = keyname_decode(bytes_of(name, size), &key);
+    code = key_of(style, place, bytes_of(name, size), &key);
     if (code && code != -ENOENT) {
         buffer_release(&key);
         return code;
@@ -39,25 +61,36 @@ int node_name_new(const char *name, struct node_name **out)
     return made ? 0 : -ENOMEM;
 }
 
-uint64_t node_hash(enum directory_number home, const char *name)
+int node_name_refusal(struct place place, const struct node_name *name)
 {
-    uint8_t path[64 + NAME_LONGEST];
-    size_t prefix = strlen(directories[home].path), size = strlen(name);
+    size_t longest = place.fold ? KEYNAME_PIECE_MAX : KEYNAME_MAX;
+
+    return name->size > longest ? -ENAMETOOLONG : -EINVAL;
+}
+
+/* A fold stands for itself by its hash: "VIEW/HASH/name", where no view's path has a '/' in its place. */
+uint64_t node_hash(struct place place, const char *name)
+{
+    char path[96 + NAME_LONGEST];
+    int size;
     uint64_t hash;
 
-    if (size > NAME_LONGEST)
-        size = NAME_LONGEST;
-    memcpy(path, directories[home].path, prefix);
-    path[prefix] = '/';
-    memcpy(path + prefix + 1, name, size);
-    hash = digest_bytes(&id_key, bytes_of(path, prefix + 1 + size)).words[0];
+    if (place.fold)
+        size = snprintf(path, sizeof path, "%s//%016" PRIx64 "/%.*s", directories[place.home].path,
+                        place.fold->by_name.hash, NAME_LONGEST, name);
+    else
+        size = snprintf(path, sizeof path, "%s/%.*s", directories[place.home].path, NAME_LONGEST,
+                        name);
+    hash = digest_bytes(&id_key, bytes_of(path, (size_t)size)).words[0];
     return hash > TREE_ROOT ? hash : hash + 2;
 }
 
-static void node_init(struct node *node, enum directory_number home, enum node_kind kind,
+static void node_init(struct node *node, struct place place, enum node_kind kind,
                       struct node_name *name)
 {
-    *node = (struct node){.home = home, .kind = kind, .name = name, .pins = 1};
+    *node = (struct node){
+        .home = place.home, .fold = place.fold, .kind = kind, .name = name, .pins = 1};
+    fold_pin(place.fold);
     pthread_mutex_init(&node->lock, NULL);
     cached_text_init(&node->cached);
     list_init(&node->held);
@@ -73,7 +106,7 @@ static void node_destroy(struct node *node)
 
 static void nodes_link(struct nodes *nodes, struct node *node)
 {
-    chains_add(&nodes->by_name, &node->by_name, node_hash(node->home, node->name->text));
+    chains_add(&nodes->by_name, &node->by_name, node_hash(node_place(node), node->name->text));
     node->linked = true;
 }
 
@@ -86,6 +119,27 @@ static void nodes_number(struct nodes *nodes, struct node *node, uint64_t id)
     chains_add(&nodes->by_id, &node->by_id, id);
 }
 
+static int add_directory(struct nodes *nodes, enum directory_number number)
+{
+    struct place parent = {.home = directories[number].parent};
+    struct node *node = &nodes->directories[number];
+    struct node_name *name;
+    int code = node_name_new(KEYNAME_EXACT, parent, directories[number].name, &name);
+
+    if (code)
+        return code;
+    node_init(node, parent, NODE_DIRECTORY, name);
+    node->opens = (struct place){.home = number};
+    if (number == DIRECTORY_ROOT) {
+        node->id = TREE_ROOT;
+        chains_add(&nodes->by_id, &node->by_id, TREE_ROOT);
+    } else {
+        nodes_number(nodes, node, node_hash(parent, name->text));
+        nodes_link(nodes, node);
+    }
+    return 0;
+}
+
 int nodes_init(struct nodes *nodes)
 {
     int code;
@@ -95,23 +149,8 @@ int nodes_init(struct nodes *nodes)
     code = chains_init(&nodes->by_id);
     if (code == 0)
         code = chains_init(&nodes->by_name);
-    for (int i = 0; i < DIRECTORY_COUNT && code == 0; i++) {
-        struct node *node = &nodes->directories[i];
-        struct node_name *name;
-
-        code = node_name_new(directories[i].name, &name);
-        if (code)
-            break;
-        node_init(node, directories[i].parent, NODE_DIRECTORY, name);
-        node->opens = (enum directory_number)i;
-        if (i == DIRECTORY_ROOT) {
-            node->id = TREE_ROOT;
-            chains_add(&nodes->by_id, &node->by_id, TREE_ROOT);
-        } else {
-            nodes_number(nodes, node, node_hash(node->home, name->text));
-            nodes_link(nodes, node);
-        }
-    }
+    for (int i = 0; i < DIRECTORY_COUNT && code == 0; i++)
+        code = add_directory(nodes, (enum directory_number)i);
     return code;
 }
 
@@ -122,6 +161,8 @@ static void node_free(struct tree *tree, struct node *node)
     texts_set(&tree->texts, &node->cached, NULL);
     content_drop_draft(tree, node);
     handles_free(node);
+    fold_unpin(&tree->folds, node->fold);
+    fold_unpin(&tree->folds, node->opens.fold);
     node_destroy(node);
     free(node);
 }
@@ -146,17 +187,24 @@ void nodes_release(struct tree *tree)
     chains_release(&nodes->by_name);
 }
 
-struct node *nodes_find(struct nodes *nodes, enum directory_number home, const char *name)
+struct node *nodes_find(struct nodes *nodes, struct place place, const char *name)
 {
-    struct chain_link *link = chains_find(&nodes->by_name, node_hash(home, name));
+    struct chain_link *link = chains_find(&nodes->by_name, node_hash(place, name));
 
     for (; link; link = chains_next(link)) {
         struct node *node = CONTAINER_OF(link, struct node, by_name);
 
-        if (node->home == home && strcmp(node->name->text, name) == 0)
+        if (place_equal(node_place(node), place) && strcmp(node->name->text, name) == 0)
             return node;
     }
     return NULL;
+}
+
+struct node *nodes_find_place(struct nodes *nodes, struct place place)
+{
+    if (!place.fold)
+        return &nodes->directories[place.home];
+    return nodes_find(nodes, (struct place){place.home, place.fold->parent}, place.fold->name);
 }
 
 struct node *nodes_find_id(struct nodes *nodes, uint64_t id)
@@ -166,17 +214,29 @@ struct node *nodes_find_id(struct nodes *nodes, uint64_t id)
     return link ? CONTAINER_OF(link, struct node, by_id) : NULL;
 }
 
-int nodes_add(struct nodes *nodes, enum directory_number home, enum node_kind kind,
-              struct node_name *name, struct node **out)
+int nodes_add(struct nodes *nodes, struct place place, enum node_kind kind, struct node_name *name,
+              struct node **out)
 {
     struct node *node = malloc(sizeof *node);
 
     if (!node)
         return -ENOMEM;
-    node_init(node, home, kind, name);
-    nodes_number(nodes, node, node_hash(home, name->text));
+    node_init(node, place, kind, name);
+    nodes_number(nodes, node, node_hash(place, name->text));
     nodes_link(nodes, node);
     *out = node;
+    return 0;
+}
+
+int nodes_add_fold(struct nodes *nodes, struct place place, struct node_name *name,
+                   struct fold *fold, struct node **out)
+{
+    int code = nodes_add(nodes, place, NODE_DIRECTORY, name, out);
+
+    if (code)
+        return code;
+    (*out)->opens = (struct place){place.home, fold};
+    fold_pin(fold);
     return 0;
 }
 
@@ -188,11 +248,28 @@ void nodes_unlink(struct nodes *nodes, struct node *node)
     node->linked = false;
 }
 
-void nodes_relink(struct nodes *nodes, struct node *node, struct node_name *name)
+/* Of the files that exist only here, refused texts do not keep a directory in the views. */
+static bool uses_its_fold(const struct node *node)
 {
+    return !list_empty(&node->held) && node->kind != NODE_REJECTED;
+}
+
+void nodes_relink(struct tree *tree, struct node *node, struct fold *fold, struct node_name *name)
+{
+    struct nodes *nodes = &tree->nodes;
+    struct fold *before = node->fold;
+    bool uses = uses_its_fold(node);
+
     nodes_unlink(nodes, node);
     free(node->name);
     node->name = name;
+    node->fold = fold;
+    fold_pin(fold);
+    if (uses) {
+        fold_use(fold);
+        fold_unuse(&tree->folds, before);
+    }
+    fold_unpin(&tree->folds, before);
     nodes_link(nodes, node);
 }
 
@@ -200,12 +277,16 @@ void nodes_hold(struct nodes *nodes, struct node *node)
 {
     node->pins++;
     list_append(&nodes->held, &node->held);
+    if (uses_its_fold(node))
+        fold_use(node->fold);
 }
 
 void nodes_let_go(struct tree *tree, struct node *node)
 {
     if (list_empty(&node->held))
         return;
+    if (uses_its_fold(node))
+        fold_unuse(&tree->folds, node->fold);
     list_leave(&node->held);
     node_unpin_locked(tree, node);
 }
@@ -257,7 +338,7 @@ void tree_forget(struct tree *tree, uint64_t id, uint64_t count)
 
     pthread_mutex_lock(&tree->lock);
     node = nodes_find_id(&tree->nodes, id);
-    if (node && node->kind != NODE_DIRECTORY) {
+    if (node) {
         node->lookups -= count < node->lookups ? count : node->lookups;
         if (node->lookups == 0 && node->pins == 0)
             node_free(tree, node);

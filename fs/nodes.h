@@ -6,9 +6,10 @@
  *
  * - The *key* is the store's own name: any bytes. It outlives the mount. It does not say through which view a
  *   file shows it, and a file that is still scratch has none yet.
- * - The *name* is one component of a path. Key and name are a bijection (src/keyname.h), but not every name
+ * - The *name* is one component of a path. Key and path are a bijection (src/keyname.h), but not every name
  *   has a key: sockets of an editor and names cut in an escape have not. A name says nothing about which
- *   file it was a moment ago.
+ *   file it was a moment ago, and in a fold it is the key's last piece only.
+ * - The *place* is the directory that a name is in: a view, and perhaps a fold in it (folds.h), which all views share.
  * - The *node id* is st_ino and the number by which the kernel asks. Its first choice is a hash of directory
  *   and name, so it is the same in every mount (rsync, tar and find compare it). It can't be turned back into
  *   a name. It belongs to a node, not to a name: after `mv a b`, b keeps the id that a had for as long as
@@ -40,6 +41,7 @@
 #define SHELVEFS_NODES_H
 
 #include "fs/attributes.h"
+#include "fs/folds.h"
 #include "fs/scratch.h"
 #include "fs/texts.h"
 #include "fs/views.h"
@@ -72,8 +74,14 @@ struct node_name {
 
 enum { NAME_LONGEST = 255 };
 
-/* Returns 0, -ENAMETOOLONG (over NAME_LONGEST), -ENOMEM. Names without a key are fine. Free with free(). */
-int node_name_new(const char *name, struct node_name **out);
+/*
+ * A name in that directory. Returns 0, -ENAMETOOLONG (over NAME_LONGEST), -ENOMEM. Names without a key are fine.
+ * Free with free().
+ */
+int node_name_new(enum keyname_style style, struct place place, const char *name,
+                  struct node_name **out);
+/* Why a file can't get this name, which has no key. */
+int node_name_refusal(struct place place, const struct node_name *name);
 
 struct node {
     struct chain_link by_id;     /* tree */
@@ -81,8 +89,9 @@ struct node {
     uint64_t id;                 /* constant */
     uint64_t lookups;            /* tree */
     unsigned pins;               /* tree */
-    enum directory_number home;  /* constant: the directory that it is or was in */
-    enum directory_number opens; /* constant: for NODE_DIRECTORY, which one it is */
+    enum directory_number home;  /* constant: the view's directory that it is or was in */
+    struct fold *fold;           /* node+tree: the fold in that, pinned; NULL: none */
+    struct place opens;          /* constant: for NODE_DIRECTORY, which one it is; pinned */
     enum node_kind kind;         /* node+tree */
     struct node_name *name;      /* node+tree; the last one when it is not linked any more */
     bool linked;                 /* node+tree: the name leads here */
@@ -120,22 +129,32 @@ int nodes_init(struct nodes *nodes);
 void nodes_release(struct tree *tree);
 
 /* The id that a name would have if it were free, never 0 or 1: also the hash of nodes.by_name. */
-uint64_t node_hash(enum directory_number home, const char *name);
+uint64_t node_hash(struct place place, const char *name);
+/* Tree lock held, or the node's. */
+static inline struct place node_place(const struct node *node)
+{
+    return (struct place){node->home, node->fold};
+}
 
 /*
  * Tree lock held. The node that the name leads to, or NULL: not in memory (or no such file). No pin is taken.
  */
-struct node *nodes_find(struct nodes *nodes, enum directory_number home, const char *name);
+struct node *nodes_find(struct nodes *nodes, struct place place, const char *name);
+/* The node of a directory; NULL: it is not in memory. */
+struct node *nodes_find_place(struct nodes *nodes, struct place place);
 struct node *nodes_find_id(struct nodes *nodes, uint64_t id);
 /*
  * Tree lock held; the name must be free. A linked node with one pin. Takes ownership of `name` on success.
  */
-int nodes_add(struct nodes *nodes, enum directory_number home, enum node_kind kind,
-              struct node_name *name, struct node **out);
+int nodes_add(struct nodes *nodes, struct place place, enum node_kind kind, struct node_name *name,
+              struct node **out);
+/* The same for a fold's directory. */
+int nodes_add_fold(struct nodes *nodes, struct place place, struct node_name *name,
+                   struct fold *fold, struct node **out);
 /* Tree lock held (and the node's, see `linked`): the name leads nowhere from now on. Harmless twice. */
 void nodes_unlink(struct nodes *nodes, struct node *node);
-/* Tree and node lock held; the new name must be free. Takes ownership of `name`. */
-void nodes_relink(struct nodes *nodes, struct node *node, struct node_name *name);
+/* Tree and node lock held; the new name must be free. Takes ownership of `name`. The view stays. */
+void nodes_relink(struct tree *tree, struct node *node, struct fold *fold, struct node_name *name);
 /* Tree lock held. The node exists only here from now on, or no longer: one pin. */
 void nodes_hold(struct nodes *nodes, struct node *node);
 void nodes_let_go(struct tree *tree, struct node *node);

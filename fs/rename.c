@@ -8,7 +8,8 @@
  *   a displaced key -> its old name    nothing but the name changes
  *   a companion -> a companion's name  nothing but the name changes
  *
- * Between two directories it is EXDEV: they show the same keys in different forms, and mv copies then.
+ * Between two views it is EXDEV: they show the same keys in different forms, and mv copies then. So it is for a fold,
+ * whose keys can't be renamed in one step. A key or scratch file may go from one fold to another one.
  * RENAME_EXCHANGE is EINVAL, as renameat2(2) says of a filesystem that can't: no store changes two keys in one step.
  */
 #include "fs/commit.h"
@@ -25,6 +26,7 @@ struct rename {
     struct tree *tree;
     struct node *source;
     struct node *target;    /* NULL: nobody has the new name */
+    struct place place;     /* where the new name is: in the same view */
     struct node_name *name; /* the new one; NULL once the source has it */
     bool exists;            /* the target is a file, not only a possible key */
     bool companion;         /* the new name is a companion's */
@@ -35,13 +37,15 @@ static void take_name(struct rename *rename)
 {
     struct tree *tree = rename->tree;
     struct node *target = rename->target;
+    struct place before = node_place(rename->source);
 
     pthread_mutex_lock(&tree->lock);
     if (target)
         nodes_unlink(&tree->nodes, target);
-    nodes_relink(&tree->nodes, rename->source, rename->name);
+    tree_names_changed(tree, before);
+    nodes_relink(tree, rename->source, rename->place.fold, rename->name);
     rename->name = NULL;
-    tree_names_changed(tree);
+    tree_names_changed(tree, rename->place);
     pthread_mutex_unlock(&tree->lock);
     if (target && target->kind != NODE_KEY)
         scratch_replaced(tree, target);
@@ -101,7 +105,8 @@ static int move_displaced(struct rename *rename, struct displaced *displaced)
         code = store_rename(tree->store, displaced->key, rename->name->key, STORE_REPLACE);
         if (code)
             return code;
-        tree_database_changed(tree);
+        tree_stored(tree, rename->name->key);
+        tree_removed(tree, displaced->key);
     }
     drop_attributes(rename, rename->name->key);
     take_name(rename);
@@ -130,7 +135,7 @@ static int rename_scratch(struct rename *rename)
     if (!rename->name->has_key) {
         if (tree->options.scratch && scratch_shape(rename->name->text) != SHAPE_PLAIN)
             return move_scratch(rename);
-        return rename->name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
+        return node_name_refusal(rename->place, rename->name);
     }
     if (displaced && !displaced_rewritten(tree, node, displaced))
         return move_displaced(rename, displaced);
@@ -208,11 +213,12 @@ static int rename_key(struct rename *rename)
         return 0;
     }
     if (!rename->name->has_key)
-        return rename->name->size > KEYNAME_MAX ? -ENAMETOOLONG : -EINVAL;
+        return node_name_refusal(rename->place, rename->name);
     code = store_rename(tree->store, node->name->key, to, STORE_REPLACE);
     if (code)
         return code;
-    tree_database_changed(tree);
+    tree_stored(tree, to);
+    tree_removed(tree, node->name->key);
     pthread_mutex_lock(&tree->lock);
     move_attributes(tree, node, node->name->key, to);
     displaced_end(tree, displaced_find(tree, to));
@@ -240,6 +246,8 @@ static int rename_any(struct rename *rename, bool replace)
     }
     if (rename->exists && !replace)
         return -EEXIST;
+    if (rename->source->opens.fold)
+        return -EXDEV;
     if (target && target->kind == NODE_DIRECTORY)
         return -EISDIR;
     switch (rename->source->kind) {
@@ -258,29 +266,33 @@ static int rename_any(struct rename *rename, bool replace)
 }
 
 /* names held. Both nodes pinned: another thread's look-up of the new name finds the same node. */
-static int find_both(struct rename *rename, enum directory_number home, const char *name,
+static int find_both(struct rename *rename, struct place from, const char *name,
                      const char *new_name)
 {
     struct tree *tree = rename->tree;
-    int code = tree_find(tree, home, name, &rename->source);
+    int code = tree_find(tree, from, name, &rename->source);
 
     if (code == 0)
-        code = node_name_new(new_name, &rename->name);
+        code = node_name_new(tree->folds.style, rename->place, new_name, &rename->name);
     if (code)
         return code;
-    code = tree_find(tree, home, new_name, &rename->target);
+    code = tree_find(tree, rename->place, new_name, &rename->target);
     return code == -ENOENT ? 0 : code;
 }
 
-static int rename_within(struct tree *tree, enum directory_number home, const char *name,
-                         const char *new_name, bool replace)
+static int rename_between(struct tree *tree, struct place from, const char *name, struct place to,
+                          const char *new_name, bool replace)
 {
-    struct rename rename = {.tree = tree};
+    struct rename rename = {.tree = tree, .place = to};
     int code;
 
+    if (from.home != to.home)
+        return -EXDEV;
+    if (!directory_accepts(from.home))
+        return -EPERM;
     rename.companion = tree->options.scratch && scratch_shape(new_name) == SHAPE_COMPANION;
     pthread_mutex_lock(&tree->names);
-    code = find_both(&rename, home, name, new_name);
+    code = find_both(&rename, from, name, new_name);
     if (code == 0 && rename.source != rename.target) {
         pthread_mutex_lock(&rename.source->lock);
         if (rename.target)
@@ -300,22 +312,20 @@ static int rename_within(struct tree *tree, enum directory_number home, const ch
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent,
                 const char *new_name, unsigned flags)
 {
-    enum directory_number home, new_home;
+    struct node *from = NULL, *to = NULL;
     int code = tree_writable(tree);
 
     if (code == 0)
-        code = tree_directory(tree, parent, &home);
+        code = tree_enter(tree, parent, &from);
     if (code == 0)
-        code = tree_directory(tree, new_parent, &new_home);
-    if (code)
-        return code;
-    if (flags & ~(unsigned)RENAME_NOREPLACE)
-        return -EINVAL;
-    if (home != new_home)
-        return -EXDEV;
-    if (!directory_accepts(home))
-        return -EPERM;
-    code = rename_within(tree, home, name, new_name, !(flags & RENAME_NOREPLACE));
+        code = tree_enter(tree, new_parent, &to);
+    if (code == 0 && flags & ~(unsigned)RENAME_NOREPLACE)
+        code = -EINVAL;
+    if (code == 0)
+        code = rename_between(tree, from->opens, name, to->opens, new_name,
+                              !(flags & RENAME_NOREPLACE));
+    node_unpin(tree, from);
+    node_unpin(tree, to);
     tree_notify(tree);
     return code;
 }

@@ -92,7 +92,7 @@ static void unlink_scratch(struct tree *tree, struct node *node)
     nodes_unlink(&tree->nodes, node);
     list_leave(&node->due);
     nodes_let_go(tree, node);
-    tree_names_changed(tree);
+    tree_names_changed(tree, node_place(node));
 }
 
 int scratch_remove(struct tree *tree, struct node *node)

@@ -51,6 +51,8 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     if (code == 0)
         code = attribute_table_init(&tree->attributes, &tree->digest_key);
     if (code == 0)
+        code = folds_init(&tree->folds, KEYNAME_EXACT);
+    if (code == 0)
         code = nodes_init(&tree->nodes);
     if (code == 0)
         code = control_add_reports(tree);
@@ -72,6 +74,7 @@ void tree_free(struct tree *tree)
     files_abandon(tree);
     displaced_release(tree);
     nodes_release(tree);
+    folds_release(&tree->folds);
     attribute_table_release(&tree->attributes);
     control_release(&tree->control);
     while (!list_empty(&tree->notices)) {
@@ -136,7 +139,7 @@ int tree_writable(const struct tree *tree)
     return tree->options.read_only ? -EROFS : 0;
 }
 
-int tree_directory(struct tree *tree, uint64_t id, enum directory_number *out)
+int tree_enter(struct tree *tree, uint64_t id, struct node **out)
 {
     struct node *node;
     int code = -ENOENT;
@@ -144,7 +147,8 @@ int tree_directory(struct tree *tree, uint64_t id, enum directory_number *out)
     pthread_mutex_lock(&tree->lock);
     node = nodes_find_id(&tree->nodes, id);
     if (node && node->kind == NODE_DIRECTORY) {
-        *out = node->opens;
+        node->pins++;
+        *out = node;
         code = 0;
     } else if (node) {
         code = -ENOTDIR;
@@ -153,41 +157,60 @@ int tree_directory(struct tree *tree, uint64_t id, enum directory_number *out)
     return code;
 }
 
-/* Tree lock held. */
-static int find_or_add(struct tree *tree, enum directory_number home, const char *name,
-                       struct node **out)
+/* Whether the directory is there for those who ask for it by name. Tree lock held. */
+static bool fold_is_found(struct tree *tree, struct place place, const struct fold *fold)
 {
-    struct node *node = nodes_find(&tree->nodes, home, name);
+    if (!fold)
+        return false;
+    if (place.home == DIRECTORY_REJECTED)
+        return control_has_rejected(tree, fold);
+    if (!directories[place.home].view)
+        return false;
+    return fold_exists(fold) || (fold->lingers && scratch_wait_for(tree, fold->emptied) > 0);
+}
+
+/* A node for a name that is not in memory. Tree lock held. */
+static int add_node(struct tree *tree, struct place place, struct node_name *name,
+                    struct node **out)
+{
+    struct fold *fold = folds_find(&tree->folds, place.fold, name->text);
+
+    if (fold_is_found(tree, place, fold))
+        return nodes_add_fold(&tree->nodes, place, name, fold, out);
+    if (!directories[place.home].view || !name->has_key || displaced_find(tree, name->key))
+        return -ENOENT;
+    return nodes_add(&tree->nodes, place, NODE_KEY, name, out);
+}
+
+/* Tree lock held. */
+static int find_or_add(struct tree *tree, struct place place, const char *name, struct node **out)
+{
+    struct node *node = nodes_find(&tree->nodes, place, name);
     struct node_name *made;
     int code;
 
     if (node) {
+        if (node->opens.fold && !fold_is_found(tree, place, node->opens.fold))
+            return -ENOENT;
         node->pins++;
         *out = node;
         return 0;
     }
-    if (strlen(name) > NAME_LONGEST)
-        return -ENAMETOOLONG;
-    if (!directories[home].view)
-        return -ENOENT;
-    code = node_name_new(name, &made);
+    code = node_name_new(tree->folds.style, place, name, &made);
     if (code)
         return code;
-    if (!made->has_key || displaced_find(tree, made->key))
-        code = -ENOENT;
-    else
-        code = nodes_add(&tree->nodes, home, NODE_KEY, made, out);
+    code = add_node(tree, place, made, out);
     if (code)
         free(made);
     return code;
 }
 
-int tree_find(struct tree *tree, enum directory_number home, const char *name, struct node **out)
+int tree_find(struct tree *tree, struct place place, const char *name, struct node **out)
 {
     int code;
 
     pthread_mutex_lock(&tree->lock);
-    code = find_or_add(tree, home, name, out);
+    code = find_or_add(tree, place, name, out);
     pthread_mutex_unlock(&tree->lock);
     return code;
 }
@@ -210,33 +233,50 @@ void tree_database(struct tree *tree, struct stat *out)
     *out = file;
 }
 
-void tree_database_changed(struct tree *tree)
+static void database_changed(struct tree *tree, struct bytes key,
+                             void (*enter)(struct folds *folds, struct bytes key))
 {
     struct stat file;
+    int code = stat(store_path(tree->store), &file);
 
-    if (stat(store_path(tree->store), &file))
-        return;
     pthread_mutex_lock(&tree->lock);
-    tree->own_change = file.st_mtim;
+    if (code == 0)
+        tree->own_change = file.st_mtim;
+    enter(&tree->folds, key);
     pthread_mutex_unlock(&tree->lock);
 }
 
-void tree_names_changed(struct tree *tree)
+void tree_stored(struct tree *tree, struct bytes key)
+{
+    database_changed(tree, key, folds_stored);
+}
+
+void tree_removed(struct tree *tree, struct bytes key)
+{
+    database_changed(tree, key, folds_removed);
+}
+
+void tree_names_changed(struct tree *tree, struct place place)
 {
     tree->names_change = tree_now();
+    if (place.fold) {
+        place.fold->changed = tree->names_change;
+        place.fold->own.set &= ~(unsigned)ATTRIBUTE_MTIME;
+    }
     for (int i = 0; i < DIRECTORY_COUNT; i++)
         tree->nodes.directories[i].own.set &= ~(unsigned)ATTRIBUTE_MTIME;
 }
 
 void tree_notice(struct tree *tree, struct node *node)
 {
+    struct node *parent = nodes_find_place(&tree->nodes, node_place(node));
     struct notice *notice;
 
-    /* Without memory the kernel finds out when its timeout is over. */
-    if (!tree->options.invalidate || !(notice = malloc(sizeof *notice)))
+    /* Without memory the kernel finds out when its timeout is over; of a directory without a node it knows nothing. */
+    if (!tree->options.invalidate || !parent || !(notice = malloc(sizeof *notice)))
         return;
     notice->node = node->id;
-    notice->parent = tree->nodes.directories[node->home].id;
+    notice->parent = parent->id;
     memcpy(notice->name, node->name->text, node->name->size + 1);
     list_init(&notice->list);
     list_append(&tree->notices, &notice->list);

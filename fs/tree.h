@@ -123,7 +123,7 @@ int tree_opendir(struct tree *tree, uint64_t node, struct tree_listing **out);
 /*
  * Calls `entry` for the names from `position` on (0: from the start) until it returns false (no room; that name
  * comes again at the next call). `next` is the position after the name. With `plus`, `stat` is complete and the
- * node got a reference if `entry` returned true, except for "." and ".."; else only st_ino and the type in
+ * node got a reference if `entry` returned true. Else, and for "." and "..", only st_ino and the type in
  * st_mode are set.
  */
 typedef bool tree_entry(void *context, const char *name, const struct stat *stat, off_t next);

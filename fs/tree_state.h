@@ -16,6 +16,7 @@ struct tree {
     pthread_mutex_t names;
     pthread_mutex_t lock;
     struct nodes nodes;
+    struct folds folds;
     struct texts texts;
     struct list handles; /* all open files */
     struct attribute_table attributes;
@@ -31,25 +32,26 @@ struct tree {
     atomic_bool noticed;          /* `notices` is not empty */
 };
 
-/* The directory with this node id, if it is one. */
-int tree_directory(struct tree *tree, uint64_t id, enum directory_number *out);
+/* The directory with this node id, pinned. -ENOENT, -ENOTDIR: it is none. */
+int tree_enter(struct tree *tree, uint64_t id, struct node **out);
 /* 0, or -EROFS on a read-only mount. */
 int tree_writable(const struct tree *tree);
 /*
  * The node that the name leads to, pinned; a name of a possible key that is not in memory gets a
  * node whose existence content_look() has yet to confirm. -ENOENT: there can't be such a file.
  */
-int tree_find(struct tree *tree, enum directory_number home, const char *name, struct node **out);
+int tree_find(struct tree *tree, struct place place, const char *name, struct node **out);
 /* Node lock held. Complete attributes; may render the file to learn its size. */
 int tree_stat(struct tree *tree, struct node *node, struct stat *out);
 
 /* Looks at the database file's attributes, and whether somebody else changed it. Takes the tree lock. */
 void tree_database(struct tree *tree, struct stat *out);
-/* We changed the database. Takes the tree lock. */
-void tree_database_changed(struct tree *tree);
+/* We stored or removed this key. They take the tree lock; names must be held when a key is removed. */
+void tree_stored(struct tree *tree, struct bytes key);
+void tree_removed(struct tree *tree, struct bytes key);
 
-/* Tree lock held. A name was added or removed: directories are as new as this moment. */
-void tree_names_changed(struct tree *tree);
+/* Tree lock held. A name was added to this directory or removed: directories are as new as this moment. */
+void tree_names_changed(struct tree *tree, struct place place);
 /* Tree lock held. The kernel's knowledge of this file or name is out of date: told by tree_notify(). */
 void tree_notice(struct tree *tree, struct node *node);
 /* No lock held: calls options.invalidate for what was noticed. Every public function ends with it. */

@@ -35,24 +35,38 @@ EMPTY_DEV = ('mount --bind /dev/shm /mnt && mount -t tmpfs none /dev && mkdir /d
 
 # --- names ---
 
-def file_name(key):
-    """The name of a key's file, as bytes: the rules of the design, written down a second time."""
+def units(key):
+    """The pieces of a file name that are never cut: characters and escapes."""
     special = {b'': b'%', b'%': b'%25', b'.': b'%2E', b'..': b'%2E.', b'.shelvefs': b'%2Eshelvefs'}
     if key in special:
-        return special[key]
-    name = b''
+        yield special[key]
+        return
     position = 0
     for character in key.decode('utf-8', 'surrogateescape'):
         raw = character.encode('utf-8', 'surrogateescape')
         position += len(raw)
         follow = key[position:position + 2]
         if raw == b'%':
-            name += b'%25' if len(follow) == 2 and all(byte in HEXADECIMAL for byte in follow) else b'%'
+            digits = len(follow) == 2 and all(byte in HEXADECIMAL for byte in follow)
+            yield b'%25' if digits or key[position:] == b'+' else b'%'
         elif raw == b'/' or raw[0] < 0x20 or raw[0] == 0x7f or '\udc80' <= character <= '\udcff':
-            name += b'%%%02X' % raw[0]
+            yield b'%%%02X' % raw[0]
         else:
-            name += raw
-    return name
+            yield raw
+
+
+def file_name(key):
+    """The path of a key's file in a view, as bytes: the rules of the design, written down a second time."""
+    name = b''.join(units(key))
+    if len(name) <= 240:
+        return name
+    pieces = [b'']
+    for unit in units(key):
+        if len(pieces[-1]) + len(unit) > 238:
+            pieces.append(b'')
+        pieces[-1] += unit
+    pieces[-1] = {b'.': b'%2E', b'..': b'%2E.'}.get(pieces[-1], pieces[-1])
+    return b'%+/'.join(pieces)
 
 
 # --- databases ---

@@ -159,14 +159,6 @@ def test_identities_are_stable(mount):
     assert {entry.name: entry.inode() for entry in os.scandir(mount.directory)} == before
 
 
-def test_a_key_longer_than_a_name_is_not_silently_absent(database, mounter):
-    database.put('L' * 300, 'long')
-    mount = mounter(database)
-    listed = ''.join(name for _, folders, files in os.walk(mount.directory) for name in folders + files)
-    assert 'L' * 100 in listed or 'L' * 30 in mount.control('status')
-    assert mount.text('greeting') == 'hello\n'
-
-
 def test_ten_thousand_nested_lists(database, mounter):
     depth = 100000
     database.update([(b'deep', b'\x80\x04' + b']' * depth + b'a' * (depth - 1) + b'.'),

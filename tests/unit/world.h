@@ -141,7 +141,7 @@ static inline unsigned changes(struct world *world)
 static inline uint64_t find(struct world *world, const char *path)
 {
     uint64_t node = TREE_ROOT;
-    char copy[1024], *rest = copy, *part;
+    char copy[8192], *rest = copy, *part;
     struct stat stat;
 
     snprintf(copy, sizeof copy, "%s", path);
@@ -159,7 +159,7 @@ static inline uint64_t find(struct world *world, const char *path)
 static inline uint64_t parent_of(struct world *world, const char *path, const char **name)
 {
     const char *slash = strrchr(path, '/');
-    char folder[1024];
+    char folder[8192];
 
     if (!slash) {
         *name = path;
@@ -267,6 +267,59 @@ static inline int unlink_file(struct world *world, const char *path)
     uint64_t parent = parent_of(world, path, &name);
 
     return tree_unlink(world->tree, parent, name);
+}
+
+/* --- listings --- */
+
+struct listing {
+    char names[64][256];
+    struct stat stats[64];
+    off_t next[64];
+    size_t count, room;
+};
+
+static inline bool take_entry(void *context, const char *name, const struct stat *stat, off_t next)
+{
+    struct listing *listing = context;
+
+    if (listing->count == listing->room)
+        return false;
+    snprintf(listing->names[listing->count], sizeof listing->names[0], "%s", name);
+    listing->stats[listing->count] = *stat;
+    listing->next[listing->count++] = next;
+    return true;
+}
+
+static inline struct tree_listing *open_directory(struct world *world, const char *path)
+{
+    struct tree_listing *listing;
+
+    assert_int_equal(tree_opendir(world->tree, path[0] ? find(world, path) : TREE_ROOT, &listing),
+                     0);
+    return listing;
+}
+
+static inline const struct stat *entry_of(const struct listing *listing, const char *name)
+{
+    const struct stat *found = NULL;
+
+    for (size_t i = 0; i < listing->count; i++) {
+        if (strcmp(listing->names[i], name) == 0) {
+            assert_null(found); /* once */
+            found = &listing->stats[i];
+        }
+    }
+    return found;
+}
+
+static inline struct listing list(struct world *world, const char *path, bool plus)
+{
+    struct tree_listing *directory = open_directory(world, path);
+    struct listing listing = {.room = 64};
+
+    assert_int_equal(tree_readdir(directory, 0, plus, take_entry, &listing), 0);
+    tree_closedir(directory);
+    return listing;
 }
 
 #endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/folds.h"
+
+#include "fs/scratch.h"
+#include "fs/tree_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+    ASKING_PAYS = 64, /* keys that may be visited for each question that was asked */
+    USUAL_KEY = 64,   /* bytes; a longer one costs more */
+};
+
+/* Constant, so that node ids are the same in every mount. Never change it. */
+static const struct digest_key hash_key = {{0x7368656c76656673, 0x666f6c6473}};
+
+int folds_init(struct folds *folds, enum keyname_style style)
+{
+    int code;
+
+    *folds = (struct folds){.style = style};
+    list_init(&folds->top);
+    list_init(&folds->keys);
+    code = chains_init(&folds->by_name);
+    return code ? code : chains_init(&folds->keys_by_name);
+}
+
+void folds_release(struct folds *folds)
+{
+    struct chain_link *link;
+
+    while (folds->keys_by_name.buckets && (link = chains_any(&folds->keys_by_name))) {
+        chains_remove(&folds->keys_by_name, link);
+        free(CONTAINER_OF(link, struct fold_key, by_name));
+    }
+    while (folds->by_name.buckets && (link = chains_any(&folds->by_name))) {
+        chains_remove(&folds->by_name, link);
+        free(CONTAINER_OF(link, struct fold, by_name));
+    }
+    chains_release(&folds->keys_by_name);
+    chains_release(&folds->by_name);
+}
+
+/* --- directories --- */
+
+void fold_add_path(const struct fold *fold, struct buffer *path)
+{
+    const struct fold *at;
+    size_t size = 0;
+    uint8_t *end;
+
+    for (at = fold; at; at = at->parent)
+        size += at->size + 1;
+    end = buffer_extend(path, size);
+    if (!end)
+        return;
+    end += size;
+    for (at = fold; at; at = at->parent) {
+        *--end = '/';
+        end -= at->size;
+        memcpy(end, at->name, at->size);
+    }
+}
+
+static uint64_t hash_of(const struct fold *parent, struct bytes name)
+{
+    struct digest_key key = hash_key;
+
+    if (parent)
+        key.words[1] ^= parent->by_name.hash;
+    return digest_bytes(&key, name).words[0];
+}
+
+static struct fold *find(struct folds *folds, const struct fold *parent, struct bytes name)
+{
+    struct chain_link *link = chains_find(&folds->by_name, hash_of(parent, name));
+
+    for (; link; link = chains_next(link)) {
+        struct fold *fold = CONTAINER_OF(link, struct fold, by_name);
+
+        if (fold->parent == parent && bytes_equal(bytes_of(fold->name, fold->size), name))
+            return fold;
+    }
+    return NULL;
+}
+
+struct fold *folds_find(struct folds *folds, const struct fold *parent, const char *name)
+{
+    return find(folds, parent, bytes_of_string(name));
+}
+
+bool fold_exists(const struct fold *fold)
+{
+    return fold->uses > 0;
+}
+
+void fold_pin(struct fold *fold)
+{
+    if (fold)
+        fold->pins++;
+}
+
+/* Frees it if nobody needs it, and then perhaps those above. */
+static void fold_drop(struct folds *folds, struct fold *fold)
+{
+    while (fold && fold->pins == 0 && fold->uses == 0) {
+        struct fold *parent = fold->parent;
+
+        chains_remove(&folds->by_name, &fold->by_name);
+        list_leave(&fold->sibling);
+        free(fold);
+        if (parent)
+            parent->pins--;
+        fold = parent;
+    }
+}
+
+void fold_unpin(struct folds *folds, struct fold *fold)
+{
+    if (!fold)
+        return;
+    fold->pins--;
+    fold_drop(folds, fold);
+}
+
+/* The fold of that name, made if need be, without a pin; NULL: out of memory. */
+static struct fold *enter(struct folds *folds, struct fold *parent, struct bytes name)
+{
+    struct fold *fold = find(folds, parent, name);
+
+    if (fold)
+        return fold;
+    fold = malloc(sizeof *fold + name.size + 1);
+    if (!fold)
+        return NULL;
+    *fold = (struct fold){.parent = parent, .size = name.size};
+    memcpy(fold->name, name.data, name.size);
+    fold->name[name.size] = '\0';
+    list_init(&fold->folds);
+    list_init(&fold->keys);
+    list_init(&fold->sibling);
+    list_append(parent ? &parent->folds : &folds->top, &fold->sibling);
+    chains_add(&folds->by_name, &fold->by_name, hash_of(parent, name));
+    fold_pin(parent);
+    return fold;
+}
+
+int folds_enter(struct folds *folds, struct fold *parent, const char *name, struct fold **out)
+{
+    struct bytes above = {NULL, 0};
+    struct fold *fold;
+    int code;
+
+    if (parent)
+        above = bytes_of(parent->name, parent->size);
+    code = keyname_can_fold(folds->style, above, bytes_of_string(name));
+    if (code <= 0)
+        return code ? code : -EINVAL;
+    fold = enter(folds, parent, bytes_of_string(name));
+    if (!fold)
+        return -ENOMEM;
+    fold_pin(fold);
+    *out = fold;
+    return 0;
+}
+
+void fold_use(struct fold *fold)
+{
+    for (; fold; fold = fold->parent) {
+        fold->uses++;
+        fold->lingers = false;
+    }
+}
+
+/* `lingers`: those that nobody uses any more can still be removed. */
+static void unuse(struct folds *folds, struct fold *fold, bool lingers)
+{
+    struct timespec now = scratch_clock();
+
+    for (struct fold *at = fold; at; at = at->parent) {
+        if (--at->uses == 0) {
+            at->lingers = lingers;
+            at->emptied = now;
+            at->own.set = 0;
+        }
+    }
+    fold_drop(folds, fold);
+}
+
+void fold_unuse(struct folds *folds, struct fold *fold)
+{
+    if (fold)
+        unuse(folds, fold, true);
+}
+
+void fold_make(struct fold *fold)
+{
+    if (fold->made)
+        return;
+    fold->made = true;
+    fold_use(fold);
+}
+
+void fold_unmake(struct folds *folds, struct fold *fold)
+{
+    fold->lingers = false;
+    if (!fold->made)
+        return;
+    fold->made = false;
+    /* Those above may have been there for this one only; somebody is removing them, too. */
+    fold_pin(fold);
+    unuse(folds, fold, true);
+    fold->lingers = false;
+    fold_unpin(folds, fold);
+}
+
+/* --- keys --- */
+
+static struct fold_key *find_key(struct folds *folds, const struct fold *fold, struct bytes name)
+{
+    struct chain_link *link = chains_find(&folds->keys_by_name, hash_of(fold, name));
+
+    for (; link; link = chains_next(link)) {
+        struct fold_key *key = CONTAINER_OF(link, struct fold_key, by_name);
+
+        if (key->fold == fold && bytes_equal(bytes_of(key->name, key->size), name))
+            return key;
+    }
+    return NULL;
+}
+
+static int add_last(struct folds *folds, struct fold *fold, struct bytes name)
+{
+    struct fold_key *key = find_key(folds, fold, name);
+
+    if (!key) {
+        key = malloc(sizeof *key + name.size + 1);
+        if (!key)
+            return -ENOMEM;
+        *key = (struct fold_key){.fold = fold, .size = name.size};
+        memcpy(key->name, name.data, name.size);
+        key->name[name.size] = '\0';
+        list_init(&key->sibling);
+        list_init(&key->all);
+        list_append(&fold->keys, &key->sibling);
+        chains_add(&folds->keys_by_name, &key->by_name, hash_of(fold, name));
+        fold_use(fold);
+    }
+    key->seen = folds->visit;
+    list_leave(&key->all);
+    list_append(&folds->keys, &key->all);
+    return 0;
+}
+
+/* The folds that were made for this key are as good as any other now. */
+static void settle_made(struct folds *folds, struct fold *fold)
+{
+    for (; fold; fold = fold->parent) {
+        if (fold->made) {
+            fold->made = false;
+            unuse(folds, fold, true);
+        }
+    }
+}
+
+/* `path` has more than one component. */
+static int add_path(struct folds *folds, struct bytes path)
+{
+    struct fold *fold = NULL;
+    size_t slash;
+    int code = 0;
+
+    while (code == 0 && (slash = bytes_find_byte(path, '/')) < path.size) {
+        struct fold *next = enter(folds, fold, bytes_part(path, 0, slash));
+
+        if (!next)
+            code = -ENOMEM;
+        else
+            fold = next;
+        path = bytes_part(path, slash + 1, SIZE_MAX);
+    }
+    if (code == 0)
+        code = add_last(folds, fold, path);
+    if (code == 0)
+        settle_made(folds, fold);
+    else
+        fold_drop(folds, fold);
+    return code;
+}
+
+static void remove_key(struct folds *folds, struct fold_key *key, bool lingers)
+{
+    struct fold *fold = key->fold;
+
+    chains_remove(&folds->keys_by_name, &key->by_name);
+    list_leave(&key->sibling);
+    list_leave(&key->all);
+    free(key);
+    unuse(folds, fold, lingers);
+}
+
+static void remove_path(struct folds *folds, struct bytes path)
+{
+    struct fold *fold = NULL;
+    struct fold_key *key;
+    size_t slash;
+
+    while ((slash = bytes_find_byte(path, '/')) < path.size) {
+        fold = find(folds, fold, bytes_part(path, 0, slash));
+        if (!fold)
+            return;
+        path = bytes_part(path, slash + 1, SIZE_MAX);
+    }
+    key = find_key(folds, fold, path);
+    if (key)
+        remove_key(folds, key, true);
+}
+
+/* The path if it has more than one component. False: it has not, or there is no memory. */
+static bool long_path(enum keyname_style style, struct bytes key, struct buffer *path)
+{
+    return keyname_may_fold(key.size) && keyname_encode(style, key, path) == 0 &&
+           bytes_find_byte(buffer_bytes(path), '/') < path->size;
+}
+
+void folds_stored(struct folds *folds, struct bytes key)
+{
+    struct buffer path = BUFFER_INIT;
+
+    if (long_path(folds->style, key, &path) && add_path(folds, buffer_bytes(&path)))
+        folds->complete = false;
+    if (buffer_status(&path))
+        folds->complete = false;
+    buffer_release(&path);
+}
+
+void folds_removed(struct folds *folds, struct bytes key)
+{
+    struct buffer path = BUFFER_INIT;
+
+    if (long_path(folds->style, key, &path))
+        remove_path(folds, buffer_bytes(&path));
+    if (buffer_status(&path))
+        folds->complete = false;
+    buffer_release(&path);
+}
+
+/* --- what others changed --- */
+
+struct visit {
+    struct tree *tree;
+    struct buffer path;
+    size_t cost;
+    int code;
+};
+
+static bool visit_key(void *context, struct bytes key)
+{
+    struct visit *visit = context;
+    struct folds *folds = &visit->tree->folds;
+
+    visit->cost += 1 + key.size / USUAL_KEY;
+    buffer_clear(&visit->path);
+    if (long_path(folds->style, key, &visit->path)) {
+        pthread_mutex_lock(&visit->tree->lock);
+        visit->code = add_path(folds, buffer_bytes(&visit->path));
+        pthread_mutex_unlock(&visit->tree->lock);
+    }
+    if (visit->code == 0)
+        visit->code = buffer_status(&visit->path);
+    return visit->code == 0;
+}
+
+/*
+ * What was not met is gone; but what we stored ourselves since the visit began has its number, too. Nobody removes a
+ * key here meanwhile, or the visit might have brought it back: names is held.
+ */
+static void sweep(struct folds *folds)
+{
+    while (!list_empty(&folds->keys)) {
+        struct fold_key *key = CONTAINER_OF(folds->keys.next, struct fold_key, all);
+
+        if (key->seen == folds->visit)
+            return;
+        remove_key(folds, key, false);
+    }
+}
+
+static bool is_due(struct tree *tree, bool now, const struct store_stamp *stamp)
+{
+    struct folds *folds = &tree->folds;
+    bool is;
+
+    pthread_mutex_lock(&tree->lock);
+    folds->asked++;
+    if (!folds->complete)
+        is = true;
+    else if (stamp && folds->stamped && memcmp(stamp, &folds->stamp, sizeof *stamp) == 0)
+        is = false;
+    else
+        is = now || folds->asked * ASKING_PAYS >= folds->visit_cost ||
+             scratch_clock().tv_sec > folds->visited.tv_sec;
+    if (is)
+        folds->visit++;
+    pthread_mutex_unlock(&tree->lock);
+    return is;
+}
+
+int folds_refresh(struct tree *tree, bool now)
+{
+    struct visit visit = {.tree = tree, .path = BUFFER_INIT};
+    struct folds *folds = &tree->folds;
+    struct store_stamp stamp;
+    bool stamped = store_stamp(tree->store, &stamp) == 0;
+    int code;
+
+    if (!is_due(tree, now, stamped ? &stamp : NULL))
+        return 0;
+    code = store_visit(tree->store, visit_key, &visit);
+    if (code == 0)
+        code = visit.code;
+    buffer_release(&visit.path);
+    pthread_mutex_lock(&tree->lock);
+    if (code == 0) {
+        sweep(folds);
+        folds->complete = true;
+        folds->stamped = stamped;
+        folds->stamp = stamp;
+        folds->visited = scratch_clock();
+        folds->visit_cost = visit.cost;
+        folds->asked = 0;
+    }
+    pthread_mutex_unlock(&tree->lock);
+    return code;
+}
