@@ -64,17 +64,9 @@ static void add_size(struct encoder *e, size_t size)
 
 /* Type bytes */
 
-static bool is_ascii(struct bytes text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static enum marshal_type type_of_integer(const struct encoder *e, const struct value *value)
 {
-    if (value->kind == VALUE_BIG_INT)
+    if (value->kind == VALUE_BIG_INT || (e->python2 && value->role == INTEGER_LONG))
         return MARSHAL_LONG;
     if (value->integer >= INT32_MIN && value->integer <= INT32_MAX)
         return MARSHAL_INT;
@@ -83,7 +75,7 @@ static enum marshal_type type_of_integer(const struct encoder *e, const struct v
 
 static enum marshal_type type_of_text(const struct encoder *e, const struct value *value)
 {
-    if (e->python2 || e->version < 4 || !is_ascii(value->bytes))
+    if (e->python2 || e->version < 4 || !bytes_are_ascii(value->bytes))
         return MARSHAL_UNICODE;
     return value->bytes.size <= UINT8_MAX ? MARSHAL_SHORT_ASCII : MARSHAL_ASCII;
 }

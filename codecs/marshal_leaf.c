@@ -58,6 +58,7 @@ static void push_integer(struct decoder *d, uint8_t code, struct bytes bytes)
 
     if (!value)
         return;
+    value->role = INTEGER_LONG;
     if (fits)
         value->integer = integer;
     else

@@ -113,7 +113,10 @@ static void then_save(struct encoder *encoder, const struct value_list *list, ui
 
 void encoder_then_save(struct encoder *encoder, const struct value *owner, uint32_t first)
 {
-    then_save(encoder, &owner->items, first, python2_holder_of_items(owner, encoder->holder));
+    enum holder holder = encoder->writer.python2 ? python2_holder_of_items(owner, encoder->holder)
+                                                 : HOLDER_NONE;
+
+    then_save(encoder, &owner->items, first, holder);
 }
 
 void encoder_then_fill(struct encoder *encoder, enum fill fill, const struct value_list *list)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The encoder's two halves: pickle_encode.c walks the graph, pickle_save.c knows how each kind of node is written.
+ * The encoder's parts: pickle_encode.c walks the graph, pickle_save.c knows how each kind of node is written.
  *
  * The pickler's recursion is a stack of tasks. Tasks are pushed in the opposite order of what will be written: the
  * last one comes first, and one is looked at again after everything it caused is done.
@@ -57,5 +57,11 @@ void encoder_save_new(struct encoder *encoder, struct value *value);
 void encoder_finish_value(struct encoder *encoder, struct value *value);
 /* The end of what is never memoised, unless something is done to it: once, and it may refer to it. */
 void encoder_finish_unnamed(struct encoder *encoder, struct value *value);
+
+/* The same for a global (pickle_save_global.c). */
+void encoder_save_global(struct encoder *encoder, struct value *global);
+/* Whether the lines of GLOBAL and INST can hold its names, and such an instruction. */
+bool encoder_fits_lines(const struct encoder *encoder, const struct value *global);
+void encoder_write_lines(struct encoder *encoder, uint8_t opcode, const struct value *global);
 
 #endif

@@ -5,7 +5,8 @@
  *     bytes      before 3    _codecs.encode('...', 'latin1'), __builtin__.bytes() when empty
  *     set        before 4    builtins.set([...])
  *     frozenset  before 4    builtins.frozenset([...])
- *     bytearray  before 5    builtins.bytearray(b'...'), builtins.bytearray() when empty
+ *     bytearray  before 5    builtins.bytearray(b'...'), builtins.bytearray() when empty;
+ *                            Python 2: __builtin__.bytearray(u'...', 'latin-1'), both strings made for it
  *
  * A call that is exactly what the encoder writes becomes the plain node, in place, so that the printer and the
  * parser meet plain kinds only. It must be exact in its sharing too: what lies between the call and the contents
@@ -91,11 +92,33 @@ static void lower_encode(struct document *document, struct value *call, struct v
         become_bytes(call, VALUE_BYTES, bytes);
 }
 
+static void lower_python2_bytearray(struct document *document, struct value *call,
+                                    struct value_list arguments)
+{
+    const struct value *text, *encoding;
+    struct bytes bytes;
+
+    if (arguments.count != 2)
+        return;
+    text = arguments.at[0];
+    encoding = arguments.at[1];
+    if (text->kind != VALUE_STR || !is_private(text) || encoding->kind != VALUE_STR8 ||
+        !is_private(encoding) || !bytes_equal(encoding->bytes, BYTES("latin-1")))
+        return;
+    bytes = latin1(document, text->bytes);
+    if (bytes.data && take_helper(document, HELPER_BYTEARRAY, call->items.at[0]))
+        become_bytes(call, VALUE_BYTEARRAY, bytes);
+}
+
 static void lower_bytearray(struct document *document, struct value *call,
                             struct value_list arguments)
 {
     struct bytes bytes = {NULL, 0};
 
+    if (document->python2) {
+        lower_python2_bytearray(document, call, arguments);
+        return;
+    }
     if (arguments.count > 1)
         return;
     if (arguments.count) {

@@ -8,66 +8,6 @@
 
 #include <errno.h>
 
-static bool is_ascii(struct bytes bytes)
-{
-    for (size_t i = 0; i < bytes.size; i++)
-        if (bytes.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
-/* Whether GLOBAL's lines can hold it; loaders read them as ASCII before protocol 3. */
-static bool fits_line(const struct encoder *encoder, struct bytes name)
-{
-    return name.size && bytes_find_byte(name, '\n') == name.size &&
-           (encoder->writer.protocol == 3 ? utf8_valid(name, UTF8_STRICT) : is_ascii(name));
-}
-
-static bool fits_lines(const struct encoder *encoder, const struct value *global)
-{
-    return encoder->writer.protocol < 4 && pickle_global_is_plain(global) &&
-           fits_line(encoder, global->items.at[0]->bytes) &&
-           fits_line(encoder, global->items.at[1]->bytes);
-}
-
-static void write_lines(struct encoder *encoder, uint8_t opcode, const struct value *global)
-{
-    encoder_write_op(encoder, opcode);
-    pickle_write_line(&encoder->writer, global->items.at[0]->bytes);
-    pickle_write_line(&encoder->writer, global->items.at[1]->bytes);
-}
-
-/* The saved node that names the same global, which may be `global` itself from now on. */
-static struct value *same_global(struct encoder *encoder, struct value *global)
-{
-    struct value *same = global;
-
-    if (pickle_global_is_plain(global) && !(global->flags & PICKLE_ANONYMOUS))
-        same = pickle_globals_add(&encoder->globals, global);
-    if (same)
-        return same;
-    encoder_fail_memory(encoder);
-    return global;
-}
-
-static void save_global(struct encoder *encoder, struct value *global)
-{
-    struct value *same = same_global(encoder, global);
-
-    if (encoder_is_memoised(encoder, same)) {
-        value_set_mark(encoder->document, global, value_mark(encoder->document, same));
-        encoder_get(encoder, global);
-        encoder_then_steps(encoder, global);
-    } else if (fits_lines(encoder, global)) {
-        write_lines(encoder, PICKLE_GLOBAL, global);
-        encoder_put(encoder, global);
-        encoder_then_steps(encoder, global);
-    } else {
-        encoder_then_finish(encoder, global);
-        encoder_then_save(encoder, global, 0);
-    }
-}
-
 static struct value *new_text(struct encoder *encoder, const char *text)
 {
     return value_new_bytes(&encoder->scratch, VALUE_STR, bytes_of_string(text));
@@ -177,6 +117,13 @@ static void save_bytearray(struct encoder *encoder, struct value *value)
         pickle_write_bytearray(&encoder->writer, value->bytes);
         encoder_put(encoder, value);
         encoder_then_steps(encoder, value);
+    } else if (encoder->writer.python2) {
+        struct value *arguments[] = {
+            new_latin1(encoder, value->bytes),
+            value_new_bytes(&encoder->scratch, VALUE_STR8, BYTES("latin-1")),
+        };
+
+        save_as_call(encoder, value, HELPER_BYTEARRAY, arguments, 2);
     } else {
         struct value *bytes = value_new_bytes(&encoder->scratch, VALUE_BYTES, value->bytes);
 
@@ -334,7 +281,7 @@ static bool is_inst(const struct encoder *encoder, const struct value *value)
     const struct value *class = value->items.at[0];
 
     return encoder->writer.protocol == 0 && class->kind == VALUE_GLOBAL && !class->last_step &&
-           fits_lines(encoder, class);
+           encoder_fits_lines(encoder, class);
 }
 
 static void save_instance(struct encoder *encoder, struct value *value)
@@ -350,7 +297,7 @@ static void save_instance(struct encoder *encoder, struct value *value)
 static bool is_persid(const struct encoder *encoder, const struct value *id)
 {
     return encoder->writer.protocol == 0 && id->kind == VALUE_STR && !id->last_step &&
-           is_ascii(id->bytes) && bytes_find_byte(id->bytes, '\n') == id->bytes.size;
+           bytes_are_ascii(id->bytes) && bytes_find_byte(id->bytes, '\n') == id->bytes.size;
 }
 
 /* CPython memoises none of what comes from outside the pickle; here it is when it must be one object. */
@@ -393,7 +340,7 @@ static void write_making_op(struct encoder *encoder, const struct value *value)
         break;
     case VALUE_INSTANCE:
         if (is_inst(encoder, value))
-            write_lines(encoder, PICKLE_INST, value->items.at[0]);
+            encoder_write_lines(encoder, PICKLE_INST, value->items.at[0]);
         else
             encoder_write_op(encoder, PICKLE_OBJ);
         break;
@@ -495,7 +442,7 @@ void encoder_save_new(struct encoder *encoder, struct value *value)
         save_frozenset(encoder, value);
         break;
     case VALUE_GLOBAL:
-        save_global(encoder, value);
+        encoder_save_global(encoder, value);
         break;
     case VALUE_INSTANCE:
         save_instance(encoder, value);

@@ -164,12 +164,11 @@ def atoms_equal(a, b):
 
 def alike(left, right):
     """Equal in type and content, and the same objects shared where that can be noticed."""
-    integers = (int, type(2 ** 70))  # Python 2's int and long are one in the text
     twins = {}
     pending = [(left, right)]
     while pending:
         a, b = pending.pop()
-        if type(a) is not type(b) and not (type(a) in integers and type(b) in integers):
+        if type(a) is not type(b):
             return False
         a_parts, b_parts = parts(a), parts(b)
         if a_parts is None:

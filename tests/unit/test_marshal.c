@@ -41,6 +41,8 @@ static const struct {
     {BYTES("i\xff\xff\xff\xff"), "-1\n"},
     {BYTES("\xe9\x05\0\0\0"), "5\n"},
     {BYTES("I\0\0\0\0\1\0\0\0"), "# marshal 2 (Python 2 str)\n4294967296\n"},
+    {BYTES("(\3\0\0\0t\1\0\0\0al\xff\xff\xff\xff\5\0l\0\0\0\0"),
+     "# marshal 2 (Python 2 str)\n('a', long(-5), long(0))\n"},
     {BYTES("l\0\0\0\0"), "0\n"},
     {BYTES("l\3\0\0\0\0\0\0\0\1\0"), "1073741824\n"},
     {BYTES("l\xff\xff\xff\xff\7\0"), "-7\n"},
@@ -137,6 +139,8 @@ static const struct {
     {{CODEC_MARSHAL, 4, false}, "(_1 := ((_2 := [_1]), _2))",
      BYTES("\xa9\2\xdb\1\0\0\0r\0\0\0\0r\1\0\0\0")},
     {{CODEC_MARSHAL, 2, true}, "('a', 'a')", BYTES("(\2\0\0\0t\1\0\0\0aR\0\0\0\0")},
+    {{CODEC_MARSHAL, 2, true}, "(5, long(-5), long(0), 4294967296)",
+     BYTES("(\4\0\0\0i\5\0\0\0l\xff\xff\xff\xff\5\0l\0\0\0\0I\0\0\0\0\1\0\0\0")},
     {{CODEC_MARSHAL, 2, false}, "('a', 'a')", BYTES("(\2\0\0\0u\1\0\0\0au\1\0\0\0a")},
     /* Headers choose another codec. */
     {{CODEC_MARSHAL, 4, false}, "# marshal 2 (Python 2 str)\n'a'\n", BYTES("s\1\0\0\0a")},

@@ -59,6 +59,14 @@ static const struct row {
             "c__builtin__\nset\nq\x01]q\x02U\x02"
             "abq\x03"
             "a\x85Rq\x04.")}},
+    {"[bytearray(b'ab\\xff'), bytearray(), 'latin-1']",
+     {BYTES("(lp1\nc__builtin__\nbytearray\np2\n(Vab\xff\nS'latin-1'\ntRp3\nag2\n(V\nS'latin-1'\ntRp4\naS'latin-1'\np5\na."),
+      BYTES("]q\x01(c__builtin__\nbytearray\nq\x02(X\x04\x00\x00\x00"
+            "ab\xc3\xbfU\x07latin-1tRq\x03h\x02(X\x00\x00\x00\x00U\x07latin-1tRq\x04U\x07latin-1q\x05"
+            "e."),
+      BYTES("\x80\x02]q\x01(c__builtin__\nbytearray\nq\x02X\x04\x00\x00\x00"
+            "ab\xc3\xbfU\x07latin-1\x86Rq\x03h\x02X\x00\x00\x00\x00U\x07latin-1\x86Rq\x04U\x07latin-1q\x05"
+            "e.")}},
     /* __reduce__() makes the string, so that it is no object that another one could be. */
     {"[decimal.Decimal('1.50'), '1.50']",
      {BYTES("(lp1\ncdecimal\nDecimal\np2\n(S'1.50'\ntRp3\naS'1.50'\np4\na."),
