@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from changes import Changer
 from mounting import Mount, eventually
 
 ROUNDS = 6
@@ -73,58 +74,12 @@ def test_kill_while_writing(mount, database, by_rename):
             assert ast.literal_eval(mount.text(key)) == pickle.loads(records[key.encode()])
 
 
-class Changer(threading.Thread):
-    """Saves, renames and removes keys until the mount is gone. `state` is what was acknowledged, `next` what is under way."""
-
-    def __init__(self, mount, state, generator):
-        super().__init__(daemon=True)
-        self.mount = mount
-        self.state = state
-        self.next = state
-        self.generator = generator
-        self.count = 0
-
-    def run(self):
-        try:
-            while True:
-                self.change()
-                self.state = self.next
-                self.count += 1
-        except OSError:
-            return
-
-    def change(self):
-        kind = self.generator.choice('sssfrd') if self.state else 's'
-        key = 'key %d' % self.generator.randrange(30)
-        if kind in 'sf':
-            value = [self.generator.randrange(1 << 30), 'x' * self.generator.choice([0, 9, 500, 9000])]
-            self.next = {**self.state, key: value}
-            self.save(key, '%r\n' % value, kind == 'f')
-            return
-        known = self.generator.choice(sorted(self.state))
-        self.next = {other: value for other, value in self.state.items() if other != known}
-        if kind == 'r':
-            self.next[key] = self.state[known]
-            os.rename(self.mount / known, self.mount / key)
-        else:
-            os.unlink(self.mount / known)
-
-    def save(self, key, text, sync):
-        descriptor = os.open(self.mount / key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            os.write(descriptor, text.encode())
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def test_any_change_is_all_or_nothing(new_database, mounter, capfd):
     """Python finds what was acknowledged, and at most the change that was under way."""
     generator = random.Random(SEED)
     database = new_database().create()
     mount = mounter(database)
-    state, changes, pause = {}, 0, 0.02
+    state, count, pause = {}, 0, 0.02
     for number in range(KILLS):
         changer = Changer(mount, state, generator)
         changer.start()
@@ -135,13 +90,13 @@ def test_any_change_is_all_or_nothing(new_database, mounter, capfd):
         assert records in (changer.state, changer.next), where
         database.verify()
         state = records
-        changes += changer.count
+        count += changer.count
         # Enough to do between two kills, however fast the machine is.
         pause = min(pause * 1.5, 1) if changer.count < 10 else pause
         mount.start()
-    assert changes > KILLS
+    assert count > KILLS
     with capfd.disabled():
-        print('\n%s: %d kills survived, %d changes, seed %d' % (database.engine, KILLS, changes, SEED))
+        print('\n%s: %d kills survived, %d changes, seed %d' % (database.engine, KILLS, count, SEED))
 
 
 def test_kill_after_fsync(mount, database):
