@@ -24,6 +24,7 @@ struct tree_listing {
     struct node *directory; /* pinned */
     struct buffer names;   /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
     struct buffer offsets; /* size_t each: where an entry starts in `names` */
+    bool damaged;          /* there may be keys that the store can't list: told behind the last one */
 };
 
 /* A set of names: filled, sorted, then searched or walked. */
@@ -232,7 +233,8 @@ static int add_keys(struct snapshot *snapshot)
 {
     int code = store_visit(snapshot->tree->store, add_key, snapshot);
 
-    return code ? code : buffer_status(&snapshot->path);
+    snapshot->listing->damaged = code == -EIO;
+    return code && code != -EIO ? code : buffer_status(&snapshot->path);
 }
 
 /* Tree lock held. */
@@ -349,7 +351,7 @@ int tree_opendir(struct tree *tree, uint64_t id, struct tree_listing **out)
         node_unpin(tree, directory);
         return -ENOMEM;
     }
-    *listing = (struct tree_listing){tree, directory, BUFFER_INIT, BUFFER_INIT};
+    *listing = (struct tree_listing){tree, directory, BUFFER_INIT, BUFFER_INIT, false};
     code = take_snapshot(tree, listing);
     if (code)
         tree_closedir(listing);
@@ -401,6 +403,8 @@ int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_e
 
     if (position < 0)
         return -EINVAL;
+    if (listing->damaged && (size_t)position >= count)
+        return -EIO;
     for (size_t i = (size_t)position; i < count; i++) {
         struct stat stat = {0};
         const char *name = entry_at(listing, i, &stat.st_mode);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/check.h"
 #include "fs/dis.h"
+#include "fs/info.h"
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
 #include "fs/options.h"
@@ -53,16 +55,18 @@ static int fail(struct startup *startup, enum exit_status exit_status,
     return exit_status;
 }
 
-static int list(const struct options *options, struct startup *startup)
+/* Runs a command that makes a text instead of mounting. */
+static int show(int (*command)(const struct options *options, struct buffer *text, struct failure *failure),
+                const struct options *options, struct startup *startup)
 {
     struct failure failure = {0};
     struct buffer text = BUFFER_INIT;
-    int status = dis_show(options, &text, &failure);
+    int status = command(options, &text, &failure);
+    int printed = print(&text);
 
-    if (status == EXIT_SUCCESS)
-        return print(&text);
-    buffer_release(&text);
-    return fail(startup, (enum exit_status)status, &failure);
+    if (failure.code)
+        return fail(startup, (enum exit_status)status, &failure);
+    return status ? status : printed;
 }
 
 /* The session is over: what is not saved is saved before the directory disappears. */
@@ -130,7 +134,11 @@ int main(int argc, char **argv)
     } else if (options.action == OPTIONS_VERSION) {
         status = print_version();
     } else if (options.action == OPTIONS_DIS) {
-        status = list(&options, &startup);
+        status = show(dis_show, &options, &startup);
+    } else if (options.action == OPTIONS_INFO) {
+        status = show(info_database, &options, &startup);
+    } else if (options.action == OPTIONS_CHECK) {
+        status = show(check_database, &options, &startup);
     } else if (options.foreground || !startup_fork(&startup, &status)) {
         status = run(&options, &log, &startup);
     }

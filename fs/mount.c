@@ -2,11 +2,13 @@
 #include "fs/mount.h"
 
 #include "fs/operations.h"
-#include "src/arena.h"
+#include "fs/progress.h"
+#include "fs/sample.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Longer than any tool leaves its temporary file alone between two steps. */
 enum { TRANSIENT_SECONDS = 5 };
@@ -33,45 +35,6 @@ static int absolute_name(const char *name, struct buffer *out, struct failure *f
 }
 
 /* --- the dialect --- */
-
-/* The first keys, one more than are looked at. */
-struct sample {
-    struct arena arena;
-    struct bytes keys[DIALECT_SAMPLE_VALUES + 1];
-    unsigned count;
-};
-
-static bool sample_key(void *context, struct bytes key)
-{
-    struct sample *sample = context;
-
-    sample->keys[sample->count] = arena_copy(&sample->arena, key);
-    if (arena_status(&sample->arena))
-        return false;
-    return ++sample->count < ARRAY_SIZE(sample->keys);
-}
-
-/* A value that can't be read, or is larger than the mount shows, tells nothing; it will when it is opened. */
-static int sample_values(struct mount *mount, const struct sample *sample, size_t max_value,
-                         struct dialect *dialect)
-{
-    struct dialect_sample found = {0};
-    struct buffer value;
-    int status = 0;
-
-    buffer_init(&value, max_value);
-    for (unsigned i = 0; i < sample->count && i < DIALECT_SAMPLE_VALUES && status != -ENOMEM; i++) {
-        buffer_clear(&value);
-        status = store_fetch(mount->store, sample->keys[i], &value);
-        if (status == 0)
-            dialect_sample_add(&found, buffer_bytes(&value));
-    }
-    buffer_release(&value);
-    if (status == -ENOMEM)
-        return status;
-    *dialect = dialect_sample_result(&found);
-    return 0;
-}
 
 static void apply_options(struct dialect *dialect, const struct options *options)
 {
@@ -104,20 +67,13 @@ static void summarise(struct mount *mount, const char *name, unsigned keys,
 static int find_dialect(struct mount *mount, const struct options *options, struct dialect *dialect,
                         struct failure *failure)
 {
-    struct sample sample = {.count = 0};
-    int status;
+    unsigned keys;
+    int status = sample_dialect(mount->store, options->rules.max_value, dialect, &keys, failure);
 
-    arena_init(&sample.arena, SIZE_MAX);
-    status = store_visit(mount->store, sample_key, &sample);
-    if (status == 0)
-        status = arena_status(&sample.arena);
-    if (status == 0)
-        status = sample_values(mount, &sample, options->rules.max_value, dialect);
-    arena_release(&sample.arena);
     if (status)
-        return failure_set(failure, status, 0, "cannot read its keys: %s", strerror(-status));
+        return status;
     apply_options(dialect, options);
-    summarise(mount, options->database, sample.count, dialect);
+    summarise(mount, options->database, keys, dialect);
     return buffer_status(&mount->summary);
 }
 
@@ -169,14 +125,26 @@ static const struct notifier_ops notifier_ops = {.deliver = deliver, .tick = tic
 
 /* --- all of it --- */
 
+static int open_store(struct mount *mount, const struct options *options, struct failure *failure)
+{
+    struct store_options how = options->store;
+    struct progress progress;
+    int status;
+
+    progress_init(&progress, STDERR_FILENO);
+    how.progress = &progress.sink;
+    status = store_open((const char *)mount->source.data, &how, &mount->store, failure);
+    progress_end(&progress);
+    return status;
+}
+
 static int open_parts(struct mount *mount, const struct options *options, struct failure *failure)
 {
     struct dialect dialect;
     int status = absolute_name(options->database, &mount->source, failure);
 
     if (status == 0)
-        status =
-            store_open((const char *)mount->source.data, &options->store, &mount->store, failure);
+        status = open_store(mount, options, failure);
     if (status == 0)
         status = find_dialect(mount, options, &dialect, failure);
     if (status == 0)

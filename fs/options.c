@@ -418,8 +418,10 @@ void options_pass(struct options *options, const char *name, const char *value)
 /* --- the command line --- */
 
 static const struct option long_options[] = {
+    {"check", no_argument, NULL, 'C'},
     {"dis", no_argument, NULL, 'D'},
     {"help", no_argument, NULL, 'h'},
+    {"info", no_argument, NULL, 'I'},
     {"version", no_argument, NULL, 'V'},
     {0},
 };
@@ -444,8 +446,14 @@ static int parse_switch(struct options *options, int letter, char **argv, struct
     case 'V':
         options->action = OPTIONS_VERSION;
         return 0;
+    case 'C':
+        options->action = OPTIONS_CHECK;
+        return 0;
     case 'D':
         options->action = OPTIONS_DIS;
+        return 0;
+    case 'I':
+        options->action = OPTIONS_INFO;
         return 0;
     case 'd':
         options->debug = options->foreground = true;
@@ -474,25 +482,38 @@ static int parse_switches(struct options *options, int argc, char **argv, struct
     return status;
 }
 
+/* What follows the options: DATABASE, and perhaps something else. */
+static const struct usage {
+    const char *line;
+    const char *second; /* what else; NULL: nothing */
+} usages[] = {
+    [OPTIONS_MOUNT] = {"usage: shelvefs [options] DATABASE MOUNTPOINT", "mount point"},
+    [OPTIONS_DIS] = {"usage: shelvefs --dis [-o options] DATABASE KEY", "key"},
+    [OPTIONS_INFO] = {"usage: shelvefs --info [-o options] DATABASE", NULL},
+    [OPTIONS_CHECK] = {"usage: shelvefs --check [-o options] DATABASE", NULL},
+};
+
 static int parse_operands(struct options *options, int count, char **operands,
                           struct failure *failure)
 {
-    bool dis = options->action == OPTIONS_DIS;
-    const char *usage = dis ? "usage: shelvefs --dis [-o options] DATABASE KEY"
-                            : "usage: shelvefs [options] DATABASE MOUNTPOINT";
-    const char *second = dis ? "key" : "mount point";
+    const struct usage *usage = &usages[options->action];
+    int wanted = usage->second ? 2 : 1;
 
     if (count < 1)
-        return failure_set(failure, -EINVAL, 0, "no database and no %s; %s", second, usage);
-    if (count < 2)
-        return failure_set(failure, -EINVAL, 0, "no %s; %s", second, usage);
-    if (count > 2)
-        return failure_set(failure, -EINVAL, 0, "one argument too many: '%s'; %s", operands[2],
-                           usage);
-    if (*operands[0] == '\0' || *operands[1] == '\0')
-        return failure_set(failure, -EINVAL, 0, "an empty argument; %s", usage);
+        return failure_set(failure, -EINVAL, 0, "no database%s%s; %s", usage->second ? " and no " : "",
+                           usage->second ? usage->second : "", usage->line);
+    if (count < wanted)
+        return failure_set(failure, -EINVAL, 0, "no %s; %s", usage->second, usage->line);
+    if (count > wanted)
+        return failure_set(failure, -EINVAL, 0, "one argument too many: '%s'; %s", operands[wanted],
+                           usage->line);
+    if (*operands[0] == '\0' || *operands[wanted - 1] == '\0')
+        return failure_set(failure, -EINVAL, 0, "an empty argument; %s", usage->line);
     options->database = operands[0];
-    *(dis ? &options->key : &options->mountpoint) = operands[1];
+    if (options->action == OPTIONS_DIS)
+        options->key = operands[1];
+    else if (options->action == OPTIONS_MOUNT)
+        options->mountpoint = operands[1];
     return 0;
 }
 
@@ -586,6 +607,8 @@ void options_help(struct buffer *out)
     add_help(out, "-V, --version", "print the version and what this build can open");
     add_help(out, "--dis", "with DATABASE KEY, a key's file name: list the\n"
                            "instructions of its pickle instead of mounting");
+    add_help(out, "--info", "with DATABASE: say what it is and who has it locked");
+    add_help(out, "--check", "with DATABASE: read everything, name what is damaged");
     add_help(out, "-f", "stay in the foreground");
     add_help(out, "-d", "stay in the foreground and show libfuse's messages");
     add_help(out, "-s", "serve one request at a time");
@@ -596,6 +619,7 @@ void options_help(struct buffer *out)
     add_rows(out, fuse_options, ARRAY_SIZE(fuse_options));
     buffer_add_string(out,
                       "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                      "Exit status: 0 mounted or listed, 1 no such key, 2 wrong usage, 3 the database\n"
-                      "cannot be opened, 4 it is locked by another process, 5 it cannot be mounted.\n");
+                      "Exit status: 0 mounted or listed, 1 no such key or damage, 2 wrong usage, 3 the\n"
+                      "database cannot be opened, 4 it is locked by another process, 5 it cannot be\n"
+                      "mounted.\n");
 }

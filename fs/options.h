@@ -10,14 +10,21 @@
 #include "codecs/codec.h"
 #include "src/store.h"
 
-enum options_action { OPTIONS_MOUNT, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_DIS };
+enum options_action {
+    OPTIONS_MOUNT,
+    OPTIONS_HELP,
+    OPTIONS_VERSION,
+    OPTIONS_DIS,
+    OPTIONS_INFO,
+    OPTIONS_CHECK
+};
 
 enum { OPTIONS_AS_FOUND = -1 }; /* the database's own */
 
 struct options {
     enum options_action action;
     const char *database;   /* as given; borrowed from argv */
-    const char *mountpoint; /* as given; borrowed from argv; NULL with OPTIONS_DIS */
+    const char *mountpoint; /* as given; borrowed from argv; only with OPTIONS_MOUNT */
     const char *key;        /* the file name of a key, with OPTIONS_DIS; borrowed from argv */
     bool foreground;
     bool debug;

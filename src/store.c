@@ -195,6 +195,49 @@ void engine_damaged(struct store *store, const char *how)
     buffer_add_byte(&store->notes, '\n');
 }
 
+void engine_progress(const struct store_progress *progress, const char *what, uint64_t done, uint64_t total)
+{
+    if (progress)
+        progress->report(progress->context, what, done, total);
+}
+
+static void add_files(const char *path, const char *const *endings, struct buffer *files)
+{
+    static const char *const only[] = {"", NULL};
+    struct stat file;
+
+    for (endings = endings ? endings : only; *endings; endings++) {
+        size_t before = files->size;
+
+        buffer_printf(files, "%s%s", path, *endings);
+        buffer_add_byte(files, '\0');
+        if (!buffer_status(files) && stat((const char *)files->data + before, &file))
+            files->size = before;
+    }
+}
+
+int store_locate(const char *name, const struct store_options *options, struct store_place *out,
+                 struct failure *failure)
+{
+    struct store_options how = *options;
+    const struct engine *engine;
+    struct detection found;
+    int status;
+
+    how.flags &= ~(unsigned)STORE_CREATE;
+    status = find_database(name, &how, &found, failure);
+    if (status)
+        return failure_set(failure, status, 0, "can't open %s: %s", name, strerror(-status));
+    engine = find_engine(found.format->engine);
+    *out = (struct store_place){found.format->engine, found.format->what, BUFFER_INIT};
+    add_files(found.path, engine ? engine->suffixes : NULL, &out->files);
+    free(found.path);
+    status = buffer_status(&out->files);
+    if (status)
+        buffer_release(&out->files);
+    return status;
+}
+
 int store_close(struct store *store)
 {
     int status;
@@ -365,4 +408,16 @@ const char *store_path(const struct store *store)
 bool store_read_only(const struct store *store)
 {
     return store->read_only;
+}
+
+int store_check(struct store *store, const struct store_progress *progress, struct buffer *findings)
+{
+    const struct engine *engine = find_engine(store->engine);
+    int status = 0;
+
+    pthread_mutex_lock(&store->mutex);
+    if (engine && engine->check)
+        status = engine->check(store, progress, findings);
+    pthread_mutex_unlock(&store->mutex);
+    return status ? status : buffer_status(findings);
 }

@@ -27,10 +27,20 @@ enum store_flags {
     STORE_NO_LOCK = 1 << 2, /* peek at a locked file; only with STORE_READ_ONLY */
 };
 
+/*
+ * Hears how far something is that may take long: `done` of `total` (0: nobody knows) of what `what` calls, a constant
+ * like "reading the index". It may be called often.
+ */
+struct store_progress {
+    void (*report)(void *context, const char *what, uint64_t done, uint64_t total);
+    void *context;
+};
+
 struct store_options {
     unsigned flags;
     const char *engine;    /* NULL or "auto": by content */
     unsigned lock_timeout; /* seconds to wait for another process */
+    const struct store_progress *progress; /* of the opening; NULL: nobody listens */
 };
 
 /*
@@ -41,6 +51,18 @@ struct store_options {
  */
 int store_open(const char *name, const struct store_options *options, struct store **out,
                struct failure *failure);
+/*
+ * What a name means, without opening it as an engine does: also where this build lacks the engine, or it is locked. The
+ * errors are those of store_open().
+ */
+struct store_place {
+    const char *engine;
+    const char *what;    /* "a gdbm file" */
+    struct buffer files; /* the files that there are, each with a NUL behind it; release it */
+};
+int store_locate(const char *name, const struct store_options *options, struct store_place *out,
+                 struct failure *failure);
+
 /*
  * Flushes and closes. The errno of a failed flush is returned, the store is gone all the same. NULL
  * is allowed.
@@ -72,6 +94,7 @@ int store_rename(struct store *store, struct bytes from, struct bytes to, enum s
  * inside.
  */
 typedef bool store_visitor(void *context, struct bytes key);
+/* -EIO: a part of the database is damaged, and keys that are there may be missing; the others were visited. */
 int store_visit(struct store *store, store_visitor *visitor, void *context);
 
 /* Everything changed before the call survives power loss after it. */
@@ -98,6 +121,12 @@ bool store_knows_engine(const char *name);
  * what is damaged.
  */
 void store_notes(struct store *store, struct buffer *out);
+
+/*
+ * Looks at all of the database's structure, as far as the engine can, and appends a line for each thing that is wrong.
+ * 0 also then; negative errno if it can't be looked at.
+ */
+int store_check(struct store *store, const struct store_progress *progress, struct buffer *findings);
 
 /* An engine for unit tests: no file, one process. */
 struct store *store_new_memory(void);

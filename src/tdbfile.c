@@ -202,7 +202,10 @@ static int read_heads(struct tdbfile *file, struct buffer *heads)
     return !status && done < size ? -EIO : status;
 }
 
-/* Chain by chain: tdb_traverse_read() would wait for another process's transaction. */
+/*
+ * Chain by chain: tdb_traverse_read() would wait for another process's transaction. A chain that makes no sense is no
+ * reason to keep the others back.
+ */
 int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
 {
     static const uint8_t empty[HEAD_SIZE];
@@ -210,7 +213,7 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
     struct buffer heads = BUFFER_INIT;
     int status = read_heads(file, &heads);
 
-    for (size_t at = 0; !status && at < heads.size && !visit.stopped; at += HEAD_SIZE) {
+    for (size_t at = 0; (!status || status == -EIO) && at < heads.size && !visit.stopped; at += HEAD_SIZE) {
         if (memcmp(heads.data + at, empty, HEAD_SIZE) == 0)
             continue;
         errno = 0;

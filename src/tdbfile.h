@@ -48,7 +48,7 @@ int tdbfile_fetch(struct tdbfile *file, struct bytes key, struct buffer *value);
 int tdbfile_exists(struct tdbfile *file, struct bytes key);
 /* Return false to stop. Slices are borrowed for the call, in which the file must not be used. */
 typedef bool tdbfile_visitor(void *context, struct bytes key, struct bytes value);
-/* Each record once that is there during all of it. */
+/* Each record once that is there during all of it. -EIO: besides, there are some that can't be read. */
 int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context);
 
 /* Waits `seconds` for another process's transaction, then -EBUSY. */

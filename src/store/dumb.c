@@ -353,11 +353,13 @@ static const struct store_ops dumb_ops = {
 
 /* --- opening and creating --- */
 
-static int start(struct dumb *dumb, const char *base, struct failure *failure)
+static int start(struct dumb *dumb, const char *base, const struct store_progress *progress,
+                 struct failure *failure)
 {
     const char *path = dumb->store.path;
     int status = dumb_index_init(&dumb->index, base);
 
+    dumb->index.progress = progress;
     if (!status)
         status = open_values(dumb);
     if (status == -ENOENT)
@@ -393,7 +395,8 @@ static int dumb_open(const char *base, const struct store_options *options, stru
         return -ENOMEM;
     dumb->values = -1;
     dumb->lock_timeout = options->lock_timeout;
-    status = start(dumb, base, failure);
+    status = start(dumb, base, options->progress, failure);
+    dumb->index.progress = NULL;
     if (status) {
         release(dumb);
         engine_free(&dumb->store);
@@ -443,8 +446,23 @@ static int dumb_create(const char *base, struct failure *failure)
     return status;
 }
 
+/* What the reading of the index found, as an owner should know it anyway. */
+static int dumb_check(struct store *store, const struct store_progress *progress,
+                      struct buffer *findings)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = refresh(dumb, DUMB_LOOK);
+
+    buffer_add(findings, buffer_bytes(&dumb->index.notes));
+    return status;
+}
+
+static const char *const dumb_suffixes[] = {".dat", ".dir", ".bak", NULL};
+
 const struct engine engine_dumb = {
     .name = "dumb",
+    .suffixes = dumb_suffixes,
+    .check = dumb_check,
     .open = dumb_open,
     .create = dumb_create,
 };

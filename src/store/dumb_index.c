@@ -3,6 +3,7 @@
 
 #include "src/io.h"
 #include "src/store/dumb_line.h"
+#include "src/store/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ enum {
     MISSING_PAUSES = 10,
     SLACK_LINES = 64,
     NOTED_LINES = 3,
+    PROGRESS_LINES = 4096,
 };
 
 void file_mark_set(struct file_mark *mark, const struct stat *stat)
@@ -160,8 +162,11 @@ static int read_text(struct reading *reading, struct bytes text)
     size_t position = 0, end;
     int status = 0;
 
-    while (!status && dumb_line_next(text, &position, &line, &end))
+    while (!status && dumb_line_next(text, &position, &line, &end)) {
         status = read_line(reading, line, end);
+        if (fresh->lines % PROGRESS_LINES == 0)
+            engine_progress(fresh->progress, "reading the index", position, text.size);
+    }
     note_unknown_lines(fresh);
     if (reading->blank)
         buffer_printf(&fresh->notes, "the index has blank lines (%u), which Python refuses\n",
@@ -207,6 +212,7 @@ static int load(struct dumb_index *index, int values)
     struct stat stat;
     int status = table_init(&fresh->table);
 
+    fresh->progress = index->progress;
     if (!status)
         status = read_file(index, &text, fresh);
     /* After the index: what that names was written before it. */

@@ -8,6 +8,7 @@
 #ifndef SHELVEFS_STORE_DUMB_INDEX_H
 #define SHELVEFS_STORE_DUMB_INDEX_H
 
+#include "src/store.h"
 #include "src/store/table.h"
 
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ struct dumb_index {
     bool dirty;          /* appended to since the last fsync */
     uint32_t lines;      /* in the file: superseded ones too */
     struct buffer notes; /* what the reading found, for the user */
+    const struct store_progress *progress; /* of the reading; NULL: nobody listens */
 };
 
 int dumb_index_init(struct dumb_index *index, const char *base);

@@ -39,13 +39,20 @@ void engine_free(struct store *store);
  */
 void engine_damaged(struct store *store, const char *how);
 
+/* Tells whoever listens; NULL: nobody does. */
+void engine_progress(const struct store_progress *progress, const char *what, uint64_t done, uint64_t total);
+
 struct engine {
     const char *name;
+    /* What its files may be called, behind the path that detection found; ends with NULL. */
+    const char *const *suffixes;
     /* `path` is what detection found: for engines of several files, their common base name. */
     int (*open)(const char *path, const struct store_options *options, struct store **out,
                 struct failure *failure);
     /* Makes an empty database that appears complete or not at all. -EEXIST: there is one. */
     int (*create)(const char *path, struct failure *failure);
+    /* See store_check(). NULL: there is nothing to look at but the records. */
+    int (*check)(struct store *store, const struct store_progress *progress, struct buffer *findings);
 };
 
 extern const struct engine engine_dumb;

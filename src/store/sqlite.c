@@ -936,8 +936,44 @@ static int sqlite_create(const char *path, struct failure *failure)
     return status;
 }
 
+static bool add_finding(void *context, struct bytes text)
+{
+    struct buffer *findings = context;
+
+    if (bytes_equal(text, BYTES("ok")))
+        return true;
+    log_escape(text, findings);
+    buffer_add_byte(findings, '\n');
+    return true;
+}
+
+static int sqlite_check(struct store *store, const struct store_progress *progress,
+                        struct buffer *findings)
+{
+    struct sqlite *s = sqlite_of(store);
+    int code, status = refresh(s);
+
+    if (status)
+        return status;
+    code = each_text(s->connection.db, "PRAGMA integrity_check", add_finding, findings);
+    if (!code)
+        code = each_text(s->connection.db,
+                         "SELECT 'a value of type ' || typeof(value) || ' under the key ' || "
+                         "substr(quote(key), 1, 60)"
+                         " FROM Dict WHERE typeof(value) <> 'blob'",
+                         add_finding, findings);
+    if (!is_damage(code))
+        return error_of(s->connection.db, code);
+    buffer_printf(findings, "%s\n", sqlite3_errmsg(s->connection.db));
+    return 0;
+}
+
+static const char *const sqlite_suffixes[] = {"", "-wal", "-shm", "-journal", NULL};
+
 const struct engine engine_sqlite = {
     .name = "sqlite",
+    .suffixes = sqlite_suffixes,
+    .check = sqlite_check,
     .open = sqlite_open,
     .create = sqlite_create,
 };

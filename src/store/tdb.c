@@ -175,8 +175,20 @@ static int tdb_engine_create(const char *path, struct failure *failure)
     return io_draft_publish(&draft, IO_CREATE);
 }
 
+static int tdb_engine_check(struct store *store, const struct store_progress *progress,
+                            struct buffer *findings)
+{
+    int status = tdbfile_check(tdb_of(store)->file);
+
+    if (status != -EUCLEAN)
+        return status;
+    buffer_add_string(findings, "the file's chains, free list or records make no sense\n");
+    return 0;
+}
+
 const struct engine engine_tdb = {
     .name = "tdb",
     .open = tdb_engine_open,
     .create = tdb_engine_create,
+    .check = tdb_engine_check,
 };

@@ -67,11 +67,11 @@ class Changer(threading.Thread):
             os.close(descriptor)
         return not sync
 
-    def problem(self, records):
-        """What is wrong with what a power cut left; None if nothing is."""
-        possible = [*self.history[self.durable:], self.next]
-        for key in {*records, *self.history[self.durable]}:
+    def problem(self, records, promised):
+        """What is wrong with what a power cut left, when history[promised] was durable; None if nothing is."""
+        possible = [*self.history[promised:], self.next]
+        for key in {*records, *self.history[promised]}:
             if all(state.get(key) != records.get(key) for state in possible):
                 sights = [number for number, state in enumerate(self.history) if state.get(key) == records.get(key)]
-                return '%r is as after changes %s; %d were made, %d promised' % (key, sights, self.count, self.durable)
+                return '%r is as after changes %s; %d were made, %d promised' % (key, sights, self.count, promised)
         return None

@@ -142,6 +142,8 @@ static void test_actions(void **state)
         {"--version", OPTIONS_VERSION},
         {"--dis db key", OPTIONS_DIS},
         {"db --dis key -o nolock", OPTIONS_DIS},
+        {"--info db", OPTIONS_INFO},
+        {"--check -o store=dumb db", OPTIONS_CHECK},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -169,6 +171,8 @@ static const struct {
     const char *line, *message;
 } mistakes[] = {
     {"", "no database and no mount point; usage: shelvefs [options] DATABASE MOUNTPOINT"},
+    {"--info", "no database; usage: shelvefs --info [-o options] DATABASE"},
+    {"--check db mnt", "one argument too many: 'mnt'; usage: shelvefs --check [-o options] DATABASE"},
     {"db", "no mount point; usage: shelvefs [options] DATABASE MOUNTPOINT"},
     {"db mnt more", "one argument too many: 'more'; usage: shelvefs [options] DATABASE MOUNTPOINT"},
     {"-x db mnt", "unknown option '-x'; shelvefs --help lists them"},
