@@ -32,7 +32,7 @@ static void add_key(struct bytes key, struct buffer *text)
 {
     struct buffer name = BUFFER_INIT;
 
-    if (keyname_encode(key, &name) == 0)
+    if (keyname_encode(KEYNAME_EXACT, key, &name) == 0)
         log_escape(buffer_bytes(&name), text);
     else
         log_escape(key, text);
@@ -157,6 +157,10 @@ static int check_all(struct check *check, struct failure *failure)
                                 &sampled, failure);
     if (status == 0)
         status = check_records(check);
+    if (status == 0 && store_damaged(check->store) && !check->wrong) {
+        check->wrong++;
+        store_notes(check->store, check->text);
+    }
     progress_end(&check->progress);
     if (status)
         return failure_set(failure, status, 0, "cannot check %s: %s", check->options->database,

@@ -418,7 +418,7 @@ int folds_refresh(struct tree *tree, bool now)
     if (!is_due(tree, now, stamped ? &stamp : NULL))
         return 0;
     code = store_visit(tree->store, visit_key, &visit);
-    if (code == 0)
+    if (code == 0 || code == -EIO) /* a damaged database shows what it still can */
         code = visit.code;
     buffer_release(&visit.path);
     pthread_mutex_lock(&tree->lock);

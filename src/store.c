@@ -410,6 +410,16 @@ bool store_read_only(const struct store *store)
     return store->read_only;
 }
 
+bool store_damaged(struct store *store)
+{
+    bool damaged;
+
+    pthread_mutex_lock(&store->mutex);
+    damaged = store->damaged;
+    pthread_mutex_unlock(&store->mutex);
+    return damaged;
+}
+
 int store_check(struct store *store, const struct store_progress *progress, struct buffer *findings)
 {
     const struct engine *engine = find_engine(store->engine);

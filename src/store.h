@@ -111,6 +111,8 @@ const char *store_engine(const struct store *store); /* "dumb", "tdb", ... */
 /* The file that holds the values: its owner, mode and times are the mount's defaults. */
 const char *store_path(const struct store *store);
 bool store_read_only(const struct store *store);
+/* Found out so far; a note says how. */
+bool store_damaged(struct store *store);
 /* "dumb, tdb": what this build has, and what it has not; for -V and messages. */
 void store_engines(struct buffer *out);
 void store_missing_engines(struct buffer *out);
