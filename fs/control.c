@@ -114,7 +114,8 @@ static int report_status(struct tree *tree, struct buffer *out)
     log_escape(bytes_of_string(store_path(tree->store)), out);
     buffer_printf(out, "\nengine: %s\ncodec: ", store_engine(tree->store));
     dialect_describe(tree->options.dialect, out);
-    buffer_printf(out, "\nread-only: %s\n", tree->options.read_only ? "yes" : "no");
+    buffer_printf(out, "\nread-only: %s\nnulkeys: %s\n", tree->options.read_only ? "yes" : "no",
+                  tree->folds.style == KEYNAME_NUL_HIDDEN ? "yes" : "no");
     if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else

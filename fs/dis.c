@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int fetch(struct store *store, const char *name, struct buffer *value, struct failure *failure)
+static int fetch(struct store *store, enum keyname_style style, const char *name,
+                 struct buffer *value, struct failure *failure)
 {
     struct buffer key = BUFFER_INIT;
-    int status = keyname_decode(KEYNAME_EXACT, bytes_of_string(name), &key);
+    int status = keyname_decode(style, bytes_of_string(name), &key);
 
     if (status == -ENOENT)
         failure_set(failure, status, 0, "no key has the file name '%s'", name);
@@ -35,7 +36,7 @@ int dis_show(const struct options *options, struct buffer *text, struct failure 
     if (status)
         return status == -EBUSY ? EXIT_LOCKED : EXIT_DATABASE;
     buffer_init(&value, options->rules.max_value);
-    status = fetch(store, options->key, &value, failure);
+    status = fetch(store, options->names, options->key, &value, failure);
     text->limit = options->rules.max_value;
     if (status == 0)
         status = pickle_dis(buffer_bytes(&value), text);

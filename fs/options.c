@@ -135,6 +135,12 @@ static int set_nolock(struct options *options, const struct setting *setting)
     return 0;
 }
 
+static int set_nulkeys(struct options *options, const struct setting *setting)
+{
+    options->names = KEYNAME_NUL_HIDDEN;
+    return 0;
+}
+
 static int set_noscratch(struct options *options, const struct setting *setting)
 {
     options->scratch = false;
@@ -261,6 +267,8 @@ static const struct option_row our_options[] = {
      "how long to wait for another process; default 5"},
     {"nolock", NULL, set_nolock, "read a locked database without its lock; implies ro"},
     {"noscratch", NULL, set_noscratch, "editors' temporary files become keys, too"},
+    {"nulkeys", NULL, set_nulkeys,
+     "keys end in NUL, as C programs store them; names do\nnot show it"},
 };
 
 static const struct option_row fuse_options[] = {

@@ -8,6 +8,7 @@
 #define SHELVEFS_OPTIONS_H
 
 #include "codecs/codec.h"
+#include "src/keyname.h"
 #include "src/store.h"
 
 enum options_action {
@@ -30,6 +31,7 @@ struct options {
     bool debug;
     bool single_thread;
     bool scratch;
+    enum keyname_style names;
     struct store_options store;
     struct buffer engine; /* what store.engine points to */
     int codec;    /* enum codec_kind or OPTIONS_AS_FOUND */

@@ -51,7 +51,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     if (code == 0)
         code = attribute_table_init(&tree->attributes, &tree->digest_key);
     if (code == 0)
-        code = folds_init(&tree->folds, KEYNAME_EXACT);
+        code = folds_init(&tree->folds, options->names);
     if (code == 0)
         code = nodes_init(&tree->nodes);
     if (code == 0)

@@ -13,6 +13,7 @@
 #define SHELVEFS_TREE_H
 
 #include "codecs/codec.h"
+#include "src/keyname.h"
 #include "src/store.h"
 
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ struct tree_options {
     struct dialect dialect;
     struct codec_rules rules;
     bool read_only;
+    enum keyname_style names;
     bool scratch; /* editors' files stay out of the database */
     unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
     /*

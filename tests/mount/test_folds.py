@@ -223,3 +223,23 @@ def test_many_long_keys(database, mounter):
     assert files_below(os.fsencode(mount.directory)) == {file_name(key) for key in database.keys()}
     sh('rm -r ./0000* ./s*/*9', mount.directory)
     assert len(database.keys()) == 2 * count - 10 - count // 10 + len(database.values)
+
+
+def test_keys_of_c_programs(database, mounter):
+    long_key = b'l' * 500
+    database.update((key, pickle.dumps(value)) for key, value in (
+        (b'name\0', 'with'), (b'name', 'without'), (b'\0', 'only'), (b'two\0\0', 'two'), (long_key + b'\0', 'long'), (long_key, 'bare')))
+    mount = mounter(database, 'nulkeys')
+    names = {'name': b'name\0', 'name%-': b'name', '%': b'\0', 'two%00': b'two\0\0',
+             os.fsdecode(file_name(long_key)): long_key + b'\0', os.fsdecode(file_name(long_key)) + '%-': long_key}
+    names.update((key + '%-', key.encode()) for key in database.values)
+    assert files_below(mount.directory) == set(names)
+    for name, key in names.items():
+        assert os.getxattr(mount / name, 'user.shelvefs.key') == key
+    mount.save('name', '[1]\n')
+    mount.save('new', '[2]\n')
+    os.rename(mount / 'name%-', mount / 'plain%-')
+    os.unlink(mount / 'two%00')
+    records = database.records()
+    assert {key: pickle.loads(records[key]) for key in (b'name\0', b'new\0', b'plain')} == {b'name\0': [1], b'new\0': [2], b'plain': 'without'}
+    assert not {b'name', b'new', b'two\0\0', b'two\0'} & set(records)

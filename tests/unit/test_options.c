@@ -59,6 +59,7 @@ static void test_defaults(void **state)
     assert_string_equal(options.mountpoint, "mnt");
     assert_false(options.foreground || options.debug || options.single_thread);
     assert_true(options.scratch);
+    assert_int_equal(options.names, KEYNAME_EXACT);
     assert_int_equal(options.store.flags, 0);
     assert_null(options.store.engine);
     assert_int_equal(options.store.lock_timeout, 5);
@@ -77,7 +78,7 @@ static void test_our_options(void **state)
     struct options options;
 
     parse(&options, &command,
-          "-fs -o store=tdb,codec=pickle,protocol=2,python2,create -o globals=any,max_value=64M,noscratch "
+          "-fs -o store=tdb,codec=pickle,protocol=2,python2,create -o globals=any,max_value=64M,noscratch,nulkeys "
           "-olock_timeout=0 db mnt");
     assert_true(options.foreground && options.single_thread && !options.debug);
     assert_string_equal(options.store.engine, "tdb");
@@ -89,6 +90,7 @@ static void test_our_options(void **state)
     assert_int_equal(options.rules.max_value, 64 << 20);
     assert_int_equal(options.store.lock_timeout, 0);
     assert_false(options.scratch);
+    assert_int_equal(options.names, KEYNAME_NUL_HIDDEN);
     assert_passed(&options, "");
     options_release(&options);
 }

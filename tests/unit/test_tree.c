@@ -59,6 +59,39 @@ static void test_keys_of_any_bytes(void **state)
     }
 }
 
+static void test_keys_of_c_programs(void **state)
+{
+    static const struct {
+        struct bytes key;
+        const char *name;
+    } rows[] = {
+        {BYTES("a\0"), "a"},      {BYTES("a"), "a%-"}, {BYTES("\0"), "%"},
+        {BYTES("a\0\0"), "a%00"}, {BYTES(""), "%%-"},  {BYTES(".shelvefs"), "%2Eshelvefs%-"},
+    };
+    struct world *world = *state;
+    struct listing listing;
+
+    world->options.names = KEYNAME_NUL_HIDDEN;
+    world_remount(world);
+    assert_shows(world, "k", NULL);
+    assert_shows(world, "k%-", "old\n");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(echo(world, rows[i].name, TO, "v\n"), 0);
+        assert_int_equal(store_exists(world->store, rows[i].key), 1);
+        assert_shows(world, rows[i].name, "v\n");
+    }
+    listing = list(world, "", true);
+    assert_int_equal(listing.count, 4 + ARRAY_SIZE(rows));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_non_null(entry_of(&listing, rows[i].name));
+    assert_int_equal(rename_file(world, "a", "b"), 0);
+    assert_int_equal(store_exists(world->store, BYTES("b\0")), 1);
+    assert_int_equal(store_exists(world->store, BYTES("a")), 1);
+    assert_int_equal(rename_file(world, "a%-", "a"), 0);
+    assert_int_equal(store_exists(world->store, BYTES("a")), 0);
+    assert_int_equal(store_exists(world->store, BYTES("a\0")), 1);
+}
+
 static void test_names_that_no_key_has(void **state)
 {
     struct world *world = *state;
@@ -556,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_keys_of_any_bytes),
+        CASE(test_keys_of_c_programs),
         CASE(test_names_that_no_key_has),
         CASE(test_what_cant_be),
         CASE(test_default_attributes),
