@@ -273,6 +273,21 @@ void nodes_relink(struct tree *tree, struct node *node, struct fold *fold, struc
     nodes_link(nodes, node);
 }
 
+void nodes_exchange(struct nodes *nodes, struct node *one, struct node *other)
+{
+    struct node_name *name = one->name;
+    struct fold *fold = one->fold;
+
+    nodes_unlink(nodes, one);
+    nodes_unlink(nodes, other);
+    one->name = other->name;
+    one->fold = other->fold;
+    other->name = name;
+    other->fold = fold;
+    nodes_link(nodes, one);
+    nodes_link(nodes, other);
+}
+
 void nodes_hold(struct nodes *nodes, struct node *node)
 {
     node->pins++;

@@ -155,6 +155,8 @@ int nodes_add_fold(struct nodes *nodes, struct place place, struct node_name *na
 void nodes_unlink(struct nodes *nodes, struct node *node);
 /* Tree and node lock held; the new name must be free. Takes ownership of `name`. The view stays. */
 void nodes_relink(struct tree *tree, struct node *node, struct fold *fold, struct node_name *name);
+/* Tree lock and both nodes' locks held: they get each other's name. Nodes of one view, neither is held. */
+void nodes_exchange(struct nodes *nodes, struct node *one, struct node *other);
 /* Tree lock held. The node exists only here from now on, or no longer: one pin. */
 void nodes_hold(struct nodes *nodes, struct node *node);
 void nodes_let_go(struct tree *tree, struct node *node);

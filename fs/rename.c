@@ -10,7 +10,7 @@
  *
  * Between two views it is EXDEV: they show the same keys in different forms, and mv copies then. So it is for a fold,
  * whose keys can't be renamed in one step. A key or scratch file may go from one fold to another one.
- * RENAME_EXCHANGE is EINVAL, as renameat2(2) says of a filesystem that can't: no store changes two keys in one step.
+ * RENAME_EXCHANGE swaps two keys of one view; with anything else it is EINVAL, as renameat2(2) says of what can't be.
  */
 #include "fs/commit.h"
 #include "fs/displaced.h"
@@ -152,13 +152,11 @@ static int rename_symlink(struct rename *rename)
     return rename->companion && !onto_key ? move_scratch(rename) : -EPERM;
 }
 
-/* The attributes go along; the mtime as first seen becomes a lasting one. Tree lock held. */
-static void move_attributes(struct tree *tree, struct node *node, struct bytes from,
-                            struct bytes to)
+/* What goes along with a key; the mtime as first seen becomes a lasting one. Tree lock held. */
+static struct attributes take_attributes(struct tree *tree, struct node *node)
 {
     struct attributes moved = node->own;
-    const struct attributes *old = attributes_find(&tree->attributes, from);
-    struct attributes *entry;
+    const struct attributes *old = attributes_find(&tree->attributes, node->name->key);
 
     moved.set |= ATTRIBUTE_MTIME;
     if (node->known) {
@@ -167,12 +165,20 @@ static void move_attributes(struct tree *tree, struct node *node, struct bytes f
     }
     if (old)
         attributes_merge(&moved, old);
-    attributes_drop(&tree->attributes, from);
-    attributes_drop(&tree->attributes, to);
-    entry = attributes_edit(&tree->attributes, to);
-    if (entry)
-        *entry = moved;
+    attributes_drop(&tree->attributes, node->name->key);
     node->own.set = 0;
+    return moved;
+}
+
+/* Tree lock held. */
+static void give_attributes(struct tree *tree, struct bytes key, const struct attributes *moved)
+{
+    struct attributes *entry;
+
+    attributes_drop(&tree->attributes, key);
+    entry = attributes_edit(&tree->attributes, key);
+    if (entry)
+        *entry = *moved;
 }
 
 /* A key that was copied onto another one is a key still. */
@@ -192,16 +198,23 @@ static void keep_attributes(struct rename *rename)
     pthread_mutex_unlock(&rename->tree->lock);
 }
 
+/* What was written goes along. */
+static int settle(struct tree *tree, struct node *node)
+{
+    if (!node->draft || node->draft->state == DRAFT_REFUSED)
+        return 0;
+    return commit_node(tree, node, COMMIT_SETTLE);
+}
+
 static int rename_key(struct rename *rename)
 {
     struct tree *tree = rename->tree;
     struct node *node = rename->source;
     bool onto_key = rename->exists && rename->target->kind == NODE_KEY;
     struct bytes to = rename->name->key;
-    int code = 0;
+    struct attributes moved;
+    int code = settle(tree, node);
 
-    if (node->draft && node->draft->state != DRAFT_REFUSED)
-        code = commit_node(tree, node, COMMIT_SETTLE);
     if (code)
         return code;
     if (rename->companion) {
@@ -220,7 +233,8 @@ static int rename_key(struct rename *rename)
     tree_stored(tree, to);
     tree_removed(tree, node->name->key);
     pthread_mutex_lock(&tree->lock);
-    move_attributes(tree, node, node->name->key, to);
+    moved = take_attributes(tree, node);
+    give_attributes(tree, to, &moved);
     displaced_end(tree, displaced_find(tree, to));
     pthread_mutex_unlock(&tree->lock);
     node->stamped = false;
@@ -228,7 +242,47 @@ static int rename_key(struct rename *rename)
     return 0;
 }
 
-static int rename_any(struct rename *rename, bool replace)
+/* Both get the other's name. */
+static void swap_names(struct tree *tree, struct node *one, struct node *other)
+{
+    struct attributes of_one, of_other;
+
+    pthread_mutex_lock(&tree->lock);
+    of_one = take_attributes(tree, one);
+    of_other = take_attributes(tree, other);
+    nodes_exchange(&tree->nodes, one, other);
+    give_attributes(tree, one->name->key, &of_one);
+    give_attributes(tree, other->name->key, &of_other);
+    tree_names_changed(tree, node_place(one));
+    tree_names_changed(tree, node_place(other));
+    pthread_mutex_unlock(&tree->lock);
+    one->stamped = other->stamped = false;
+}
+
+static int exchange(struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct node *one = rename->source, *other = rename->target;
+    int code;
+
+    if (!rename->exists)
+        return -ENOENT;
+    if (one->kind != NODE_KEY || other->kind != NODE_KEY)
+        return -EINVAL;
+    code = settle(tree, one);
+    if (code == 0)
+        code = settle(tree, other);
+    if (code == 0)
+        code = store_rename(tree->store, one->name->key, other->name->key, STORE_EXCHANGE);
+    if (code)
+        return code == -ENOTSUP ? -EINVAL : code;
+    tree_stored(tree, one->name->key);
+    tree_stored(tree, other->name->key);
+    swap_names(tree, one, other);
+    return 0;
+}
+
+static int rename_any(struct rename *rename, unsigned flags)
 {
     struct tree *tree = rename->tree;
     struct node *target = rename->target;
@@ -244,8 +298,10 @@ static int rename_any(struct rename *rename, bool replace)
     } else {
         rename->exists = target != NULL;
     }
-    if (rename->exists && !replace)
+    if (rename->exists && flags & RENAME_NOREPLACE)
         return -EEXIST;
+    if (flags & RENAME_EXCHANGE)
+        return exchange(rename);
     if (rename->source->opens.fold)
         return -EXDEV;
     if (target && target->kind == NODE_DIRECTORY)
@@ -281,7 +337,7 @@ static int find_both(struct rename *rename, struct place from, const char *name,
 }
 
 static int rename_between(struct tree *tree, struct place from, const char *name, struct place to,
-                          const char *new_name, bool replace)
+                          const char *new_name, unsigned flags)
 {
     struct rename rename = {.tree = tree, .place = to};
     int code;
@@ -297,7 +353,7 @@ static int rename_between(struct tree *tree, struct place from, const char *name
         pthread_mutex_lock(&rename.source->lock);
         if (rename.target)
             pthread_mutex_lock(&rename.target->lock);
-        code = rename_any(&rename, replace);
+        code = rename_any(&rename, flags);
         if (rename.target)
             pthread_mutex_unlock(&rename.target->lock);
         pthread_mutex_unlock(&rename.source->lock);
@@ -319,11 +375,10 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         code = tree_enter(tree, parent, &from);
     if (code == 0)
         code = tree_enter(tree, new_parent, &to);
-    if (code == 0 && flags & ~(unsigned)RENAME_NOREPLACE)
+    if (code == 0 && flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
         code = -EINVAL;
     if (code == 0)
-        code = rename_between(tree, from->opens, name, to->opens, new_name,
-                              !(flags & RENAME_NOREPLACE));
+        code = rename_between(tree, from->opens, name, to->opens, new_name, flags);
     node_unpin(tree, from);
     node_unpin(tree, to);
     tree_notify(tree);

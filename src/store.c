@@ -325,8 +325,11 @@ static int rename_by_copying(struct store *store, struct bytes from, struct byte
                              enum store_mode mode)
 {
     struct buffer value = BUFFER_INIT;
-    int status = store->ops->fetch(store, from, &value);
+    int status;
 
+    if (mode == STORE_EXCHANGE)
+        return -ENOTSUP;
+    status = store->ops->fetch(store, from, &value);
     if (!status)
         status = store->ops->store(store, to, buffer_bytes(&value), mode);
     if (!status)
@@ -337,7 +340,7 @@ static int rename_by_copying(struct store *store, struct bytes from, struct byte
 
 int store_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode)
 {
-    int status;
+    int status = -ENOTSUP;
 
     if (store->read_only)
         return -EROFS;
@@ -348,7 +351,7 @@ int store_rename(struct store *store, struct bytes from, struct bytes to, enum s
         status = rename_to_itself(store, from, mode);
     else if (store->ops->rename)
         status = store->ops->rename(store, from, to, mode);
-    else
+    if (status == -ENOTSUP)
         status = rename_by_copying(store, from, to, mode);
     pthread_mutex_unlock(&store->mutex);
     return status;

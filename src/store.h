@@ -80,12 +80,14 @@ int store_exists(struct store *store, struct bytes key);
 enum store_mode {
     STORE_REPLACE, /* insert or replace */
     STORE_INSERT,  /* -EEXIST if the key exists */
+    STORE_EXCHANGE, /* only store_rename(): the two keys swap their values */
 };
 int store_store(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
 int store_remove(struct store *store, struct bytes key);
 /*
  * `to` gets the value of `from`, which is gone, in one step where the engine has transactions.
- * Replaces `to` unless mode is STORE_INSERT (-EEXIST).
+ * Replaces `to` unless mode is STORE_INSERT (-EEXIST). With STORE_EXCHANGE both keys must be there, and the step is one
+ * on every engine that does it at all (-ENOTSUP).
  */
 int store_rename(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);
 
@@ -150,8 +152,8 @@ struct store *store_new_trace(struct store *inner, struct store_trace *trace);
  * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions
  * above, except that calls come one at a time, never change a read-only store, and never rename a
  * key to itself. `struct store` is the first member of an engine's own structure. NULL means:
- * exists: fetch and drop; stamp: -ENOTSUP; rename: fetch, store, remove (an engine without
- * transactions only); sync: nothing to do.
+ * exists: fetch and drop; stamp: -ENOTSUP; rename (also where it returns -ENOTSUP): fetch, store, remove (an
+ * engine without transactions only), and no STORE_EXCHANGE; sync: nothing to do.
  */
 struct store_ops {
     int (*close)(struct store *store); /* releases all but the store itself, which store.c frees */

@@ -255,6 +255,20 @@ static int dumb_remove(struct store *store, struct bytes key)
     return dumb_index_rewrite(&dumb->index);
 }
 
+/* Their records swap; `other` may be missing. */
+static int exchange(struct dumb *dumb, struct table_entry *one, struct table_entry *other)
+{
+    int64_t offset = one->offset, size = one->size;
+
+    if (!other)
+        return -ENOENT;
+    one->offset = other->offset;
+    one->size = other->size;
+    other->offset = offset;
+    other->size = size;
+    return dumb_index_rewrite(&dumb->index);
+}
+
 static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
                        enum store_mode mode)
 {
@@ -268,6 +282,8 @@ static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
     if (!table_find(table, from))
         return -ENOENT;
     target = table_find(table, to);
+    if (mode == STORE_EXCHANGE)
+        return exchange(dumb, table_find(table, from), target);
     if (target && mode == STORE_INSERT)
         return -EEXIST;
     if (!target)

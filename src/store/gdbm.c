@@ -182,7 +182,7 @@ static int carry_out(struct gdbm_store *g, const struct gdbm_update *update)
 static int store_in_turn(struct gdbm_store *g, struct bytes key, struct bytes value,
                          enum store_mode mode)
 {
-    struct gdbm_update update = {.stores = true, .key = key, .value = value};
+    struct gdbm_update update = {{{key, &value}}, 1};
     int status = mode == STORE_INSERT ? is_there(g, key) : 0;
 
     if (status)
@@ -205,7 +205,7 @@ static int gdbm_engine_store(struct store *store, struct bytes key, struct bytes
 static int gdbm_engine_remove(struct store *store, struct bytes key)
 {
     struct gdbm_store *g = gdbm_of(store);
-    struct gdbm_update update = {.removes = true, .removed = key};
+    struct gdbm_update update = {{{key, NULL}}, 1};
     int status = begin_writing(g);
 
     if (!status)
@@ -218,21 +218,44 @@ static int gdbm_engine_remove(struct store *store, struct bytes key)
     return status;
 }
 
+static int read_value(struct gdbm_store *g, struct bytes key, struct buffer *value)
+{
+    struct gdbm_record record;
+    int status = find(g, key, &record);
+
+    return status ? status : gdbm_file_value(&g->file, &record, value);
+}
+
 static int rename_in_turn(struct gdbm_store *g, struct bytes from, struct bytes to,
                           enum store_mode mode, struct buffer *value)
 {
-    struct gdbm_update update = {.stores = true, .key = to, .removes = true, .removed = from};
-    struct gdbm_record record;
-    int status = find(g, from, &record);
+    int status = read_value(g, from, value);
+    struct bytes moved = buffer_bytes(value);
+    struct gdbm_update update = {{{to, &moved}, {from, NULL}}, 2};
 
-    if (!status)
-        status = gdbm_file_value(&g->file, &record, value);
     if (!status && mode == STORE_INSERT)
         status = is_there(g, to);
     if (status)
         return status > 0 ? -EEXIST : status;
-    update.value = buffer_bytes(value);
     return carry_out(g, &update);
+}
+
+static int exchange_in_turn(struct gdbm_store *g, struct bytes one, struct bytes other,
+                            struct buffer *value)
+{
+    struct buffer second = BUFFER_INIT;
+    struct bytes of_one, of_other;
+    struct gdbm_update update = {{{one, &of_other}, {other, &of_one}}, 2};
+    int status = read_value(g, one, value);
+
+    if (!status)
+        status = read_value(g, other, &second);
+    of_one = buffer_bytes(value);
+    of_other = buffer_bytes(&second);
+    if (!status)
+        status = carry_out(g, &update);
+    buffer_release(&second);
+    return status;
 }
 
 static int gdbm_engine_rename(struct store *store, struct bytes from, struct bytes to,
@@ -242,7 +265,9 @@ static int gdbm_engine_rename(struct store *store, struct bytes from, struct byt
     struct buffer value = BUFFER_INIT;
     int status = begin_writing(g);
 
-    if (!status)
+    if (!status && mode == STORE_EXCHANGE)
+        status = exchange_in_turn(g, from, to, &value);
+    else if (!status)
         status = rename_in_turn(g, from, to, mode, &value);
     buffer_release(&value);
     turn_done(&g->turn);

@@ -186,6 +186,13 @@ static GDBM_FILE open_copy(int fd, int flags)
     return gdbm_fd_open(copy, "", 0, flags | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOERROR, NULL);
 }
 
+static int change_key(GDBM_FILE database, const struct gdbm_step *step)
+{
+    if (!step->value)
+        return gdbm_delete(database, datum_of(step->key));
+    return gdbm_store(database, datum_of(step->key), datum_of(*step->value), GDBM_REPLACE);
+}
+
 static int change_copy(const struct gdbm_plan *plan, const struct gdbm_update *update)
 {
     GDBM_FILE database = open_copy(plan->copy, GDBM_WRITER);
@@ -193,11 +200,10 @@ static int change_copy(const struct gdbm_plan *plan, const struct gdbm_update *u
 
     if (!database)
         return last_error(NULL);
-    if (update->stores &&
-        gdbm_store(database, datum_of(update->key), datum_of(update->value), GDBM_REPLACE))
-        status = last_error(database);
-    if (!status && update->removes && gdbm_delete(database, datum_of(update->removed)))
-        status = last_error(database);
+    for (size_t i = 0; i < update->count && !status; i++) {
+        if (change_key(database, &update->steps[i]))
+            status = last_error(database);
+    }
     if (gdbm_close(database) && !status)
         status = -EIO;
     return status;
@@ -249,24 +255,31 @@ static int compare_copy(struct gdbm_plan *plan, const struct gdbm_file *file,
     return status ? status : buffer_status(&out->ranges);
 }
 
+static bool check_key(struct gdbm_file *file, const struct gdbm_step *step)
+{
+    struct buffer value = BUFFER_INIT;
+    struct gdbm_record record;
+    int status = gdbm_file_find(file, step->key, &record);
+    bool right;
+
+    if (!status)
+        status = gdbm_file_value(file, &record, &value);
+    if (step->value)
+        right = !status && bytes_equal(buffer_bytes(&value), *step->value);
+    else
+        right = status == -ENOENT;
+    buffer_release(&value);
+    return right;
+}
+
 /* What the copy says must be what was asked for, or the database is not touched. */
 static int check_copy(const struct gdbm_plan *plan, const struct gdbm_update *update)
 {
     struct gdbm_file file = GDBM_FILE_INIT;
-    struct gdbm_record record;
-    struct buffer value = BUFFER_INIT;
     int status = gdbm_file_read(&file, plan->copy, "", NULL);
 
-    if (!status && update->stores) {
-        status = gdbm_file_find(&file, update->key, &record);
-        if (!status)
-            status = gdbm_file_value(&file, &record, &value);
-        if (!status && !bytes_equal(buffer_bytes(&value), update->value))
-            status = -EIO;
-    }
-    if (!status && update->removes && gdbm_file_find(&file, update->removed, &record) != -ENOENT)
-        status = -EIO;
-    buffer_release(&value);
+    for (size_t i = 0; i < update->count && !status; i++)
+        status = check_key(&file, &update->steps[i]) ? 0 : -EIO;
     gdbm_file_release(&file);
     return status ? -EIO : 0;
 }
@@ -293,22 +306,22 @@ static int try_update(struct gdbm_plan *plan, const struct gdbm_file *file,
     return status;
 }
 
-static bool is_too_large(const struct gdbm_update *update)
+static bool is_too_large(const struct gdbm_step *step)
 {
-    return update->stores &&
-           (update->key.size > INT_MAX || update->value.size > INT_MAX - update->key.size);
+    return step->value && (step->key.size > INT_MAX || step->value->size > INT_MAX - step->key.size);
 }
 
 int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file,
                      const struct gdbm_update *update, struct changes *out)
 {
-    int status = is_too_large(update) ? -EFBIG : 0;
+    int status = 0;
 
     buffer_clear(&plan->extents);
-    if (!status && update->stores)
-        status = gdbm_file_ranges(file, update->key, need_range, plan);
-    if (!status && update->removes)
-        status = gdbm_file_ranges(file, update->removed, need_range, plan);
+    for (size_t i = 0; i < update->count && !status; i++) {
+        status = is_too_large(&update->steps[i]) ? -EFBIG : 0;
+        if (!status)
+            status = gdbm_file_ranges(file, update->steps[i].key, need_range, plan);
+    }
     if (status)
         return status;
     status = -EAGAIN;

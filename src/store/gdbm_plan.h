@@ -25,12 +25,15 @@ struct gdbm_plan {
 #define GDBM_PLAN_INIT ((struct gdbm_plan){.copy = -1, .extents = BUFFER_INIT, .page = BUFFER_INIT})
 void gdbm_plan_release(struct gdbm_plan *plan);
 
+/* A key is to get a value, or, if it has none here, to go: then it must be there. */
+struct gdbm_step {
+    struct bytes key;
+    const struct bytes *value;
+};
 /* What is to change, in this order; the keys are different. */
 struct gdbm_update {
-    bool stores;
-    struct bytes key, value;
-    bool removes;
-    struct bytes removed; /* must be there */
+    struct gdbm_step steps[2];
+    size_t count;
 };
 /*
  * Fills `out` with what has to be written. -EUCLEAN: the database is damaged; -EIO: libgdbm answered nonsense; -EFBIG.

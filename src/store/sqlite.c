@@ -56,6 +56,7 @@ enum statement {
     REMOVE,
     RENAME_REPLACING,
     RENAME,
+    EXCHANGE,
     VISIT,
     DATA_VERSION,
     STATEMENT_COUNT
@@ -71,6 +72,10 @@ static const char *const statements[STATEMENT_COUNT] = {
     [REMOVE] = "DELETE FROM Dict WHERE key = ?1",
     [RENAME_REPLACING] = "UPDATE OR REPLACE Dict SET key = ?2 WHERE key = ?1",
     [RENAME] = "UPDATE OR ABORT Dict SET key = ?2 WHERE key = ?1",
+    /* What comes after FROM is read before anything is changed. */
+    [EXCHANGE] = "UPDATE Dict SET value = other.value"
+                 " FROM (SELECT key, value FROM Dict WHERE key IN (?1, ?2)) AS other"
+                 " WHERE Dict.key IN (?1, ?2) AND Dict.key <> other.key",
     /* Blobs sort after everything else. */
     [VISIT] = "SELECT key FROM Dict WHERE key >= x'' ORDER BY key",
     [DATA_VERSION] = "PRAGMA data_version",
@@ -689,8 +694,9 @@ static int sqlite_remove(struct store *store, struct bytes key)
 static int sqlite_rename(struct store *store, struct bytes from, struct bytes to,
                          enum store_mode mode)
 {
-    int count, status = change(sqlite_of(store), mode == STORE_INSERT ? RENAME : RENAME_REPLACING,
-                               from, &to, &count);
+    static const enum statement renames[] = {
+        [STORE_REPLACE] = RENAME_REPLACING, [STORE_INSERT] = RENAME, [STORE_EXCHANGE] = EXCHANGE};
+    int count, status = change(sqlite_of(store), renames[mode], from, &to, &count);
 
     return !status && !count ? -ENOENT : status;
 }

@@ -68,21 +68,47 @@ static int tdb_engine_remove(struct store *store, struct bytes key)
     return status ? status : tdbfile_end(t->file, tdbfile_remove(t->file, key));
 }
 
+static int move(struct tdbfile *file, struct bytes from, struct bytes to, bool insert)
+{
+    struct buffer value = BUFFER_INIT;
+    int status = tdbfile_fetch(file, from, &value);
+
+    if (!status)
+        status = tdbfile_put(file, to, buffer_bytes(&value), insert);
+    if (!status)
+        status = tdbfile_remove(file, from);
+    buffer_release(&value);
+    return status;
+}
+
+static int exchange(struct tdbfile *file, struct bytes one, struct bytes other)
+{
+    struct buffer of_one = BUFFER_INIT, of_other = BUFFER_INIT;
+    int status = tdbfile_fetch(file, one, &of_one);
+
+    if (!status)
+        status = tdbfile_fetch(file, other, &of_other);
+    if (!status)
+        status = tdbfile_put(file, one, buffer_bytes(&of_other), false);
+    if (!status)
+        status = tdbfile_put(file, other, buffer_bytes(&of_one), false);
+    buffer_release(&of_one);
+    buffer_release(&of_other);
+    return status;
+}
+
 static int tdb_engine_rename(struct store *store, struct bytes from, struct bytes to,
                              enum store_mode mode)
 {
     struct tdb_store *t = tdb_of(store);
-    struct buffer value = BUFFER_INIT;
     int status = tdbfile_begin(t->file, t->lock_timeout);
 
     if (status)
         return status;
-    status = tdbfile_fetch(t->file, from, &value);
-    if (!status)
-        status = tdbfile_put(t->file, to, buffer_bytes(&value), mode == STORE_INSERT);
-    if (!status)
-        status = tdbfile_remove(t->file, from);
-    buffer_release(&value);
+    if (mode == STORE_EXCHANGE)
+        status = exchange(t->file, from, to);
+    else
+        status = move(t->file, from, to, mode == STORE_INSERT);
     return tdbfile_end(t->file, status);
 }
 

@@ -194,6 +194,30 @@ static void test_remove(void **state)
     assert_value(store, BYTES("k"), BYTES("3"));
 }
 
+static void test_exchange(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = fixture->store;
+
+    assert_int_equal(store_rename(store, BYTES("a"), BYTES("b"), STORE_EXCHANGE), -ENOENT);
+    put(store, BYTES("a"), BYTES("1"));
+    assert_int_equal(store_rename(store, BYTES("a"), BYTES("b"), STORE_EXCHANGE), -ENOENT);
+    assert_int_equal(store_rename(store, BYTES("b"), BYTES("a"), STORE_EXCHANGE), -ENOENT);
+    assert_value(store, BYTES("a"), BYTES("1"));
+    assert_absent(store, BYTES("b"));
+    put(store, BYTES("b"), BYTES("a longer value than the other one"));
+    put(store, BYTES("c"), BYTES("3"));
+    assert_int_equal(store_rename(store, BYTES("a"), BYTES("b"), STORE_EXCHANGE), 0);
+    assert_value(store, BYTES("a"), BYTES("a longer value than the other one"));
+    assert_value(store, BYTES("b"), BYTES("1"));
+    assert_value(store, BYTES("c"), BYTES("3"));
+    assert_int_equal(store_rename(store, BYTES("a"), BYTES("a"), STORE_EXCHANGE), 0);
+    put(store, BYTES("b"), BYTES(""));
+    assert_int_equal(store_rename(store, BYTES("b"), BYTES("a"), STORE_EXCHANGE), 0);
+    assert_value(store, BYTES("a"), BYTES(""));
+    assert_int_equal(count_keys(store), 3);
+}
+
 static void test_rename(void **state)
 {
     struct fixture *fixture = *state;
@@ -381,6 +405,7 @@ static const struct CMUnitTest suite[] = {
     cmocka_unit_test_setup_teardown(test_store_and_fetch, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_insert, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_remove, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_exchange, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_rename, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_visit_stops, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_odd_keys, set_up, tear_down),

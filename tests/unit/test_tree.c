@@ -148,7 +148,12 @@ static void test_what_cant_be(void **state)
     assert_int_equal(rename_file(world, ".shelvefs/status", ".shelvefs/errors"), -EPERM);
     assert_int_equal(rename_file(world, "k", ".shelvefs/raw/k"), -EXDEV);
     assert_int_equal(rename_file(world, "k", "k"), 0);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_EXCHANGE),
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "absent", RENAME_EXCHANGE),
+                     -ENOENT);
+    assert_int_equal(
+        tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, ".shelvefs", RENAME_EXCHANGE), -EINVAL);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list",
+                                 RENAME_EXCHANGE | RENAME_NOREPLACE),
                      -EINVAL);
     assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_NOREPLACE),
                      -EEXIST);
@@ -157,6 +162,44 @@ static void test_what_cant_be(void **state)
     assert_stored(world, "list", "[1, 2]\n");
     assert_shows(world, "k", NULL);
     assert_shows(world, "new", "old\n");
+}
+
+static void test_exchange(void **state)
+{
+    struct world *world = *state;
+    uint64_t k = find(world, "k"), list = find(world, "list");
+    struct tree_handle *reader, *writer;
+    struct stat in = {.st_mode = 0640}, out;
+
+    assert_int_equal(tree_setattr(world->tree, k, NULL, &in, TREE_SET_MODE, &out), 0);
+    assert_int_equal(open_file(world, "list", O_RDONLY, &reader), 0);
+    assert_int_equal(open_file(world, "k", O_RDWR, &writer), 0);
+    assert_int_equal(tree_write(writer, 0, BYTES("new")), 0);
+    forget_log(world);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_EXCHANGE),
+                     0);
+    assert_int_equal(calls(world, "rename k -> list = 0"), 1);
+    assert_int_equal(changes(world), 2); /* what was written was saved first */
+    assert_stored(world, "k", "[1, 2]\n");
+    assert_stored(world, "list", "new\n");
+    assert_true(find(world, "k") == list && find(world, "list") == k);
+    assert_shows(world, "k", "[1, 2]\n");
+    assert_shows(world, "list", "new\n");
+    assert_string_equal(read_handle(world, reader), "[1, 2]\n");
+    assert_int_equal(tree_getattr(world->tree, k, &out), 0);
+    assert_int_equal(out.st_mode, S_IFREG | 0640);
+    assert_int_equal(tree_getattr(world->tree, list, &out), 0);
+    assert_int_equal(out.st_mode, S_IFREG | 0600);
+    /* The handle goes on with its file, under its new name. */
+    assert_int_equal(tree_write(writer, 0, BYTES("own")), 0);
+    tree_release(writer);
+    tree_release(reader);
+    assert_stored(world, "list", "own\n");
+    assert_stored(world, "k", "[1, 2]\n");
+    /* A file that is no key yet has nothing to give. */
+    assert_int_equal(echo(world, "a~", TO, "x\n"), 0);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "a~", RENAME_EXCHANGE),
+                     -EINVAL);
 }
 
 /* --- attributes --- */
@@ -592,6 +635,7 @@ int main(void)
         CASE(test_keys_of_c_programs),
         CASE(test_names_that_no_key_has),
         CASE(test_what_cant_be),
+        CASE(test_exchange),
         CASE(test_default_attributes),
         CASE(test_attributes_are_kept),
         CASE(test_owners),
