@@ -506,7 +506,7 @@ static int accept_value(const struct dialect *mount, const struct codec_rules *r
 int codec_accept(const struct dialect *dialect, const struct codec_rules *rules, struct bytes text,
                  const struct bytes *old, struct buffer *stored, struct failure *failure)
 {
-    struct buffer made = BUFFER_INIT;
+    struct buffer made = {.limit = rules->max_value};
     struct current current;
     int status;
 
@@ -522,7 +522,9 @@ int codec_accept(const struct dialect *dialect, const struct codec_rules *rules,
     status = current_init(&current, old, dialect);
     if (!status)
         status = accept_value(dialect, rules, text, &current, &made, failure);
-    if (!status && made.size > rules->max_value)
+    if (buffer_status(&made) == -EFBIG && failure)
+        failure->code = 0; /* which says less */
+    if (buffer_status(&made) == -EFBIG)
         status = failure_set(failure, -EFBIG, 0, "its stored form is larger than max_value (%zu bytes)",
                              rules->max_value);
     if (!status) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codecs/expression_parser.h"
 
+#include "codecs/expression_words.h"
 #include "src/bigint.h"
 
 #include <errno.h>
@@ -109,6 +110,17 @@ static int apply_binary(struct parser *p, const struct frame *frame)
     return parser_set(p, value, frame->start, 0);
 }
 
+/* What is named as an argument is one object also where a pickler asks for the arguments twice, even if nothing else mentions it. */
+static bool is_named_argument(const struct parser *p, const struct value *value)
+{
+    const struct frame *frame = p->frames + p->count;
+    bool container =
+        value->kind == VALUE_LIST || value->kind == VALUE_TUPLE || value->kind == VALUE_DICT;
+
+    return container && p->count > 1 && frame[-1].kind == FRAME_ROUND &&
+           frame[-2].kind == FRAME_CALL && frame[-2].word != WORD_LET;
+}
+
 static int apply_name(struct parser *p, const struct frame *frame)
 {
     struct known_name *name = known_name(&p->known, frame->operator_, frame->start);
@@ -125,6 +137,8 @@ static int apply_name(struct parser *p, const struct frame *frame)
                         frame->operator_);
         *name->value = *value;
     }
+    if (is_named_argument(p, value) && !value_hold(p->document, name->value))
+        return arena_status(&p->document->arena);
     return parser_set(p, name->value, frame->start, VALUE_DEFINED);
 }
 

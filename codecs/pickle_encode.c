@@ -97,6 +97,13 @@ void encoder_then_steps(struct encoder *encoder, struct value *value)
 
 void encoder_then_finish(struct encoder *encoder, struct value *value)
 {
+    uint32_t open = MARK_OPEN | encoder->progress;
+
+    if (value_mark(encoder->document, value) == open) {
+        encoder_fail(encoder, -EINVAL, "a value that is made from itself can't be stored");
+        return;
+    }
+    value_set_mark(encoder->document, value, open);
     push_task(encoder, (struct task){
                            .kind = TASK_FINISH, .holder = (uint8_t)encoder->holder, .value = value});
 }
@@ -166,13 +173,14 @@ void encoder_put(struct encoder *encoder, struct value *value)
         !python2_memoises(value, encoder->holder, encoder_is_shared(encoder, value)))
         return;
     value_set_mark(encoder->document, value, put_unnamed(encoder) + 1);
+    encoder->progress += !(value->flags & PICKLE_SCRATCH);
 }
 
 bool encoder_is_memoised(const struct encoder *encoder, const struct value *value)
 {
     uint32_t mark = value_mark(encoder->document, value);
 
-    return mark && mark != MARK_OPEN;
+    return mark && !(mark & MARK_OPEN);
 }
 
 void encoder_get(struct encoder *encoder, const struct value *value)

@@ -14,8 +14,11 @@
 #include "codecs/pickle_python2.h"
 #include "codecs/pickle_write.h"
 
-/* The mark of a call whose items are being saved; others are memo indices plus one. */
-#define MARK_OPEN UINT32_MAX
+/*
+ * In the mark of a node whose items are being saved and which will be in the memo afterwards; the other bits are
+ * encoder->progress at that time. Other marks are memo indices plus one.
+ */
+#define MARK_OPEN (UINT32_C(1) << 31)
 
 /* How containers are filled: plain ones, and others, which CPython fills through an iterator. */
 enum fill { FILL_LIST, FILL_DICT, FILL_SET, FILL_MORE_LIST, FILL_MORE_DICT, FILL_MORE_SET };
@@ -28,6 +31,7 @@ struct encoder {
     struct task *tasks;
     size_t depth, capacity;
     uint32_t memoised; /* entries in the memo */
+    uint32_t progress; /* those of them that are nodes of the document */
     struct value *helpers[HELPER_COUNT];
     struct pickle_globals globals;
     enum holder holder; /* Python 2: of the object that is being saved */
@@ -39,7 +43,10 @@ void encoder_fail(struct encoder *encoder, int code, const char *sentence);
 void encoder_fail_memory(struct encoder *encoder);
 void encoder_write_op(struct encoder *encoder, uint8_t opcode);
 
-/* Tasks: the node's steps; encoder_finish_value(); each item of `owner` from `first` on; filling what is on the stack. */
+/*
+ * Tasks: the node's steps; encoder_finish_value(); each item of `owner` from `first` on; filling what is on the stack. A node that is to be
+ * finished while it is being saved already is refused unless something got into the memo in between: it would never end.
+ */
 void encoder_then_steps(struct encoder *encoder, struct value *value);
 void encoder_then_finish(struct encoder *encoder, struct value *value);
 void encoder_then_save(struct encoder *encoder, const struct value *owner, uint32_t first);

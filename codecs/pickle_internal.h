@@ -12,6 +12,7 @@ enum pickle_flag {
     PICKLE_MEMOISED = 1 << 2,  /* stored in the memo */
     PICKLE_ANONYMOUS = 1 << 3, /* the encoder must not store it in the memo (pickle_lower.c) */
     PICKLE_TOLD_APART = 1 << 4, /* it was changed, and a trace knows it by a number since */
+    PICKLE_SCRATCH = 1 << 5,   /* made by the encoder, which makes another one next time */
 };
 
 struct pickle_trace;

@@ -336,6 +336,31 @@ static bool same_arguments(const struct value *a, const struct value *b)
     return true;
 }
 
+static void hold(struct pickle_machine *machine, struct value *value)
+{
+    bool container = value->kind == VALUE_LIST || value->kind == VALUE_DICT ||
+                     (value->kind == VALUE_TUPLE && value->items.count);
+
+    if (container && !value_hold(machine->document, value))
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+}
+
+/* Which arguments of an object that was made twice are the same ones, and not made anew each time. */
+static void hold_common(struct pickle_machine *machine, const struct value *a, const struct value *b)
+{
+    const struct value_list *left = &a->items.at[1]->items, *right = &b->items.at[1]->items;
+
+    if (a->kind == VALUE_NEW_EX && a->items.at[2] == b->items.at[2])
+        hold(machine, a->items.at[2]);
+    if (a->items.at[1] == b->items.at[1]) {
+        hold(machine, a->items.at[1]);
+        return;
+    }
+    for (uint32_t i = 0; i < left->count; i++)
+        if (left->at[i] == right->at[i])
+            hold(machine, left->at[i]);
+}
+
 /*
  * An object that refers to itself through the arguments it is made from is made twice: the inner one is memoised
  * and used, the outer one popped and replaced by a GET. The encoder does the same by itself.
@@ -354,6 +379,7 @@ static void forget_recursive_attempt(struct pickle_machine *machine, const struc
     if (popped->kind == VALUE_NEW_EX && popped->items.at[2] != value->items.at[2] &&
         !are_twins(popped->items.at[2], value->items.at[2]))
         return;
+    hold_common(machine, popped, value);
     effects->count--;
 }
 

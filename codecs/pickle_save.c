@@ -58,6 +58,7 @@ static struct value *new_items(struct encoder *encoder, enum value_kind kind,
             return NULL;
     if (!value || !value_list_add_all(&encoder->scratch, &value->items, items, count))
         return NULL;
+    value->flags = PICKLE_SCRATCH;
     return value;
 }
 
@@ -136,8 +137,10 @@ static void save_set_as_call(struct encoder *encoder, struct value *value, enum 
 {
     struct value *list = value_new(&encoder->scratch, VALUE_LIST);
 
-    if (list)
+    if (list) {
         list->items = value->items;
+        list->flags = PICKLE_SCRATCH;
+    }
     save_as_call(encoder, value, which, &list, 1);
 }
 
@@ -245,10 +248,6 @@ static const struct value *fresh_call(struct encoder *encoder, const struct valu
     return copy;
 }
 
-/*
- * A call that is met again while its own arguments are saved: CPython asks the object a second time what to call with
- * which arguments, and that is another tuple.
- */
 /* Whether a loader can make it; a text may say `None()`. */
 static bool can_make(struct encoder *encoder, const struct value *value)
 {
@@ -259,15 +258,18 @@ static bool can_make(struct encoder *encoder, const struct value *value)
     return !fault;
 }
 
+/*
+ * A call that is met again while its own arguments are saved: CPython asks the object a second time what to call with
+ * which arguments, and that is another tuple.
+ */
 static void save_call(struct encoder *encoder, struct value *value)
 {
     const struct value *call = value;
 
     if (!can_make(encoder, value))
         return;
-    if (value_mark(encoder->document, value) == MARK_OPEN)
+    if (value_mark(encoder->document, value) & MARK_OPEN)
         call = fresh_call(encoder, value);
-    value_set_mark(encoder->document, value, MARK_OPEN);
     encoder_then_finish(encoder, value);
     if (call)
         encoder_then_save(encoder, call, 0);

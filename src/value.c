@@ -216,6 +216,11 @@ static int count_all(struct document *document, struct pending *pending)
     return status;
 }
 
+bool value_hold(struct document *document, struct value *value)
+{
+    return value_list_add(document, &document->held, value);
+}
+
 int value_count_references(struct document *document)
 {
     struct pending pending = {0};
@@ -224,6 +229,8 @@ int value_count_references(struct document *document)
     if (document->counted)
         return 0;
     status = count_all(document, &pending);
+    for (uint32_t i = 0; i < document->held.count; i++)
+        document->held.at[i]->references += document->held.at[i]->references > 0;
     document->counted = !status;
     free(pending.at);
     return status;

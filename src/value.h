@@ -118,6 +118,7 @@ struct document {
     struct value *root;
     struct value_list effects; /* computed and popped before the root: do(effect, ..., root) */
     struct value_list globals; /* each VALUE_GLOBAL, VALUE_EXTENSION and VALUE_CODE, also those of a decoding that failed */
+    struct value_list held;    /* referred to once more than the graph shows: value_hold() */
     struct bytes rest;         /* bytes after STOP, borrowed from the input or the arena */
     uint8_t protocol;          /* of the pickle; what an expression's sugar means depends on it */
     bool python2;              /* plain quoted literals are 8-bit strings */
@@ -177,6 +178,12 @@ static inline struct value_step *value_next_step(const struct value *value,
 {
     return step == value->last_step ? NULL : step->next;
 }
+
+/*
+ * Makes a node that is in the graph count as one with several references, though perhaps only one is left: that it is one object
+ * matters to a writer which comes across it repeatedly, in an object that is made from itself. False: no memory.
+ */
+bool value_hold(struct document *document, struct value *value);
 
 /*
  * A walk keeps one number per node (memo index, name, ...): 0 until it sets it. A new walk sees all zeros

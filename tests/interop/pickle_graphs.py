@@ -5,6 +5,8 @@
     pickle_graphs.py held SEED COUNT     the same, of values that are referred to as in most programs: see Held
     pickle_graphs.py compare             reads pairs of pickles, writes how many do not load alike
     pickle_graphs.py memos               the same of those that differ in more than the memo's instructions
+    pickle_graphs.py rewrite             reads pairs of a pickle and what came of it through text, writes for each how far they
+                                         are the same, and how far this Python writes the second one again (3.8 and later)
 """
 import collections
 import datetime
@@ -447,10 +449,126 @@ def compare(same):
             sys.stderr.write("%r\n%r\n" % (pair[0][:2000], pair[1][:2000]))
 
 
+# What a pickle says beside its bytes
+
+STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
+VALUES = ("str", "bytes", "global", "encode arguments")
+
+
+def fold(instructions):
+    """Takes the call by which low protocols make bytes as the bytes."""
+    if instructions[-2:] == [instructions[-2], ("REDUCE", None)] and instructions[-2][0] == "encode arguments":
+        instructions[-2:] = [("bytes", instructions[-2][1].encode("latin1"))]
+    for pattern in ([None, ("str", "latin1"), ("TUPLE2", None)],
+                    [("MARK", None), None, ("str", "latin1"), ("TUPLE", None)]):
+        size = len(pattern)
+        last = instructions[-size - 1:]
+        if len(last) > size and last[0] == ("global", "_codecs", "encode") and last[-3][0] == "str" and all(
+                want is None or want == got for want, got in zip(pattern, last[1:])):
+            instructions[-size - 1:] = [("encode arguments", last[-3][1])]
+
+
+def instructions_of(data):
+    """A pickle's instructions where equal strings, bytes and globals are not told apart by the memo."""
+    import pickletools
+    found, memo, stored = [], {}, 0
+    for opcode, argument, _ in pickletools.genops(data):
+        name = opcode.name
+        if name in STRINGS or name in BYTES:
+            found.append(("str" if name in STRINGS else "bytes", argument))
+        elif name == "GLOBAL":
+            found.append(("global",) + tuple(argument.split(" ", 1)))
+        elif name == "STACK_GLOBAL" and found[-2][0] == found[-1][0] == "str":
+            found[-2:] = [("global", found[-2][1], found[-1][1])]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            found.append(memo[int(argument)])
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            index = len(memo) if name == "MEMOIZE" else int(argument)
+            if found[-1][0] in VALUES:
+                memo[index] = found[-1]
+            else:
+                stored += 1
+                memo[index] = ("GET", stored)
+                found.append(("PUT", stored))
+        elif name != "FRAME":
+            found.append((name, argument))
+            if len(found) > 2:
+                fold(found)
+    return found
+
+
+def less_unused(instructions):
+    """Without what is stored in the memo and never taken from it."""
+    used = [number for name, number in (part[:2] for part in instructions if len(part) > 1) if name == "GET"]
+    order = {number: index for index, number in enumerate(sorted(set(used)))}
+    return [(part[0], order[part[1]]) if part[0] in ("GET", "PUT") else part for part in instructions
+            if part[0] != "PUT" or part[1] in order]
+
+
+def has(instructions, *names):
+    return any(part[0] in ("ADDITEMS", "FROZENSET") and "set" in names or part[0] == "global" and part[2] in names
+               for part in instructions)
+
+
+def likeness(data, again):
+    if data == again:
+        return "identical"
+    left, right = instructions_of(data), instructions_of(again)
+    if left == right:
+        return "strings"  # only which equal strings are one object
+    # 3.13 stores no more what it calls getattr() with to find a class within a class; earlier ones do.
+    return "nested names" if has(left, "getattr") and less_unused(left) == less_unused(right) else "different"
+
+
+def dumped(value, protocol):
+    try:
+        return pickle.dumps(value, protocol)
+    except Exception:
+        return None  # too deep
+
+
+def rewritten(value, data):
+    """How far pickling what `data` loads as gives `data`."""
+    protocols = [data[1]] if data[:1] == b"\x80" else [0, 1]
+    # A protocol below 2 does not say which it is.
+    written = [again for again in (dumped(value, protocol) for protocol in protocols) if again is not None]
+    if not written:
+        return "too deep"
+    kinds = [likeness(again, data) for again in written]
+    for kind in ("identical", "strings", "nested names"):
+        if kind in kinds:
+            return kind
+    # A set is walked in the order of its hashes, and those of objects are their addresses.
+    sets = has(instructions_of(data), "set", "frozenset")
+    return "sets" if sets and any(alike(load(again), value) for again in written) else "different"
+
+
+def rewrite():
+    source = sys.stdin.buffer
+    while True:
+        pair = []
+        for _ in range(2):
+            size = source.read(4)
+            if not size:
+                return
+            pair.append(source.read(struct.unpack("<I", size)[0]))
+        first, second = load(pair[0]), load(pair[1])
+        if isinstance(first, type) and issubclass(first, Exception):
+            print("fails,%s" % ("fails" if first is second else "loads"))
+        elif not alike(first, second):
+            print("unlike,")
+        else:
+            how = rewritten(second, pair[1])
+            if how == "different" and rewritten(first, pair[0]) == how:
+                how = "nor its own"
+            print("%s,%s" % (likeness(*pair), how))
+
+
 if __name__ == "__main__":
     if sys.argv[1] in ("make", "held"):
         make(int(sys.argv[2]), int(sys.argv[3]), Held if sys.argv[1] == "held" else Graph)
     elif sys.argv[1] == "memos":
         compare(alike_without_memo)
     else:
-        compare(lambda a, b: alike(load(a), load(b)))
+        {"compare": lambda: compare(lambda a, b: alike(load(a), load(b))), "rewrite": rewrite}[sys.argv[1]]()

@@ -3,7 +3,11 @@
 
 What the C pickler of 3.7 and later wrote must come out of decoding and encoding byte for byte; what older ones wrote,
 and comes out otherwise, must load alike in the Python that wrote it. PICKLE_GRAPHS is the number of random graphs a version (500).
+
+Through text all of it must load alike, and be the same instructions but for which equal strings are one object, which text doesn't
+tell. What is stored then 3.8 and later write again. PICKLE_TEXTS is the number of random graphs a version for that (60).
 """
+import collections
 import os
 import struct
 import subprocess
@@ -12,9 +16,11 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from codec import TOOL as CODEC, Codec  # noqa: E402
 from pythons import pythons  # noqa: E402
 
 TOOL = os.environ.get("PICKLETOOL")
+THROUGH_TEXT = int(os.environ.get("PICKLE_TEXTS", "60"))
 GRAPHS = int(os.environ.get("PICKLE_GRAPHS", "500"))
 SEED = int(os.environ.get("PICKLE_SEED", "1"))
 PORTION = 1000
@@ -32,7 +38,9 @@ ALIKE = [(version, path) for version, path in pythons() if version < (3, 7)]
 
 
 def run(command, data=b""):
-    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+    # The order in which sets are walked.
+    environment = dict(os.environ, PYTHONHASHSEED="0")
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True, env=environment).stdout
 
 
 def portions():
@@ -91,3 +99,30 @@ def test_alike(version, path):
     assert total >= GRAPHS
     assert unfaithful * 100 < total
     print("%d pickles, %d unfaithful" % (total, unfaithful))
+
+
+REWRITING = [(version, path) for version, path in pythons() if version >= (3, 8)]
+
+
+@pytest.mark.parametrize("version, path", REWRITING, ids=names(REWRITING))
+@pytest.mark.skipif(not CODEC, reason="CODECTOOL does not name the test program")
+def test_through_text(version, path):
+    """What text makes of it is the same, and the Python that wrote the first writes the second again."""
+    pickles = [pickle for pickle, in sized(run([path, "-W", "ignore", SCRIPT, "make", str(SEED), str(THROUGH_TEXT)]))]
+    pairs = []
+    with Codec() as codec:
+        for pickle in pickles:
+            text = codec.show(pickle)
+            assert codec.over(text) == pickle
+            pairs += [pickle, codec.save(text)]
+            assert codec.show(pairs[-1]) == text
+    data = b"".join(struct.pack("<I", len(pickle)) + pickle for pickle in pairs)
+    verdicts = run([path, "-W", "ignore", SCRIPT, "rewrite"], data).decode().splitlines()
+    assert len(verdicts) == len(pickles)
+    counts = collections.Counter(verdicts)
+    print("\n%s: %s" % (".".join(map(str, version)), dict(counts.most_common())))
+    wrong = [pickles[index] for index, verdict in enumerate(verdicts)
+             if "different" in verdict or verdict in ("unlike,", "fails,loads")]
+    assert not wrong, wrong[0][:2000]
+    assert sum(count for verdict, count in counts.items() if verdict.endswith("identical")) * 3 > len(pickles)
+    assert sum(count for verdict, count in counts.items() if verdict.startswith("identical")) * 2 > len(pickles)

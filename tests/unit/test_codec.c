@@ -121,6 +121,11 @@ static void test_half_typed_structures_are_refused(void **state)
     assert_refuses(&PICKLE4, &RULES, BYTES(" 'abc"), &list, -EINVAL, "line 1");
     assert_refuses(&PICKLE4, &RULES, BYTES("set(\n"), &list, -EINVAL, "line");
     assert_refuses(&PICKLE4, &RULES, BYTES("b'abc"), &raw, -EINVAL, "line 1");
+    assert_refuses(&PICKLE4, &RULES, BYTES("(_1 := (_1,))"), &list, -EINVAL, "made from itself");
+    assert_refuses(&PICKLE4, &RULES, BYTES("[(_1 := (_2, 1)), (_2 := (_1, 2))]"), &list, -EINVAL, "made from itself");
+    assert_refuses(&PICKLE4, &RULES, BYTES("(_1 := collections.deque([[2], _1]))"), &list, -EINVAL, "made from itself");
+    assert_refuses(&PICKLE4, &RULES, BYTES("# pickle protocol 2\n(_1 := {frozenset({_1})})"), &list, -EINVAL,
+                   "made from itself");
     assert_refuses(&PICKLE4, &RULES, BYTES("[1, (None)()]"), &list, -EINVAL, "what is called can't be called");
     assert_refuses(&PICKLE4, &RULES, BYTES("[(_1 := [2]), (_1)(3)]"), &list, -EINVAL, "can't be called");
     assert_refuses(&PICKLE4, &RULES, BYTES("# pickle protocol 4\n[1"), &list, -EINVAL, "line 2");
