@@ -92,6 +92,30 @@ static void stat_attributes(struct tree *tree, const struct node *node, struct s
         out->st_mode &= ~(mode_t)0222;
 }
 
+/* Which permissions a file of this kind can have at all. */
+static mode_t possible_mode(const struct tree *tree, const struct node *node)
+{
+    mode_t mode = node->kind == NODE_DIRECTORY ? 0777 : 0666;
+
+    if (node->kind == NODE_REPORT || node->kind == NODE_REJECTED || tree->options.read_only ||
+        (node->kind == NODE_KEY && !directory_accepts(node->home)))
+        mode &= 0555;
+    return mode;
+}
+
+/* Options of the mount win over what is kept. */
+static void force(const struct tree *tree, const struct node *node, struct stat *out)
+{
+    const struct attributes *shown = &tree->options.shown;
+
+    if (shown->set & ATTRIBUTE_UID)
+        out->st_uid = shown->uid;
+    if (shown->set & ATTRIBUTE_GID)
+        out->st_gid = shown->gid;
+    if (shown->set & ATTRIBUTE_MODE && node->kind != NODE_SYMLINK)
+        out->st_mode = (out->st_mode & S_IFMT) | (shown->mode & possible_mode(tree, node));
+}
+
 /* The size that this file has to be complete: a key's needs a look at the store, a report has to be written. */
 static int measure(struct tree *tree, struct node *node, size_t *size)
 {
@@ -131,6 +155,7 @@ int tree_stat(struct tree *tree, struct node *node, struct stat *out)
     made.st_blksize = BLOCK;
     if (node->kind == NODE_DIRECTORY) {
         stat_directory(tree, node, &made);
+        force(tree, node, &made);
         if (tree->options.read_only)
             made.st_mode &= ~(mode_t)0222;
         *out = made;
@@ -142,6 +167,7 @@ int tree_stat(struct tree *tree, struct node *node, struct stat *out)
     pthread_mutex_lock(&tree->lock);
     made.st_nlink = node->linked ? 1 : 0;
     stat_attributes(tree, node, &made);
+    force(tree, node, &made);
     pthread_mutex_unlock(&tree->lock);
     *out = made;
     return 0;

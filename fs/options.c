@@ -141,6 +141,40 @@ static int set_nulkeys(struct options *options, const struct setting *setting)
     return 0;
 }
 
+static int set_uid(struct options *options, const struct setting *setting)
+{
+    uint64_t id;
+
+    if (!parse_number(bytes_of_string(setting->value), UINT32_MAX - 1, &id))
+        return refuse(setting, "a user's number");
+    options->shown.uid = (uid_t)id;
+    options->shown.set |= ATTRIBUTE_UID;
+    return 0;
+}
+
+static int set_gid(struct options *options, const struct setting *setting)
+{
+    uint64_t id;
+
+    if (!parse_number(bytes_of_string(setting->value), UINT32_MAX - 1, &id))
+        return refuse(setting, "a group's number");
+    options->shown.gid = (gid_t)id;
+    options->shown.set |= ATTRIBUTE_GID;
+    return 0;
+}
+
+static int set_umask(struct options *options, const struct setting *setting)
+{
+    size_t size = strlen(setting->value);
+
+    if (size == 0 || size > 4 || strspn(setting->value, "01234567") != size ||
+        strtoul(setting->value, NULL, 8) > 0777)
+        return refuse(setting, "an octal number up to 777");
+    options->shown.mode = (mode_t)(0777 & ~strtoul(setting->value, NULL, 8));
+    options->shown.set |= ATTRIBUTE_MODE;
+    return 0;
+}
+
 static int set_noscratch(struct options *options, const struct setting *setting)
 {
     options->scratch = false;
@@ -267,6 +301,9 @@ static const struct option_row our_options[] = {
      "how long to wait for another process; default 5"},
     {"nolock", NULL, set_nolock, "read a locked database without its lock; implies ro"},
     {"noscratch", NULL, set_noscratch, "editors' temporary files become keys, too"},
+    {"uid", "N", set_uid, "the owner of all files, whoever owns the database"},
+    {"gid", "N", set_gid, "their group"},
+    {"umask", "MASK", set_umask, "permissions that no file has, in octal; all have\nthe others"},
     {"nulkeys", NULL, set_nulkeys,
      "keys end in NUL, as C programs store them; names do\nnot show it"},
 };

@@ -8,6 +8,7 @@
 #define SHELVEFS_OPTIONS_H
 
 #include "codecs/codec.h"
+#include "fs/attributes.h"
 #include "src/keyname.h"
 #include "src/store.h"
 
@@ -32,6 +33,7 @@ struct options {
     bool single_thread;
     bool scratch;
     enum keyname_style names;
+    struct attributes shown; /* owner, group and mode, as far as they were given */
     struct store_options store;
     struct buffer engine; /* what store.engine points to */
     int codec;    /* enum codec_kind or OPTIONS_AS_FOUND */

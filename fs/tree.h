@@ -13,6 +13,7 @@
 #define SHELVEFS_TREE_H
 
 #include "codecs/codec.h"
+#include "fs/attributes.h"
 #include "src/keyname.h"
 #include "src/store.h"
 
@@ -33,6 +34,8 @@ struct tree_options {
     struct codec_rules rules;
     bool read_only;
     enum keyname_style names;
+    /* Owner, group and permission bits that all files show, whatever is kept of them; as far as they are set. */
+    struct attributes shown;
     bool scratch; /* editors' files stay out of the database */
     unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
     /*

@@ -78,7 +78,7 @@ static void test_our_options(void **state)
     struct options options;
 
     parse(&options, &command,
-          "-fs -o store=tdb,codec=pickle,protocol=2,python2,create -o globals=any,max_value=64M,noscratch,nulkeys "
+          "-fs -o store=tdb,codec=pickle,protocol=2,python2,create -o globals=any,max_value=64M,noscratch,nulkeys,uid=1,gid=2,umask=027 "
           "-olock_timeout=0 db mnt");
     assert_true(options.foreground && options.single_thread && !options.debug);
     assert_string_equal(options.store.engine, "tdb");
@@ -91,6 +91,10 @@ static void test_our_options(void **state)
     assert_int_equal(options.store.lock_timeout, 0);
     assert_false(options.scratch);
     assert_int_equal(options.names, KEYNAME_NUL_HIDDEN);
+    assert_int_equal(options.shown.set, ATTRIBUTE_UID | ATTRIBUTE_GID | ATTRIBUTE_MODE);
+    assert_int_equal(options.shown.uid, 1);
+    assert_int_equal(options.shown.gid, 2);
+    assert_int_equal(options.shown.mode, 0750);
     assert_passed(&options, "");
     options_release(&options);
 }
@@ -190,6 +194,10 @@ static const struct {
     {"-o protocol=6 db mnt", "'protocol=6': protocol is a number from 0 to 5"},
     {"-o protocol=-1 db mnt", "'protocol=-1': protocol is a number from 0 to 5"},
     {"-o globals=all db mnt", "'globals=all': globals is known or any"},
+    {"-o uid=root db mnt", "'uid=root': uid is a user's number"},
+    {"-o gid=4294967295 db mnt", "'gid=4294967295': gid is a group's number"},
+    {"-o umask=1777 db mnt", "'umask=1777': umask is an octal number up to 777"},
+    {"-o umask=8 db mnt", "'umask=8': umask is an octal number up to 777"},
     {"-o lock_timeout=1s db mnt",
      "'lock_timeout=1s': lock_timeout is a number of seconds, at most a day"},
     {"-o lock_timeout=86401 db mnt",

@@ -286,6 +286,31 @@ static void test_owners(void **state)
     assert_int_equal(stat_of(world, "new").st_gid, 78);
 }
 
+static void test_forced_attributes(void **state)
+{
+    struct world *world = *state;
+    struct stat in = {.st_mode = 0600}, out;
+
+    world->options.shown = (struct attributes){
+        .set = ATTRIBUTE_UID | ATTRIBUTE_GID | ATTRIBUTE_MODE, .uid = 7, .gid = 8, .mode = 0750};
+    world_remount(world);
+    out = stat_of(world, "k");
+    assert_int_equal(out.st_mode, S_IFREG | 0640);
+    assert_int_equal(out.st_uid, 7);
+    assert_int_equal(out.st_gid, 8);
+    assert_int_equal(set(world, "k", in, TREE_SET_MODE), 0);
+    assert_int_equal(stat_of(world, "k").st_mode, S_IFREG | 0640);
+    assert_int_equal(set(world, "k", in, TREE_SET_UID), -EPERM);
+    in.st_uid = 7;
+    assert_int_equal(set(world, "k", in, TREE_SET_UID), 0);
+    assert_int_equal(echo(world, "new", TO, "x\n"), 0);
+    assert_int_equal(stat_of(world, "new").st_uid, 7);
+    assert_int_equal(stat_of(world, "new").st_mode, S_IFREG | 0640);
+    assert_int_equal(stat_of(world, ".shelvefs/raw").st_mode, S_IFDIR | 0750);
+    assert_int_equal(stat_of(world, ".shelvefs/status").st_mode, S_IFREG | 0440);
+    assert_int_equal(stat_of(world, ".shelvefs/dis/k").st_mode, S_IFREG | 0440);
+}
+
 static void test_times(void **state)
 {
     struct world *world = *state;
@@ -639,6 +664,7 @@ int main(void)
         CASE(test_default_attributes),
         CASE(test_attributes_are_kept),
         CASE(test_owners),
+        CASE(test_forced_attributes),
         CASE(test_times),
         CASE(test_directories),
         CASE(test_access),
