@@ -18,12 +18,22 @@
 
 #include <errno.h>
 
+enum { READING_ROOM = 4096 }; /* bytes that the graph of a small value takes at most */
+
 /* A value as it was found or is about to be stored. */
 struct reading {
     struct document document;
     struct dialect dialect;
     bool decoded; /* else only document.globals means anything */
+    uint64_t room[READING_ROOM / sizeof(uint64_t)];
 };
+
+/* An empty document of a value or a text of `size` bytes. The reading must then stay where it is. */
+static void reading_start(struct reading *reading, size_t size)
+{
+    document_init(&reading->document, document_limit(size));
+    arena_start_in(&reading->document.arena, reading->room, sizeof reading->room);
+}
 
 static void reading_release(struct reading *reading)
 {
@@ -99,7 +109,7 @@ static int reading_of_stored(struct bytes stored, const struct dialect *mount,
     int status;
 
     reading->decoded = false;
-    document_init(&reading->document, document_limit(stored.size));
+    reading_start(reading, stored.size);
     status = format_of(mount->codec)->read(stored, mount, reading);
     if (status && mount->codec != CODEC_PICKLE && !reading->document.globals.count &&
         pickle_sniff(stored)) {
@@ -149,10 +159,9 @@ static bool has_controls(struct bytes text)
     return false;
 }
 
-/* An empty document in which a text of the dialect is read. */
-static void start_document(struct document *document, struct dialect dialect, size_t limit)
+/* An empty document is one in which a text of the dialect is read. */
+static void set_dialect(struct document *document, struct dialect dialect)
 {
-    document_init(document, limit);
     document->protocol = (uint8_t)dialect.protocol;
     document->python2 = dialect.python2;
     document->marshal = dialect.codec == CODEC_MARSHAL;
@@ -163,17 +172,19 @@ static int parse(struct bytes text, struct dialect dialect, struct document *doc
 {
     int status;
 
-    start_document(document, dialect, document_limit(text.size));
+    set_dialect(document, dialect);
     status = expression_parse(text, document, failure);
     return !status && document->root->kind == VALUE_PROGRAM ? pickle_program_check(document, failure) : status;
 }
 
 static bool is_expression(struct bytes text, struct dialect dialect)
 {
-    struct document document;
-    int status = parse(text, dialect, &document, NULL);
+    struct reading reading;
+    int status;
 
-    document_release(&document);
+    reading_start(&reading, text.size);
+    status = parse(text, dialect, &reading.document, NULL);
+    reading_release(&reading);
     return status != -EINVAL;
 }
 
@@ -264,12 +275,21 @@ static const char *type_name(const struct reading *reading)
     return NAMES[root->kind] ? NAMES[root->kind] : "object";
 }
 
+/* Texts are mostly longer than what is stored. The growth of large ones costs little. */
+static void expect_text(struct bytes stored, struct buffer *text)
+{
+    enum { MOST = 1 << 14 };
+
+    buffer_expect(text, stored.size < MOST ? stored.size * 2 : MOST);
+}
+
 static int render_value(const struct dialect *mount, struct bytes stored, struct buffer *text,
                          struct codec_note *note)
 {
     struct reading reading;
     int status = reading_of_stored(stored, mount, &reading);
 
+    expect_text(stored, text);
     if (!status)
         status = print_canonical(stored, &reading, mount, text);
     if (!status && note) {
@@ -360,8 +380,9 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
     struct failure why = {0};
     int status;
 
-    *reading = (struct reading){.dialect = dialect, .decoded = true};
-    document_init(document, document_limit(text.size));
+    reading_start(reading, text.size);
+    reading->dialect = dialect;
+    reading->decoded = true;
     if (!utf8_valid(body, UTF8_STRICT)) {
         if (!dialect.python2)
             kind = VALUE_BYTES;
@@ -379,7 +400,7 @@ static int reading_of_text(struct bytes text, struct bytes body, struct dialect 
         body = less_final_newline(body);
     }
     document_release(document);
-    start_document(document, dialect, document_limit(text.size));
+    set_dialect(document, dialect);
     document->root = value_new_bytes(document, kind, body);
     return document->root ? 0 : out_of_memory(failure);
 }

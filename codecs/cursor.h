@@ -11,6 +11,8 @@
 
 #include "src/bytes.h"
 
+#include <endian.h>
+
 struct cursor {
     struct bytes input;
     size_t position;
@@ -54,9 +56,9 @@ static inline uint64_t cursor_little(struct cursor *cursor, unsigned size)
     struct bytes taken = cursor_take(cursor, size);
     uint64_t number = 0;
 
-    for (size_t i = taken.size; i-- > 0;)
-        number = number << 8 | taken.data[i];
-    return number;
+    if (taken.size)
+        memcpy(&number, taken.data, size);
+    return le64toh(number);
 }
 
 /* An unsigned big-endian integer of `size` (at most 8) bytes. */
@@ -65,9 +67,9 @@ static inline uint64_t cursor_big(struct cursor *cursor, unsigned size)
     struct bytes taken = cursor_take(cursor, size);
     uint64_t number = 0;
 
-    for (size_t i = 0; i < taken.size; i++)
-        number = number << 8 | taken.data[i];
-    return number;
+    if (taken.size)
+        memcpy((uint8_t *)&number + sizeof number - size, taken.data, size);
+    return be64toh(number);
 }
 
 /* The bytes before the next '\n', which is skipped. A line without an end is a failed read. */

@@ -50,7 +50,7 @@ static void print_find_class(struct printer *p, const struct value *value)
 {
     printer_open_group(p, "find_class(");
     for (uint32_t i = 0; i < 2; i++) {
-        printer_literal(p, "", value->items.at[i]->bytes, true);
+        printer_literal(p, BYTES(""), value->items.at[i]->bytes, true);
         if (i == 0)
             printer_break(p, BREAK_NEXT);
     }
@@ -81,7 +81,7 @@ void printer_global(struct printer *p, struct value *value, enum spelling spelli
     buffer_add(out, module);
     buffer_add_string(out, module.size ? "." : "");
     buffer_add(out, name);
-    layout_word_end(&p->layout);
+    layout_ascii_end(&p->layout);
 }
 
 /* Calls */
@@ -153,7 +153,7 @@ static void print_fields(struct printer *p, enum datetime_class class,
         buffer_printf(out, "%s%" PRId64, field > first ? ", " : "", fields->at[field]);
     if (class != DATETIME_DATE && fields->at[DATETIME_FOLD])
         buffer_add_string(out, ", fold=1");
-    layout_word_end(&p->layout);
+    layout_ascii_end(&p->layout);
 }
 
 static void print_constructor(struct printer *p, const struct value *arguments,

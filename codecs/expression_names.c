@@ -140,7 +140,7 @@ static bool grow_values(struct known *known)
 static struct value **place_of(struct known *known, struct identity identity)
 {
     if (!grow_values(known)) {
-        known->document->arena.status = -ENOMEM;
+        arena_fail(&known->document->arena, -ENOMEM);
         return NULL;
     }
     return find_value(known, known->values, known->value_room, identity);

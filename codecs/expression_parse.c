@@ -484,6 +484,9 @@ int expression_parse(struct bytes text, struct document *document, struct failur
     size_t invalid = utf8_find_invalid(text, UTF8_STRICT);
     int status = known_init(&p.known, document);
 
+    /* Until a name is used, or a lookup or a step is made. */
+    document->unshared = true;
+
     scanner_init(&p.scanner, text, &document->arena, failure);
     p.scanner.marshal = document->marshal;
     if (!status && invalid < text.size)

@@ -18,6 +18,7 @@
 #include "codecs/code_layout.h"
 #include "codecs/expression_printer.h"
 #include "codecs/expression_words.h"
+#include "src/array.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,28 +34,24 @@ enum {
 static const struct {
     bool group;
     enum layout_break last;
-    const char *text;
+    uint8_t size;
+    char text[3];
 } closers[] = {
-    [CLOSE_NONE] = {false, BREAK_LAST, ""},         [CLOSE_SQUARE] = {true, BREAK_LAST, "]"},
-    [CLOSE_ROUND] = {true, BREAK_LAST, ")"},        [CLOSE_CURLY] = {true, BREAK_LAST, "}"},
-    [CLOSE_SINGLE] = {true, BREAK_LAST_COMMA, ")"}, [HUG_ROUND] = {false, BREAK_LAST, ")"},
-    [HUG_SINGLE] = {false, BREAK_LAST, ",)"},
+    [CLOSE_NONE] = {false, BREAK_LAST, 0, ""},         [CLOSE_SQUARE] = {true, BREAK_LAST, 1, "]"},
+    [CLOSE_ROUND] = {true, BREAK_LAST, 1, ")"},        [CLOSE_CURLY] = {true, BREAK_LAST, 1, "}"},
+    [CLOSE_SINGLE] = {true, BREAK_LAST_COMMA, 1, ")"}, [HUG_ROUND] = {false, BREAK_LAST, 1, ")"},
+    [HUG_SINGLE] = {false, BREAK_LAST, 2, ",)"},
 };
 
 /* `array` with room for one more than `count`, or NULL: no memory. */
 static void *with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
 {
-    size_t more = *capacity ? *capacity * 2 : 64;
-    void *larger;
-
-    if (count < *capacity)
-        return array;
-    larger = realloc(array, more * size);
-    if (larger)
-        *capacity = more;
-    else
-        p->status = -ENOMEM;
-    return larger;
+    if (count == *capacity) {
+        array = array_double(array, p->first_tasks, capacity, size);
+        if (!array)
+            p->status = -ENOMEM;
+    }
+    return array;
 }
 
 void printer_push(struct printer *p, struct task task)
@@ -115,8 +112,10 @@ void printer_close(struct printer *p, enum closer closer)
     p->depth--;
     if (closers[closer].group)
         printer_break(p, closers[closer].last);
-    printer_add(p, closers[closer].text);
-    if (closers[closer].group && printer_is_writing(p))
+    if (!printer_is_writing(p))
+        return;
+    layout_add_bytes(&p->layout, bytes_of(closers[closer].text, closers[closer].size));
+    if (closers[closer].group)
         layout_close(&p->layout);
 }
 
@@ -215,7 +214,7 @@ static void add_name(struct printer *p, const char *before, uint32_t number, con
     if (!printer_is_writing(p))
         return;
     buffer_printf(layout_word(&p->layout), "%s_%" PRIu32 "%s", before, number, after);
-    layout_word_end(&p->layout);
+    layout_ascii_end(&p->layout);
 }
 
 /* A plain global is short wherever it stands, and calls look at how it is written. */
@@ -299,7 +298,7 @@ static void print_keyword(struct printer *p, struct bytes key)
     out = layout_word(&p->layout);
     buffer_add(out, key);
     buffer_add_byte(out, '=');
-    layout_word_end(&p->layout);
+    layout_ascii_end(&p->layout);
 }
 
 static struct bytes field_name(const struct value *code, uint32_t index)
@@ -494,12 +493,13 @@ static int print_deep(struct printer *p)
 
 int expression_print(struct document *document, struct buffer *text)
 {
-    struct printer p = {.document = document};
+    struct printer p = {.document = document, .capacity = ARRAY_SIZE(p.first_tasks)};
     size_t start = text->size;
-    int status = value_count_references(document);
+    int status = document->unshared ? 0 : value_count_references(document);
 
     if (status)
         return status;
+    p.tasks = p.first_tasks;
     layout_init(&p.layout, text, EXPRESSION_WIDTH);
     walk(&p, WALK_PLAIN);
     if (p.too_deep) {
@@ -510,7 +510,7 @@ int expression_print(struct document *document, struct buffer *text)
     }
     status = layout_finish(&p.layout);
     layout_release(&p.layout);
-    free(p.tasks);
+    array_free(p.tasks, p.first_tasks);
     free(p.names);
     free(p.parts);
     return p.status ? p.status : status;

@@ -66,6 +66,7 @@ struct printer {
     struct layout layout;
     struct task *tasks;
     size_t count, capacity;
+    struct task first_tasks[16];
     size_t depth; /* open brackets */
     bool too_deep;
     int status;
@@ -122,7 +123,7 @@ static inline void printer_break(struct printer *p, enum layout_break kind)
         layout_break(&p->layout, kind);
 }
 /* A string literal behind `prefix`: of text, or of bytes that fit no bytes literal's lines. */
-void printer_literal(struct printer *p, const char *prefix, struct bytes content, bool text);
+void printer_literal(struct printer *p, struct bytes prefix, struct bytes content, bool text);
 /* A bytes literal between `before` and `)`, or bare with parentheses only around several lines. */
 void printer_bytes(struct printer *p, const char *before, struct bytes content);
 /* A bracket whose content may be broken into lines, or that stays with its content. */

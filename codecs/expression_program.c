@@ -8,7 +8,7 @@ static void print_instruction(struct printer *p, const struct pickle_op *op,
                               struct pickle_operands *operands)
 {
     printer_open_group(p, "(");
-    printer_literal(p, "", bytes_of_string(op->info->name), true);
+    printer_literal(p, BYTES(""), bytes_of_string(op->info->name), true);
     for (unsigned i = 0; i < operands->count; i++) {
         printer_break(p, BREAK_NEXT);
         printer_body(p, &operands->at[i]);

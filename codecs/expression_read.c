@@ -26,6 +26,7 @@ static int read_name_use(struct parser *p, uint32_t number, size_t start)
 
     if (!name)
         return -ENOMEM;
+    p->document->unshared = false;
     if (!name->value)
         name->value = value_new(p->document, VALUE_NONE);
     return parser_set(p, name->value, start, VALUE_ALIAS);

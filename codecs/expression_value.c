@@ -10,19 +10,17 @@
 
 /* Atoms */
 
-void printer_literal(struct printer *p, const char *prefix, struct bytes content, bool text)
+void printer_literal(struct printer *p, struct bytes prefix, struct bytes content, bool text)
 {
     struct buffer *out;
+    size_t columns = prefix.size;
 
     if (!printer_is_writing(p))
         return;
     out = layout_word(&p->layout);
-    buffer_add_string(out, prefix);
-    if (text)
-        literal_print_text(content, out);
-    else
-        literal_print_bytes(content, out);
-    layout_word_end(&p->layout);
+    buffer_add(out, prefix);
+    columns += text ? literal_print_text(content, out) : literal_print_bytes(content, out);
+    layout_word_end(&p->layout, columns);
 }
 
 /* Bytes between `before` and `)`, or bare with parentheses only around several lines. */
@@ -114,7 +112,7 @@ static void add_number(struct printer *p, const struct value *value)
         print_complex(value, out);
     else
         buffer_printf(out, "ext(%" PRId64 ")", value->integer);
-    layout_word_end(&p->layout);
+    layout_ascii_end(&p->layout);
 }
 
 bool printer_atom(struct printer *p, const struct value *value)
@@ -139,10 +137,10 @@ bool printer_atom(struct printer *p, const struct value *value)
     case VALUE_EXTENSION:
         return add_number(p, value), true;
     case VALUE_STR:
-        return printer_literal(p, python2 ? "u" : "", value->bytes, true), true;
+        return printer_literal(p, python2 ? BYTES("u") : BYTES(""), value->bytes, true), true;
     case VALUE_STR8:
         if (python2)
-            printer_literal(p, "", value->bytes, false);
+            printer_literal(p, BYTES(""), value->bytes, false);
         else
             printer_bytes(p, "str8(", value->bytes);
         return true;

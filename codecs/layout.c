@@ -10,22 +10,9 @@
 #include "codecs/layout.h"
 
 #include "codecs/literal.h"
+#include "src/array.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-enum mark_kind { MARK_OPEN, MARK_CLOSE, MARK_BREAK, MARK_BYTES };
-
-/* Something in the pending part of the output, where it stands when it stays on its line. */
-struct layout_mark {
-    size_t at;          /* its offset in the output */
-    size_t column;      /* before it */
-    uint32_t size;      /* of its text in the output, bytes */
-    uint32_t columns;   /* of its text */
-    uint8_t kind;       /* enum mark_kind */
-    uint8_t break_kind; /* enum layout_break, of a MARK_BREAK */
-    struct bytes bytes; /* of a MARK_BYTES: its literal may need several lines */
-};
 
 static const struct {
     char flat[3];   /* on the line */
@@ -42,12 +29,17 @@ static const struct {
 
 void layout_init(struct layout *layout, struct buffer *out, size_t width)
 {
-    *layout = (struct layout){.out = out, .width = width, .most = SIZE_MAX, .again = BUFFER_INIT};
+    *layout = (struct layout){.out = out,
+                              .width = width,
+                              .most = SIZE_MAX,
+                              .capacity = ARRAY_SIZE(layout->first_marks),
+                              .again = BUFFER_INIT};
+    layout->marks = layout->first_marks;
 }
 
 void layout_release(struct layout *layout)
 {
-    free(layout->marks);
+    array_free(layout->marks, layout->first_marks);
     buffer_release(&layout->again);
     layout_init(layout, layout->out, layout->width);
 }
@@ -62,7 +54,8 @@ static void write_newline(struct layout *layout, char before, unsigned level, ch
         if (before)
             *room++ = (uint8_t)before;
         *room++ = '\n';
-        memset(room, ' ', indent);
+        for (size_t i = 0; i < indent; i += LAYOUT_INDENT)
+            memcpy(room + i, "    ", LAYOUT_INDENT);
         if (after)
             room[indent] = (uint8_t)after;
     }
@@ -137,20 +130,19 @@ static size_t last_column(const struct layout *layout, size_t column)
 static void note(struct layout *layout, struct layout_mark mark)
 {
     if (layout->count == layout->capacity) {
-        size_t capacity = layout->capacity ? layout->capacity * 2 : 32;
-        struct layout_mark *marks = realloc(layout->marks, capacity * sizeof *marks);
+        struct layout_mark *marks =
+            array_double(layout->marks, layout->first_marks, &layout->capacity, sizeof *marks);
 
         if (!marks) {
             layout->out->status = -ENOMEM;
             return;
         }
         layout->marks = marks;
-        layout->capacity = capacity;
     }
     layout->marks[layout->count++] = mark;
 }
 
-static void note_group(struct layout *layout, enum mark_kind kind)
+static void note_group(struct layout *layout, enum layout_mark_kind kind)
 {
     note(layout, (struct layout_mark){
                      .kind = (uint8_t)kind, .at = layout->out->size, .column = layout->column});
@@ -167,8 +159,8 @@ static void keep_pending(struct layout *layout, size_t first)
     memmove(layout->marks, layout->marks + first, layout->count * sizeof *layout->marks);
     layout->most = last_column(layout, layout->marks[0].column);
     for (size_t i = 0; i < layout->count; i++) {
-        layout->depth += layout->marks[i].kind == MARK_OPEN;
-        layout->depth -= layout->marks[i].kind == MARK_CLOSE;
+        layout->depth += layout->marks[i].kind == LAYOUT_MARK_OPEN;
+        layout->depth -= layout->marks[i].kind == LAYOUT_MARK_CLOSE;
         if (!layout->depth)
             break;
     }
@@ -182,8 +174,8 @@ static size_t behind_group(const struct layout *layout, size_t first)
     while (i < layout->count) {
         const struct layout_mark *mark = &layout->marks[i++];
 
-        depth += mark->kind == MARK_OPEN;
-        depth -= mark->kind == MARK_CLOSE;
+        depth += mark->kind == LAYOUT_MARK_OPEN;
+        depth -= mark->kind == LAYOUT_MARK_CLOSE;
         if (!depth)
             break;
     }
@@ -196,7 +188,7 @@ static void stay(struct layout *layout)
     size_t i = behind_group(layout, 0);
 
     for (; i < layout->count; i++) {
-        if (layout->marks[i].kind == MARK_CLOSE)
+        if (layout->marks[i].kind == LAYOUT_MARK_CLOSE)
             write_close(layout);
         else if (may_break(layout))
             break;
@@ -218,7 +210,7 @@ static enum decision decide(const struct layout *layout, size_t first, size_t en
     size_t room = last_column(layout, layout->column) - layout->column;
     size_t behind = behind_group(layout, first), i = behind;
 
-    while (i < layout->count && layout->marks[i].kind != MARK_BREAK)
+    while (i < layout->count && layout->marks[i].kind != LAYOUT_MARK_BREAK)
         i++;
     if (i < layout->count) {
         const struct layout_mark *mark = &layout->marks[i];
@@ -231,11 +223,11 @@ static enum decision decide(const struct layout *layout, size_t first, size_t en
 
 static void write_mark(struct layout *layout, const struct layout_mark *mark)
 {
-    if (mark->kind == MARK_CLOSE)
+    if (mark->kind == LAYOUT_MARK_CLOSE)
         write_close(layout);
-    else if (mark->kind == MARK_BREAK)
+    else if (mark->kind == LAYOUT_MARK_BREAK)
         write_break(layout, (enum layout_break)mark->break_kind);
-    else if (mark->kind == MARK_BYTES)
+    else if (mark->kind == LAYOUT_MARK_BYTES)
         write_bytes(layout, mark->bytes);
 }
 
@@ -279,7 +271,7 @@ static size_t lay_decided(struct layout *layout, struct bytes before, size_t end
         const struct layout_mark *mark = &layout->marks[i];
         enum decision decision = i == 0 ? TOO_WIDE : FITS;
 
-        if (mark->kind == MARK_OPEN) {
+        if (mark->kind == LAYOUT_MARK_OPEN) {
             if (i && may_break(layout))
                 decision = decide(layout, i, end);
             if (decision == UNKNOWN)
@@ -329,10 +321,10 @@ void layout_overflow(struct layout *layout)
 void layout_open(struct layout *layout)
 {
     if (is_pending(layout)) {
-        note_group(layout, MARK_OPEN);
+        note_group(layout, LAYOUT_MARK_OPEN);
         layout->depth += layout->depth > 0;
     } else if (may_break(layout)) {
-        note_group(layout, MARK_OPEN);
+        note_group(layout, LAYOUT_MARK_OPEN);
         layout->depth = 1;
         layout->most = last_column(layout, layout->column);
     } else {
@@ -343,7 +335,7 @@ void layout_open(struct layout *layout)
 void layout_close(struct layout *layout)
 {
     if (is_pending(layout)) {
-        note_group(layout, MARK_CLOSE);
+        note_group(layout, LAYOUT_MARK_CLOSE);
         layout->depth -= layout->depth > 0;
     } else {
         write_close(layout);
@@ -352,7 +344,7 @@ void layout_close(struct layout *layout)
 
 void layout_break(struct layout *layout, enum layout_break kind)
 {
-    struct layout_mark mark = {.kind = MARK_BREAK, .break_kind = (uint8_t)kind};
+    struct layout_mark mark = {.kind = LAYOUT_MARK_BREAK, .break_kind = (uint8_t)kind};
 
     /* Behind a pending group it is where the line may end. */
     while (is_pending(layout) && !layout->depth && !buffer_status(layout->out)) {
@@ -376,7 +368,7 @@ void layout_break(struct layout *layout, enum layout_break kind)
 
 void layout_bytes(struct layout *layout, struct bytes content)
 {
-    struct layout_mark mark = {.kind = MARK_BYTES, .bytes = content};
+    struct layout_mark mark = {.kind = LAYOUT_MARK_BYTES, .bytes = content};
     size_t columns;
 
     if (!is_pending(layout)) {
@@ -395,9 +387,7 @@ void layout_bytes(struct layout *layout, struct bytes content)
     }
     mark.columns = (uint32_t)columns + 1;
     note(layout, mark);
-    layout->column += mark.columns;
-    if (layout->column > layout->most)
-        layout_overflow(layout);
+    layout_word_end(layout, mark.columns);
 }
 
 int layout_finish(struct layout *layout)

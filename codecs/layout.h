@@ -27,7 +27,18 @@ enum layout_break {
     BREAK_CLOSE,      /* "" or "\n)" */
 };
 
-struct layout_mark;
+enum layout_mark_kind { LAYOUT_MARK_OPEN, LAYOUT_MARK_CLOSE, LAYOUT_MARK_BREAK, LAYOUT_MARK_BYTES };
+
+/* Something in the pending part of the output, where it stands when it stays on its line. */
+struct layout_mark {
+    size_t at;          /* its offset in the output */
+    size_t column;      /* before it */
+    uint32_t size;      /* of its text in the output, bytes */
+    uint32_t columns;   /* of its text */
+    uint8_t kind;       /* enum layout_mark_kind */
+    uint8_t break_kind; /* enum layout_break, of a LAYOUT_MARK_BREAK */
+    struct bytes bytes; /* of a LAYOUT_MARK_BYTES: its literal may need several lines */
+};
 
 struct layout {
     struct buffer *out;
@@ -38,6 +49,7 @@ struct layout {
     /* Places since the opening of a group that is not decided yet: what is behind it is written as if it stayed on its line. */
     struct layout_mark *marks;
     size_t count, capacity;
+    struct layout_mark first_marks[16]; /* so it must stay where it is */
     size_t depth;        /* open groups from the undecided one on; 0: it is closed */
     size_t most;         /* the column beyond which it is too wide; SIZE_MAX: there is none */
     struct buffer again; /* scratch of one line */
@@ -56,19 +68,25 @@ static inline struct buffer *layout_word(struct layout *layout)
     layout->word = layout->out->size;
     return layout->out;
 }
-static inline void layout_word_end(struct layout *layout)
+static inline void layout_word_end(struct layout *layout, size_t columns)
 {
-    layout->column += utf8_count(bytes_part(buffer_bytes(layout->out), layout->word, SIZE_MAX));
+    layout->column += columns;
     if (layout->column > layout->most)
         layout_overflow(layout);
 }
-/* A word of ASCII. */
-static inline void layout_add(struct layout *layout, const char *word)
+/* The same for a word of ASCII: its columns are its bytes. */
+static inline void layout_ascii_end(struct layout *layout)
 {
-    buffer_add_string(layout->out, word);
-    layout->column += strlen(word);
-    if (layout->column > layout->most)
-        layout_overflow(layout);
+    layout_word_end(layout, layout->out->size - layout->word);
+}
+static inline void layout_add_bytes(struct layout *layout, struct bytes ascii)
+{
+    buffer_add(layout->out, ascii);
+    layout_word_end(layout, ascii.size);
+}
+static inline void layout_add(struct layout *layout, const char *ascii)
+{
+    layout_add_bytes(layout, bytes_of_string(ascii));
 }
 
 void layout_open(struct layout *layout);

@@ -8,6 +8,7 @@
 #include "src/printable.h"
 #include "src/utf8.h"
 
+static const uint64_t ONES = UINT64_C(0x0101010101010101);
 static const char HEX[] = "0123456789abcdef";
 
 /* What a byte is inside of '...' or "...". */
@@ -23,13 +24,42 @@ static const uint8_t classes[256] = {
     ['\\'] = BYTE_ESCAPED,         [0x7F ... 0xFF] = BYTE_ESCAPED,
 };
 
+/* The high bits of the bytes that may be `byte`; of all above the lowest one that is. */
+static inline uint64_t bytes_like(uint64_t word, uint8_t byte)
+{
+    uint64_t other = word ^ ONES * byte;
+
+    return (other - ONES) & ~other;
+}
+
+/* Whether all eight bytes are plain. What it says of others is checked again. */
+static bool is_plain_word(const uint8_t *at)
+{
+    uint64_t word, special;
+
+    memcpy(&word, at, sizeof word);
+    special = ((word - ONES * 0x20) & ~word) | (word + ONES) | word;
+    special |= bytes_like(word, '\\') | bytes_like(word, '\'') | bytes_like(word, '"');
+    return !(special & ONES << 7);
+}
+
 /* The classes that occur. */
 static unsigned classes_of(struct bytes content)
 {
     unsigned found = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < content.size; i++)
-        found |= classes[content.data[i]];
+    while (i < content.size) {
+        size_t end = content.size - i < 8 ? content.size : i + 8;
+
+        /* The last word may overlap the one before. */
+        if (content.size >= 8 && is_plain_word(content.data + end - 8)) {
+            i = end;
+            continue;
+        }
+        while (i < end)
+            found |= classes[content.data[i++]];
+    }
     return found;
 }
 
@@ -116,8 +146,9 @@ static void print_escaped(struct bytes content, bool text, unsigned special, str
     }
 }
 
-static void print_literal(struct bytes content, bool text, struct buffer *out)
+static size_t print_literal(struct bytes content, bool text, struct buffer *out)
 {
+    size_t start = out->size;
     unsigned found = classes_of(content);
     uint8_t quote = quote_for(found), *room;
     unsigned special = BYTE_ESCAPED | (quote == '"' ? BYTE_DOUBLE : BYTE_SINGLE);
@@ -126,24 +157,25 @@ static void print_literal(struct bytes content, bool text, struct buffer *out)
         buffer_add_byte(out, quote);
         print_escaped(content, text, special, out);
         buffer_add_byte(out, quote);
-        return;
+        return utf8_count(bytes_part(buffer_bytes(out), start, SIZE_MAX));
     }
     room = buffer_extend(out, content.size + 2);
     if (!room)
-        return;
+        return 0;
     room[0] = room[content.size + 1] = quote;
     if (content.size)
         memcpy(room + 1, content.data, content.size);
+    return content.size + 2;
 }
 
-void literal_print_text(struct bytes content, struct buffer *out)
+size_t literal_print_text(struct bytes content, struct buffer *out)
 {
-    print_literal(content, true, out);
+    return print_literal(content, true, out);
 }
 
-void literal_print_bytes(struct bytes content, struct buffer *out)
+size_t literal_print_bytes(struct bytes content, struct buffer *out)
 {
-    print_literal(content, false, out);
+    return print_literal(content, false, out);
 }
 
 /* The quotes are only known at the end: ' costs one more where there is a " too. */

@@ -12,10 +12,10 @@
 
 #include "src/bytes.h"
 
-/* Appends the literal with quotes and no prefix. `content` is UTF-8 with surrogates. */
-void literal_print_text(struct bytes content, struct buffer *out);
+/* Appends the literal with quotes and no prefix, and returns its columns. `content` is UTF-8 with surrogates. */
+size_t literal_print_text(struct bytes content, struct buffer *out);
 /* The same for any bytes. */
-void literal_print_bytes(struct bytes content, struct buffer *out);
+size_t literal_print_bytes(struct bytes content, struct buffer *out);
 /*
  * How many of the first bytes of `content` a bytes literal of at most `width` columns holds,
  * quotes included (at least one, unless it is empty), and how wide it is.

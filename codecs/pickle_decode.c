@@ -349,7 +349,7 @@ static void check_frame(struct pickle_machine *machine, uint64_t size)
         machine_fail(machine, -EINVAL, "a frame is longer than what follows");
 }
 
-static void run_number(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_number(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_INT:
@@ -372,7 +372,7 @@ static void run_number(struct pickle_machine *machine, const struct pickle_op *o
     }
 }
 
-static void run_string(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_string(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_STRING:
@@ -400,7 +400,7 @@ static void run_string(struct pickle_machine *machine, const struct pickle_op *o
     }
 }
 
-static void run_memo(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_memo(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_GET:
@@ -420,7 +420,7 @@ static void run_memo(struct pickle_machine *machine, const struct pickle_op *op)
     }
 }
 
-static void run_container(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_container(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_EMPTY_LIST:
@@ -457,7 +457,7 @@ static void run_container(struct pickle_machine *machine, const struct pickle_op
     }
 }
 
-static void run_change(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_change(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_APPEND:
@@ -481,7 +481,7 @@ static void run_change(struct pickle_machine *machine, const struct pickle_op *o
     }
 }
 
-static void run_object(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_object(struct pickle_machine *machine, const struct pickle_op *op)
 {
     size_t start;
 
@@ -515,7 +515,7 @@ static void run_object(struct pickle_machine *machine, const struct pickle_op *o
 }
 
 /* What comes from outside the pickle: order matters as for a call. */
-static void run_external(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_external(struct pickle_machine *machine, const struct pickle_op *op)
 {
     machine->effectful = true;
     switch (op->code) {
@@ -534,7 +534,7 @@ static void run_external(struct pickle_machine *machine, const struct pickle_op 
     }
 }
 
-static void run_machine(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_machine(struct pickle_machine *machine, const struct pickle_op *op)
 {
     switch (op->code) {
     case PICKLE_MARK:
@@ -561,7 +561,7 @@ static void run_machine(struct pickle_machine *machine, const struct pickle_op *
     }
 }
 
-static void run_constant(struct pickle_machine *machine, const struct pickle_op *op)
+static ALWAYS_INLINE void run_constant(struct pickle_machine *machine, const struct pickle_op *op)
 {
     if (op->code == PICKLE_NONE)
         push_constant(machine, &machine->document->none, VALUE_NONE);
@@ -569,29 +569,66 @@ static void run_constant(struct pickle_machine *machine, const struct pickle_op 
         push_boolean(machine, op->code == PICKLE_NEWTRUE);
 }
 
-typedef void run_family(struct pickle_machine *machine, const struct pickle_op *op);
-
-static run_family *const families[] = {
-    [FAMILY_MACHINE] = run_machine,   [FAMILY_MEMO] = run_memo,
-    [FAMILY_CONSTANT] = run_constant, [FAMILY_NUMBER] = run_number,
-    [FAMILY_STRING] = run_string,     [FAMILY_CONTAINER] = run_container,
-    [FAMILY_CHANGE] = run_change,     [FAMILY_OBJECT] = run_object,
-    [FAMILY_EXTERNAL] = run_external,
-};
-
-bool machine_step(struct pickle_machine *machine, struct pickle_op *op)
+static ALWAYS_INLINE void run_family(struct pickle_machine *machine, const struct pickle_op *op,
+                                     enum pickle_family family)
 {
-    const char *problem = pickle_read_op(&machine->cursor, op);
+    switch (family) {
+    case FAMILY_MACHINE:
+        return run_machine(machine, op);
+    case FAMILY_MEMO:
+        return run_memo(machine, op);
+    case FAMILY_CONSTANT:
+        return run_constant(machine, op);
+    case FAMILY_NUMBER:
+        return run_number(machine, op);
+    case FAMILY_STRING:
+        return run_string(machine, op);
+    case FAMILY_CONTAINER:
+        return run_container(machine, op);
+    case FAMILY_CHANGE:
+        return run_change(machine, op);
+    case FAMILY_OBJECT:
+        return run_object(machine, op);
+    case FAMILY_EXTERNAL:
+        return run_external(machine, op);
+    }
+}
 
-    machine->offset = op->offset;
+/* One opcode: what is constant here leaves of the switches below only what it needs. */
+static ALWAYS_INLINE bool step(struct pickle_machine *machine, struct pickle_op *op, uint8_t code,
+                               const struct pickle_opcode_info info)
+{
+    const char *problem =
+        pickle_read_argument(&machine->cursor, op, (enum pickle_argument)info.argument);
+
     if (problem) {
         machine_fail(machine, -EINVAL, problem);
         return false;
     }
-    if (op->info->protocol > machine->highest)
-        machine->highest = op->info->protocol;
-    families[op->info->family](machine, op);
+    if (info.protocol > machine->highest)
+        machine->highest = info.protocol;
+    op->code = code;
+    run_family(machine, op, (enum pickle_family)info.family);
     return true;
+}
+
+bool machine_step(struct pickle_machine *machine, struct pickle_op *op)
+{
+    const char *problem = pickle_read_opcode(&machine->cursor, op);
+
+    machine->offset = op->offset;
+    if (!problem) {
+        switch ((enum pickle_opcode)op->code) {
+#define X(name, byte, argument, protocol, family)                                                  \
+    case PICKLE_##name:                                                                            \
+        return step(machine, op, byte,                                                             \
+                    (struct pickle_opcode_info){"", ARGUMENT_##argument, protocol, FAMILY_##family});
+            PICKLE_OPCODES(X)
+#undef X
+        }
+    }
+    machine_fail(machine, -EINVAL, problem);
+    return false;
 }
 
 static void run(struct pickle_machine *machine)
@@ -629,8 +666,10 @@ int pickle_run(struct bytes stored, struct document *document, struct pickle_tra
         .scratch = BUFFER_INIT,
     };
 
-    if (machine_start(&machine))
-        run(&machine);
+    /* Until GET, DUP, a lookup or a step says otherwise. */
+    document->unshared = true;
+    machine_start(&machine);
+    run(&machine);
     if (!machine.status)
         finish(&machine);
     machine_release(&machine);

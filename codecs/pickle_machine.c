@@ -2,7 +2,9 @@
 #include "codecs/pickle_machine.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "codecs/expression_words.h"
+#include "src/array.h"
 
 void machine_fail(struct pickle_machine *machine, int code, const char *sentence)
 {
@@ -16,72 +18,62 @@ void machine_fail_memory(struct pickle_machine *machine, int code)
                  code == -EFBIG ? "the value needs too much memory" : "out of memory");
 }
 
-static size_t fence(const struct pickle_machine *machine)
+void machine_fail_empty(struct pickle_machine *machine)
 {
-    return machine->mark_count ? machine->marks[machine->mark_count - 1] : 0;
-}
-
-bool machine_has(struct pickle_machine *machine, size_t count)
-{
-    if (machine->depth - fence(machine) >= count)
-        return true;
     machine_fail(machine, -EINVAL,
                  machine->mark_count ? "an instruction met an unexpected mark"
                                      : "an instruction found the stack empty");
-    return false;
 }
 
-/* Doubles an array of `size`-byte elements. */
-static bool grow(struct pickle_machine *machine, void **array, size_t *capacity, size_t size)
+static bool grow(struct pickle_machine *machine, void **array, const void *first, size_t *capacity,
+                 size_t size)
 {
-    size_t wanted = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(*array, wanted * size);
+    void *grown = array_double(*array, first, capacity, size);
 
-    if (!grown) {
+    if (grown)
+        *array = grown;
+    else
         machine_fail_memory(machine, -ENOMEM);
-        return false;
-    }
-    *array = grown;
-    *capacity = wanted;
-    return true;
+    return grown != NULL;
 }
 
-bool machine_start(struct pickle_machine *machine)
+void machine_start(struct pickle_machine *machine)
 {
-    /* So that no part of an empty stack is an offset from NULL. */
-    return grow(machine, (void **)&machine->stack, &machine->capacity, sizeof *machine->stack);
+    machine->stack = machine->first_stack;
+    machine->capacity = ARRAY_SIZE(machine->first_stack);
+    machine->marks = machine->first_marks;
+    machine->mark_capacity = ARRAY_SIZE(machine->first_marks);
 }
 
 void machine_release(struct pickle_machine *machine)
 {
-    free(machine->stack);
-    free(machine->marks);
+    array_free(machine->stack, machine->first_stack);
+    array_free(machine->marks, machine->first_marks);
     pickle_memo_release(&machine->memo);
     buffer_release(&machine->scratch);
 }
 
-void machine_push(struct pickle_machine *machine, struct value *value)
+void machine_push_slowly(struct pickle_machine *machine, struct value *value)
 {
-    if (!value) {
+    if (!value)
         machine_fail_memory(machine, arena_status(&machine->document->arena));
-        return;
-    }
-    if (machine->depth == machine->capacity &&
-        !grow(machine, (void **)&machine->stack, &machine->capacity, sizeof *machine->stack))
-        return;
-    machine->stack[machine->depth++] = value;
+    else if (grow(machine, (void **)&machine->stack, machine->first_stack, &machine->capacity,
+                  sizeof *machine->stack))
+        machine->stack[machine->depth++] = value;
 }
 
-void machine_push_new(struct pickle_machine *machine, struct value *value)
+/* Whether each mention of it is written in full: numbers and short strings, but BIG_INT may be long too. */
+static bool is_repeated(const struct value *value)
 {
-    machine_push(machine, value);
-    if (machine->trace && !machine->status)
-        pickle_trace_created(machine->trace, value);
+    return value->kind < VALUE_BYTEARRAY &&
+           !(value_has_bytes(value) && value->bytes.size > EXPRESSION_LONG);
 }
 
 /* The node again. */
 static void push_shared(struct pickle_machine *machine, struct value *value)
 {
+    if (!is_repeated(value))
+        machine->document->unshared = false;
     value->flags |= PICKLE_SHARED;
     machine_push(machine, value);
 }
@@ -89,7 +81,8 @@ static void push_shared(struct pickle_machine *machine, struct value *value)
 void machine_mark(struct pickle_machine *machine)
 {
     if (machine->mark_count == machine->mark_capacity &&
-        !grow(machine, (void **)&machine->marks, &machine->mark_capacity, sizeof *machine->marks))
+        !grow(machine, (void **)&machine->marks, machine->first_marks, &machine->mark_capacity,
+              sizeof *machine->marks))
         return;
     machine->marks[machine->mark_count++] = machine->depth;
 }
@@ -200,7 +193,7 @@ static void change(struct pickle_machine *machine, enum value_step_kind kind, si
 /* Whether there is a value below `start` to be changed, and something to change it by. */
 static bool may_change(struct pickle_machine *machine, enum value_step_kind kind, size_t start)
 {
-    if (start <= fence(machine)) {
+    if (start <= machine_fence(machine)) {
         machine_has(machine, SIZE_MAX);
         return false;
     }
@@ -241,7 +234,7 @@ void machine_pop(struct pickle_machine *machine)
 {
     size_t effects = machine->document->effects.count;
 
-    if (machine->mark_count && fence(machine) == machine->depth) {
+    if (machine->mark_count && machine_fence(machine) == machine->depth) {
         machine->mark_count--;
         return;
     }

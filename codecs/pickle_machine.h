@@ -32,6 +32,8 @@ struct pickle_machine {
     size_t depth, capacity;
     size_t *marks; /* the stack's depth at each MARK */
     size_t mark_count, mark_capacity;
+    struct value *first_stack[64];
+    size_t first_marks[16];
     struct pickle_memo memo;
     struct buffer scratch;
 
@@ -44,8 +46,8 @@ struct pickle_machine {
     bool stopped;
 };
 
-/* The rest of `machine` is set by the caller. Returns false after recording the failure. */
-bool machine_start(struct pickle_machine *machine);
+/* The rest of `machine`, which must stay where it is, is set by the caller. */
+void machine_start(struct pickle_machine *machine);
 void machine_release(struct pickle_machine *machine);
 /*
  * Reads the next instruction and does what it says (pickle_decode.c). Returns false, after recording the failure, if it
@@ -57,12 +59,37 @@ bool machine_step(struct pickle_machine *machine, struct pickle_op *op);
 void machine_fail(struct pickle_machine *machine, int code, const char *sentence);
 void machine_fail_memory(struct pickle_machine *machine, int code);
 
+/* The stack's depth at the topmost mark, below which no instruction may reach. */
+static inline size_t machine_fence(const struct pickle_machine *machine)
+{
+    return machine->mark_count ? machine->marks[machine->mark_count - 1] : 0;
+}
+void machine_fail_empty(struct pickle_machine *machine);
 /* Whether `count` values are there above the topmost mark; records the failure. */
-bool machine_has(struct pickle_machine *machine, size_t count);
+static inline bool machine_has(struct pickle_machine *machine, size_t count)
+{
+    if (machine->depth - machine_fence(machine) >= count)
+        return true;
+    machine_fail_empty(machine);
+    return false;
+}
+/* machine_push() where the stack is full, or without a value. */
+void machine_push_slowly(struct pickle_machine *machine, struct value *value);
 /* NULL stands for a node that could not be made. */
-void machine_push(struct pickle_machine *machine, struct value *value);
+static inline void machine_push(struct pickle_machine *machine, struct value *value)
+{
+    if (value && machine->depth < machine->capacity)
+        machine->stack[machine->depth++] = value;
+    else
+        machine_push_slowly(machine, value);
+}
 /* The same for a node that was created by this instruction. */
-void machine_push_new(struct pickle_machine *machine, struct value *value);
+static inline void machine_push_new(struct pickle_machine *machine, struct value *value)
+{
+    machine_push(machine, value);
+    if (machine->trace && !machine->status)
+        pickle_trace_created(machine->trace, value);
+}
 void machine_mark(struct pickle_machine *machine);
 /* Removes the topmost mark and gives the stack's depth there; what is above stays. */
 bool machine_pop_mark(struct pickle_machine *machine, size_t *start);

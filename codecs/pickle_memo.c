@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "src/array.h"
 #include "src/digest.h"
 
 enum {
@@ -13,7 +14,7 @@ enum {
 
 void pickle_memo_release(struct pickle_memo *memo)
 {
-    free(memo->dense);
+    array_free(memo->dense, memo->first);
     free(memo->sparse);
     *memo = (struct pickle_memo){0};
 }
@@ -86,7 +87,7 @@ static int sparse_put(struct pickle_memo *memo, uint64_t index, struct value *va
     return 0;
 }
 
-static struct value *sparse_get(const struct pickle_memo *memo, uint64_t index)
+struct value *pickle_memo_get_sparse(const struct pickle_memo *memo, uint64_t index)
 {
     return memo->sparse_size ? sparse_slot(memo, index)->value : NULL;
 }
@@ -94,23 +95,31 @@ static struct value *sparse_get(const struct pickle_memo *memo, uint64_t index)
 /* Makes room for `index` < limit, doubling but not beyond the limit. */
 static int dense_grow(struct pickle_memo *memo, uint64_t index, size_t limit)
 {
-    size_t size = memo->dense_size ? memo->dense_size * 2 : 64;
+    size_t size = memo->dense_size * 2;
     struct value **dense;
 
+    if (!memo->dense_size) {
+        memo->dense = memo->first;
+        memo->dense_size = ARRAY_SIZE(memo->first);
+    }
+    if (index < memo->dense_size)
+        return 0;
     if (size <= index)
         size = (size_t)index + 1;
     if (size > limit)
         size = limit;
-    dense = realloc(memo->dense, size * sizeof *dense);
+    dense = realloc(memo->dense == memo->first ? NULL : memo->dense, size * sizeof *dense);
     if (!dense)
         return -ENOMEM;
+    if (memo->dense == memo->first)
+        memcpy(dense, memo->first, sizeof memo->first);
     memset(dense + memo->dense_size, 0, (size - memo->dense_size) * sizeof *dense);
     memo->dense = dense;
     memo->dense_size = size;
     return 0;
 }
 
-int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *value)
+int pickle_memo_put_anywhere(struct pickle_memo *memo, uint64_t index, struct value *value)
 {
     size_t limit = memo->count * DENSE_PER_ENTRY + DENSE_ALWAYS;
 
@@ -124,15 +133,8 @@ int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *valu
             return status;
     }
     /* An entry that went to the table before the array reached it stays there, hidden by this one. */
-    if (!memo->dense[index] && !sparse_get(memo, index))
+    if (!memo->dense[index] && !pickle_memo_get_sparse(memo, index))
         memo->count++;
     memo->dense[index] = value;
     return 0;
-}
-
-struct value *pickle_memo_get(const struct pickle_memo *memo, uint64_t index)
-{
-    if (index < memo->dense_size && memo->dense[index])
-        return memo->dense[index];
-    return sparse_get(memo, index);
 }

@@ -19,6 +19,7 @@ struct pickle_memo_slot {
 struct pickle_memo {
     struct value **dense;
     size_t dense_size;
+    struct value *first[64]; /* where it starts */
     struct pickle_memo_slot *sparse; /* open addressing, at most half full */
     size_t sparse_size;              /* a power of two, or 0 */
     size_t sparse_used;
@@ -26,11 +27,26 @@ struct pickle_memo {
     size_t count; /* distinct indices stored: what MEMOIZE uses as the next index */
 };
 
-/* An all-zero memo is empty. */
+/* An all-zero memo is empty. One that was used must stay where it is. */
 void pickle_memo_release(struct pickle_memo *memo);
+/* pickle_memo_put() of an index that the array does not cover, or where there is a table too. */
+int pickle_memo_put_anywhere(struct pickle_memo *memo, uint64_t index, struct value *value);
 /* -ENOMEM or 0. */
-int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *value);
+static inline int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *value)
+{
+    if (index >= memo->dense_size || memo->sparse_size)
+        return pickle_memo_put_anywhere(memo, index, value);
+    memo->count += !memo->dense[index];
+    memo->dense[index] = value;
+    return 0;
+}
+struct value *pickle_memo_get_sparse(const struct pickle_memo *memo, uint64_t index);
 /* NULL: nothing was stored at `index`. */
-struct value *pickle_memo_get(const struct pickle_memo *memo, uint64_t index);
+static inline struct value *pickle_memo_get(const struct pickle_memo *memo, uint64_t index)
+{
+    if (index < memo->dense_size && memo->dense[index])
+        return memo->dense[index];
+    return pickle_memo_get_sparse(memo, index);
+}
 
 #endif

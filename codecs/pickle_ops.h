@@ -132,11 +132,74 @@ struct pickle_op {
     struct bytes bytes, second;
 };
 
-const struct pickle_opcode_info *pickle_opcode_info(uint8_t byte);
+extern const struct pickle_opcode_info pickle_opcodes[256];
+static inline const struct pickle_opcode_info *pickle_opcode_info(uint8_t byte)
+{
+    return &pickle_opcodes[byte];
+}
 /*
  * Reads the next instruction. NULL, or the constant sentence that says what is wrong with it: the input ends
  * inside, no such opcode, a negative count. The cursor then stands anywhere.
  */
 const char *pickle_read_op(struct cursor *cursor, struct pickle_op *op);
+
+/* Its two halves, for the decoder's loop. The opcode alone: */
+static inline const char *pickle_read_opcode(struct cursor *cursor, struct pickle_op *op)
+{
+    op->offset = cursor->position;
+    op->code = cursor_byte(cursor);
+    op->info = &pickle_opcodes[op->code];
+    if (cursor->failed)
+        return "the pickle ends without STOP";
+    return op->info->name ? NULL : "no such opcode";
+}
+/* And its argument, of which the decoder knows the kind when it is compiled. */
+static ALWAYS_INLINE const char *pickle_read_argument(struct cursor *cursor, struct pickle_op *op,
+                                                      enum pickle_argument argument)
+{
+    switch (argument) {
+    case ARGUMENT_NONE:
+        return NULL;
+    case ARGUMENT_U8:
+        op->number = cursor_byte(cursor);
+        break;
+    case ARGUMENT_U16:
+        op->number = cursor_little(cursor, 2);
+        break;
+    case ARGUMENT_I32:
+        op->number = (uint64_t)(int64_t)(int32_t)(uint32_t)cursor_little(cursor, 4);
+        break;
+    case ARGUMENT_U32:
+        op->number = cursor_little(cursor, 4);
+        break;
+    case ARGUMENT_U64:
+        op->number = cursor_little(cursor, 8);
+        break;
+    case ARGUMENT_FLOAT:
+        op->number = cursor_big(cursor, 8);
+        op->bytes = bytes_part(cursor->input, op->offset + 1, 8);
+        break;
+    case ARGUMENT_LINE:
+        op->bytes = cursor_line(cursor);
+        break;
+    case ARGUMENT_LINES:
+        op->bytes = cursor_line(cursor);
+        op->second = cursor_line(cursor);
+        break;
+    case ARGUMENT_BYTES1:
+        op->bytes = cursor_take(cursor, cursor_byte(cursor));
+        break;
+    case ARGUMENT_BYTES4:
+    case ARGUMENT_LONG4:
+        op->number = cursor_little(cursor, 4);
+        op->bytes = cursor_take(cursor, op->number);
+        break;
+    case ARGUMENT_BYTES8:
+        op->bytes = cursor_take(cursor, cursor_little(cursor, 8));
+        break;
+    }    if (argument == ARGUMENT_LONG4 && op->number > INT32_MAX)
+        return "LONG4 has a negative count";
+    return cursor->failed ? "the pickle ends inside an argument" : NULL;
+}
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 enum {
-    ALIGNMENT = 8,
     FIRST_CHUNK = 4096,
     LARGEST_CHUNK = 1 << 20,
 };
@@ -18,6 +17,12 @@ struct arena_chunk {
 void arena_init(struct arena *arena, size_t limit)
 {
     *arena = (struct arena){.limit = limit};
+}
+
+void arena_start_in(struct arena *arena, void *room, size_t size)
+{
+    arena->next = room;
+    arena->room = size;
 }
 
 void arena_release(struct arena *arena)
@@ -33,16 +38,17 @@ void arena_release(struct arena *arena)
     arena_init(arena, arena->limit);
 }
 
-static void *arena_fail(struct arena *arena, int code)
+void *arena_fail(struct arena *arena, int code)
 {
     if (!arena->status)
         arena->status = code;
+    arena->room = 0;
     return NULL;
 }
 
 static size_t aligned(size_t size)
 {
-    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    return (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
 }
 
 /* Chunks double, so a small value costs one page and a large one few system calls. */
@@ -72,22 +78,13 @@ static bool arena_add_chunk(struct arena *arena, size_t want)
     return true;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *arena_alloc_chunk(struct arena *arena, size_t want)
 {
-    size_t want;
-    void *piece;
-
     if (arena->status)
         return NULL;
-    if (size > SIZE_MAX / 2)
+    if (!want || want > SIZE_MAX / 2)
         return arena_fail(arena, -ENOMEM);
-    want = aligned(size ? size : 1);
-    if (want > arena->room && !arena_add_chunk(arena, want))
-        return NULL;
-    piece = arena->next;
-    arena->next += want;
-    arena->room -= want;
-    return piece;
+    return arena_add_chunk(arena, want) ? arena_alloc(arena, want) : NULL;
 }
 
 void *arena_grow(struct arena *arena, void *piece, size_t old_size, size_t size)

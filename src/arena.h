@@ -15,16 +15,38 @@ struct arena_chunk;
 struct arena {
     struct arena_chunk *chunks; /* newest first */
     uint8_t *next;              /* free room in the newest chunk */
-    size_t room;
+    size_t room; /* 0 after a failure */
     size_t used;  /* bytes taken from the system, all chunks */
     size_t limit; /* most bytes to take; SIZE_MAX: no limit */
     int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
 };
 
 void arena_init(struct arena *arena, size_t limit);
+/*
+ * Begins an empty arena in `size` bytes of the caller's, aligned like any object, which must outlive the pieces. They do not count
+ * as taken.
+ */
+void arena_start_in(struct arena *arena, void *room, size_t size);
+/* The arena is then empty and takes only memory of its own. */
 void arena_release(struct arena *arena);
+/* Makes it fail from now on, with the first code that it is given. NULL. */
+void *arena_fail(struct arena *arena, int code);
+enum { ARENA_ALIGNMENT = 8 };
+/* arena_alloc() of aligned `want` bytes where the newest chunk has no room for them, or after a failure. */
+void *arena_alloc_chunk(struct arena *arena, size_t want);
 /* NULL after a failure; `size` may be 0. */
-void *arena_alloc(struct arena *arena, size_t size);
+static inline void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t want = (size + !size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    void *piece = arena->next;
+
+    /* Too large a size wraps to 0. */
+    if (!want || want > arena->room)
+        return arena_alloc_chunk(arena, want);
+    arena->next += want;
+    arena->room -= want;
+    return piece;
+}
 /*
  * Grows a piece from `old_size` to `size` bytes, in place when it is the newest piece, else by copying (the
  * old room is then wasted until release: grow geometrically). `piece` may be NULL when old_size is 0.

@@ -11,6 +11,8 @@
 /* The structure whose `member` `pointer` points to. */
 #define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+/* For what is small and called in a loop, or only with constants. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 #endif

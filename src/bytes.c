@@ -28,14 +28,6 @@ bool bytes_end_with(struct bytes b, struct bytes suffix)
            bytes_equal(bytes_part(b, b.size - suffix.size, suffix.size), suffix);
 }
 
-bool bytes_are_ascii(struct bytes b)
-{
-    for (size_t i = 0; i < b.size; i++)
-        if (b.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 size_t bytes_find_byte(struct bytes b, uint8_t byte)
 {
     const uint8_t *found = b.size ? memchr(b.data, byte, b.size) : NULL;
@@ -90,6 +82,12 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
     buffer->data = data;
     buffer->capacity = capacity;
     return true;
+}
+
+void buffer_expect(struct buffer *buffer, size_t more)
+{
+    if (!buffer->status && more <= buffer->limit - buffer->size)
+        buffer_reserve(buffer, more);
 }
 
 uint8_t *buffer_grow(struct buffer *buffer, size_t size)

@@ -52,8 +52,25 @@ static inline struct bytes bytes_part(struct bytes b, size_t from, size_t size)
 /* The first occurrence's offset, or b.size. */
 size_t bytes_find_byte(struct bytes b, uint8_t byte);
 
-/* Whether all bytes are below 0x80. */
-bool bytes_are_ascii(struct bytes b);
+/* Whether all bytes are below 0x80: eight at a time, the last ones perhaps twice. */
+static inline bool bytes_are_ascii(struct bytes b)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t word, all = 0;
+    size_t i;
+
+    if (b.size < sizeof word) {
+        for (i = 0; i < b.size; i++)
+            all |= b.data[i];
+        return !(all & 0x80);
+    }
+    for (i = 0; b.size - i > sizeof word && !(all & high); i += sizeof word) {
+        memcpy(&word, b.data + i, sizeof word);
+        all |= word;
+    }
+    memcpy(&word, b.data + b.size - sizeof word, sizeof word);
+    return !((all | word) & high);
+}
 
 struct buffer {
     uint8_t *data;
@@ -83,6 +100,8 @@ static inline uint8_t *buffer_extend(struct buffer *buffer, size_t size)
     }
     return buffer_grow(buffer, size);
 }
+/* Makes room for about `more` bytes if there may be so many: they will be added. */
+void buffer_expect(struct buffer *buffer, size_t more);
 static inline void buffer_add(struct buffer *buffer, struct bytes bytes)
 {
     uint8_t *room = bytes.size ? buffer_extend(buffer, bytes.size) : NULL;

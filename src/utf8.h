@@ -23,7 +23,7 @@ struct utf8_point utf8_decode(struct bytes text, size_t offset, enum utf8_surrog
 size_t utf8_find_invalid(struct bytes text, enum utf8_surrogates surrogates);
 static inline bool utf8_valid(struct bytes text, enum utf8_surrogates surrogates)
 {
-    return utf8_find_invalid(text, surrogates) == text.size;
+    return bytes_are_ascii(text) || utf8_find_invalid(text, surrogates) == text.size;
 }
 /* The number of code points in valid UTF-8, eight bytes at a time: the bytes that don't continue one. */
 static inline size_t utf8_count(struct bytes text)

@@ -20,45 +20,10 @@ void document_release(struct document *document)
     document_init(document, limit);
 }
 
-/* What a loader would look up is noted as it is made, so that no way of making one can forget it. */
-struct value *value_new(struct document *document, enum value_kind kind)
+struct value *value_note_lookup(struct document *document, struct value *value)
 {
-    struct value *value = arena_alloc(&document->arena, sizeof *value);
-
-    if (!value)
-        return NULL;
-    *value = (struct value){.kind = (uint8_t)kind};
-    if ((kind == VALUE_GLOBAL || kind == VALUE_EXTENSION || kind == VALUE_CODE) &&
-        !value_list_add(document, &document->globals, value))
-        return NULL;
-    return value;
-}
-
-struct value *value_new_int(struct document *document, int64_t integer)
-{
-    struct value *value = value_new(document, VALUE_INT);
-
-    if (value)
-        value->integer = integer;
-    return value;
-}
-
-struct value *value_new_float(struct document *document, uint64_t bits)
-{
-    struct value *value = value_new(document, VALUE_FLOAT);
-
-    if (value)
-        value->bits = bits;
-    return value;
-}
-
-struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes)
-{
-    struct value *value = value_new(document, kind);
-
-    if (value)
-        value->bytes = bytes;
-    return value;
+    document->unshared = false;
+    return value_list_add(document, &document->globals, value) ? value : NULL;
 }
 
 static bool value_list_reserve(struct document *document, struct value_list *list, size_t more)
@@ -70,7 +35,7 @@ static bool value_list_reserve(struct document *document, struct value_list *lis
     if (want <= capacity)
         return true;
     if (want > UINT32_MAX) {
-        document->arena.status = -EFBIG;
+        arena_fail(&document->arena, -EFBIG);
         return false;
     }
     /* Most lists that grow one by one stay at one item, in deep nests above all. */
@@ -127,6 +92,7 @@ bool value_add_step(struct document *document, struct value *value, enum value_s
 {
     struct value_step *last = value->last_step, *step;
 
+    document->unshared = false;
     if (last && last->kind == kind && kind != STEP_BUILD)
         return value_list_add_all(document, &last->items, items, count);
     step = arena_alloc(&document->arena, sizeof *step);

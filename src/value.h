@@ -125,6 +125,7 @@ struct document {
     bool marshal;              /* a marshal of version `protocol`: its own kinds may occur */
     bool suspect;              /* the order of effects may differ from the graph's: pickle_faithful() */
     bool counted;              /* value_count_references() was done: the graph is final */
+    bool unshared;             /* who made it says: each node that may need a name has one reference */
     uint32_t walk;             /* the current walk's number */
     struct value *none, *true_, *false_, *ellipsis, *stop_iteration; /* one node each */
     struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
@@ -141,11 +142,45 @@ void document_init(struct document *document, size_t limit);
 void document_release(struct document *document);
 
 /* All return NULL when the arena failed; document->arena.status then tells why. */
-struct value *value_new(struct document *document, enum value_kind kind);
-struct value *value_new_int(struct document *document, int64_t integer);
-struct value *value_new_float(struct document *document, uint64_t bits);
+struct value *value_note_lookup(struct document *document, struct value *value);
+static inline struct value *value_new(struct document *document, enum value_kind kind)
+{
+    struct value *value = arena_alloc(&document->arena, sizeof *value);
+
+    if (!value)
+        return NULL;
+    *value = (struct value){.kind = (uint8_t)kind};
+    /* What a loader would look up is noted as it is made, so that no way of making one can forget it. */
+    if (kind == VALUE_GLOBAL || kind == VALUE_EXTENSION || kind == VALUE_CODE)
+        return value_note_lookup(document, value);
+    return value;
+}
+static inline struct value *value_new_int(struct document *document, int64_t integer)
+{
+    struct value *value = value_new(document, VALUE_INT);
+
+    if (value)
+        value->integer = integer;
+    return value;
+}
+static inline struct value *value_new_float(struct document *document, uint64_t bits)
+{
+    struct value *value = value_new(document, VALUE_FLOAT);
+
+    if (value)
+        value->bits = bits;
+    return value;
+}
 /* Borrows `bytes`: they must live as long as the document. */
-struct value *value_new_bytes(struct document *document, enum value_kind kind, struct bytes bytes);
+static inline struct value *value_new_bytes(struct document *document, enum value_kind kind,
+                                            struct bytes bytes)
+{
+    struct value *value = value_new(document, kind);
+
+    if (value)
+        value->bytes = bytes;
+    return value;
+}
 
 struct value *value_new_global(struct document *document, struct value *module, struct value *name);
 struct value *value_new_extension(struct document *document, int64_t code);
