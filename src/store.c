@@ -14,6 +14,9 @@ static const struct engine *const engines[] = {
 #ifdef HAVE_GDBM
     &engine_gdbm,
 #endif
+#ifdef HAVE_NDBM
+    &engine_ndbm,
+#endif
 #ifdef HAVE_SQLITE
     &engine_sqlite,
 #endif

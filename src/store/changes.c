@@ -35,13 +35,14 @@ static void add_range(struct changes *changes, uint64_t offset, struct bytes bef
     buffer_add(&changes->ranges, after);
 }
 
-/* One block, less what is equal at its start and end. What `before` lacks is past the end of the file: different. */
+/* One block, less what is equal at its start and end. What one of them lacks is past the end of the file: different. */
 static void compare_block(struct changes *changes, uint64_t offset, struct bytes before,
                           struct bytes after)
 {
-    size_t from = 0, to = after.size;
+    size_t most = before.size > after.size ? before.size : after.size;
+    size_t from = 0, to = most;
 
-    while (from < before.size && before.data[from] == after.data[from])
+    while (from < before.size && from < after.size && before.data[from] == after.data[from])
         from++;
     if (before.size == after.size) {
         while (to > from && before.data[to - 1] == after.data[to - 1])
@@ -55,7 +56,7 @@ static void compare_block(struct changes *changes, uint64_t offset, struct bytes
 void changes_compare(struct changes *changes, uint64_t offset, struct bytes before,
                      struct bytes after)
 {
-    for (size_t at = 0; at < after.size; at += BLOCK)
+    for (size_t at = 0; at < before.size || at < after.size; at += BLOCK)
         compare_block(changes, offset + at, bytes_part(before, at, BLOCK),
                       bytes_part(after, at, BLOCK));
 }
@@ -71,8 +72,8 @@ int changes_next(struct bytes ranges, size_t *position, struct change *out)
         return -EBADMSG;
     memcpy(&head, rest.data, sizeof head);
     rest = bytes_part(rest, sizeof head, SIZE_MAX);
-    if (head.before > head.after || head.before > rest.size ||
-        head.after > rest.size - head.before || head.offset > INT64_MAX - head.after)
+    if (head.before > rest.size || head.after > rest.size - head.before ||
+        head.offset > INT64_MAX - head.before - head.after)
         return -EBADMSG;
     *out = (struct change){
         .offset = head.offset,
@@ -97,20 +98,29 @@ static int write_ranges(const struct changes *changes, int fd, bool after)
     return status;
 }
 
+/* First to grow: where room is short, this or a write fails before old bytes are touched. Last to shrink. */
+static int write_all(const struct changes *changes, int fd, bool after)
+{
+    uint64_t size = after ? changes->size_after : changes->size_before;
+    bool grows = after ? changes->size_after > changes->size_before
+                       : changes->size_before > changes->size_after;
+    int status = 0;
+
+    if (grows && ftruncate(fd, (off_t)size))
+        return -errno;
+    status = write_ranges(changes, fd, after);
+    if (!status && !grows && changes->size_after != changes->size_before &&
+        ftruncate(fd, (off_t)size))
+        status = -errno;
+    return status;
+}
+
 int changes_apply(const struct changes *changes, int fd)
 {
-    /* First the size: where room is short, this or a write fails before old bytes are touched. */
-    if (changes->size_after > changes->size_before && ftruncate(fd, (off_t)changes->size_after))
-        return -errno;
-    return write_ranges(changes, fd, true);
+    return write_all(changes, fd, true);
 }
 
 int changes_undo(const struct changes *changes, int fd)
 {
-    int status = write_ranges(changes, fd, false);
-
-    if (!status && changes->size_after > changes->size_before &&
-        ftruncate(fd, (off_t)changes->size_before))
-        status = -errno;
-    return status;
+    return write_all(changes, fd, false);
 }

@@ -13,13 +13,13 @@
 struct changes {
     struct buffer ranges; /* as changes_next() reads them */
     uint64_t size_before; /* of the file */
-    uint64_t size_after;  /* not smaller: databases grow only */
+    uint64_t size_after;
 };
 
 struct change {
     uint64_t offset;
     struct bytes before; /* shorter than `after` where the file ended */
-    struct bytes after;
+    struct bytes after;  /* likewise where it will end */
 };
 
 #define CHANGES_INIT ((struct changes){.ranges = BUFFER_INIT})

@@ -57,6 +57,7 @@ struct engine {
 
 extern const struct engine engine_dumb;
 extern const struct engine engine_gdbm;
+extern const struct engine engine_ndbm;
 extern const struct engine engine_sqlite;
 extern const struct engine engine_tdb;
 

@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/gdbm_plan.h"
 
-#include "src/io.h"
-
 #include <gdbm.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, STEP = 1 << 16, TRIES = 16 };
-
-struct extent {
-    off_t from, to;
-};
+enum { PAGE = 4096, TRIES = 16 };
 
 void gdbm_plan_release(struct gdbm_plan *plan)
 {
-    if (plan->copy >= 0)
-        close(plan->copy);
-    plan->copy = -1;
+    shadow_release(&plan->copy);
     buffer_release(&plan->extents);
-    buffer_release(&plan->page);
 }
 
 /* What the last failed call means. */
@@ -53,90 +41,22 @@ static int last_error(GDBM_FILE database)
 
 /* --- the copy --- */
 
-static int clear_copy(struct gdbm_plan *plan, off_t size)
-{
-    if (plan->copy < 0)
-        plan->copy = memfd_create("shelvefs-gdbm", MFD_CLOEXEC);
-    if (plan->copy < 0)
-        return -errno;
-    return ftruncate(plan->copy, 0) || ftruncate(plan->copy, size) ? -errno : 0;
-}
-
-static void add_extent(struct buffer *extents, off_t from, off_t to)
-{
-    struct extent extent = {.from = from, .to = to};
-
-    buffer_add(extents, bytes_of(&extent, sizeof extent));
-}
-
 static int need_range(void *context, off_t offset, off_t size)
 {
     struct gdbm_plan *plan = context;
 
-    add_extent(&plan->extents, offset / PAGE * PAGE, (offset + size + PAGE - 1) / PAGE * PAGE);
+    extents_add(&plan->extents, offset / PAGE * PAGE, (offset + size + PAGE - 1) / PAGE * PAGE);
     return buffer_status(&plan->extents);
-}
-
-static bool extent_at(const struct buffer *extents, size_t index, struct extent *out)
-{
-    if (index >= extents->size / sizeof *out)
-        return false;
-    memcpy(out, extents->data + index * sizeof *out, sizeof *out);
-    return true;
-}
-
-static int read_part(struct gdbm_plan *plan, int fd, off_t from, off_t to, struct bytes *out)
-{
-    size_t size = to - from < STEP ? (size_t)(to - from) : STEP, done = 0;
-    int status;
-
-    buffer_clear(&plan->page);
-    buffer_resize(&plan->page, size);
-    status = buffer_status(&plan->page);
-    if (!status)
-        status = io_read(fd, plan->page.data, size, from, &done);
-    *out = bytes_of(plan->page.data, done);
-    return status;
-}
-
-static int copy_extent(struct gdbm_plan *plan, const struct gdbm_file *file, struct extent extent)
-{
-    off_t to = extent.to < file->size ? extent.to : file->size;
-    struct bytes part;
-    int status = 0;
-
-    for (off_t at = extent.from; !status && at < to; at += (off_t)part.size) {
-        status = read_part(plan, file->fd, at, to, &part);
-        if (!status && !part.size)
-            status = -EIO; /* it became shorter: somebody ignores the lock */
-        if (!status)
-            status = io_write(plan->copy, part, at);
-    }
-    return status;
 }
 
 static int fill_copy(struct gdbm_plan *plan, const struct gdbm_file *file)
 {
     struct extent extent;
-    int status = clear_copy(plan, file->size);
+    int status = shadow_start(&plan->copy, file->size);
 
-    for (size_t i = 0; !status && extent_at(&plan->extents, i, &extent); i++)
-        status = copy_extent(plan, file, extent);
+    for (size_t i = 0; !status && extents_get(&plan->extents, i, &extent); i++)
+        status = shadow_copy(&plan->copy, file->fd, file->size, extent);
     return status;
-}
-
-/* Appends the extents of the copy that hold data: what was copied, and what libgdbm wrote. */
-static int list_extents(const struct gdbm_plan *plan, struct buffer *out)
-{
-    off_t from, to = 0;
-
-    while ((from = lseek(plan->copy, to, SEEK_DATA)) >= 0) {
-        to = lseek(plan->copy, from, SEEK_HOLE);
-        if (to < 0)
-            return -errno;
-        add_extent(out, from, to);
-    }
-    return errno == ENXIO ? buffer_status(out) : -errno;
 }
 
 /* Adds to plan->extents what of `after`, in the database, is not in `before`; both are sorted. Tells how many. */
@@ -146,17 +66,17 @@ static size_t need_missing(struct gdbm_plan *plan, off_t size, const struct buff
     struct extent had = {0}, has;
     size_t index = 0, missing = 0;
 
-    for (size_t i = 0; extent_at(after, i, &has); i++) {
+    for (size_t i = 0; extents_get(after, i, &has); i++) {
         has.to = has.to < size ? has.to : size;
         while (has.from < has.to) {
-            while (had.to <= has.from && extent_at(before, index, &had))
+            while (had.to <= has.from && extents_get(before, index, &had))
                 index++;
             if (had.from <= has.from && has.from < had.to) {
                 has.from = had.to;
             } else {
                 off_t to = had.from > has.from && had.from < has.to ? had.from : has.to;
 
-                add_extent(&plan->extents, has.from, to);
+                extents_add(&plan->extents, has.from, to);
                 missing++;
                 has.from = to;
             }
@@ -186,16 +106,16 @@ static GDBM_FILE open_copy(int fd, int flags)
     return gdbm_fd_open(copy, "", 0, flags | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOERROR, NULL);
 }
 
-static int change_key(GDBM_FILE database, const struct gdbm_step *step)
+static int change_key(GDBM_FILE database, const struct step *step)
 {
     if (!step->value)
         return gdbm_delete(database, datum_of(step->key));
     return gdbm_store(database, datum_of(step->key), datum_of(*step->value), GDBM_REPLACE);
 }
 
-static int change_copy(const struct gdbm_plan *plan, const struct gdbm_update *update)
+static int change_copy(const struct gdbm_plan *plan, const struct update *update)
 {
-    GDBM_FILE database = open_copy(plan->copy, GDBM_WRITER);
+    GDBM_FILE database = open_copy(plan->copy.fd, GDBM_WRITER);
     int status = 0;
 
     if (!database)
@@ -211,51 +131,7 @@ static int change_copy(const struct gdbm_plan *plan, const struct gdbm_update *u
 
 /* --- the result --- */
 
-static int compare_extent(struct gdbm_plan *plan, const struct gdbm_file *file,
-                          struct extent extent, struct changes *out)
-{
-    struct buffer now = BUFFER_INIT;
-    struct bytes before, after;
-    int status = 0;
-
-    for (off_t at = extent.from; !status && at < extent.to; at += (off_t)after.size) {
-        off_t to = extent.to < file->size ? extent.to : file->size;
-
-        status = read_part(plan, plan->copy, at, extent.to, &after);
-        if (!status && !after.size)
-            break;
-        buffer_clear(&now);
-        buffer_add(&now, after);
-        after = buffer_bytes(&now);
-        before = (struct bytes){NULL, 0};
-        if (!status && at < to)
-            status = read_part(plan, file->fd, at,
-                               at + (off_t)after.size < to ? at + (off_t)after.size : to, &before);
-        if (!status)
-            status = buffer_status(&now);
-        if (!status)
-            changes_compare(out, (uint64_t)at, before, after);
-    }
-    buffer_release(&now);
-    return status;
-}
-
-static int compare_copy(struct gdbm_plan *plan, const struct gdbm_file *file,
-                        const struct buffer *extents, struct changes *out)
-{
-    struct extent extent;
-    struct stat stat;
-    int status = fstat(plan->copy, &stat) ? -errno : 0;
-
-    changes_clear(out);
-    out->size_before = (uint64_t)file->size;
-    out->size_after = (uint64_t)stat.st_size;
-    for (size_t i = 0; !status && extent_at(extents, i, &extent); i++)
-        status = compare_extent(plan, file, extent, out);
-    return status ? status : buffer_status(&out->ranges);
-}
-
-static bool check_key(struct gdbm_file *file, const struct gdbm_step *step)
+static bool check_key(struct gdbm_file *file, const struct step *step)
 {
     struct buffer value = BUFFER_INIT;
     struct gdbm_record record;
@@ -273,10 +149,10 @@ static bool check_key(struct gdbm_file *file, const struct gdbm_step *step)
 }
 
 /* What the copy says must be what was asked for, or the database is not touched. */
-static int check_copy(const struct gdbm_plan *plan, const struct gdbm_update *update)
+static int check_copy(const struct gdbm_plan *plan, const struct update *update)
 {
     struct gdbm_file file = GDBM_FILE_INIT;
-    int status = gdbm_file_read(&file, plan->copy, "", NULL);
+    int status = gdbm_file_read(&file, plan->copy.fd, "", NULL);
 
     for (size_t i = 0; i < update->count && !status; i++)
         status = check_key(&file, &update->steps[i]) ? 0 : -EIO;
@@ -286,41 +162,34 @@ static int check_copy(const struct gdbm_plan *plan, const struct gdbm_update *up
 
 /* One attempt. -EAGAIN: plan->extents has grown by what was missing. */
 static int try_update(struct gdbm_plan *plan, const struct gdbm_file *file,
-                      const struct gdbm_update *update, struct changes *out)
+                      const struct update *update, struct changes *out)
 {
     struct buffer before = BUFFER_INIT, after = BUFFER_INIT;
     int status = fill_copy(plan, file);
 
     if (!status)
-        status = list_extents(plan, &before);
+        status = shadow_extents(&plan->copy, &before);
     if (!status)
         status = change_copy(plan, update);
     if (!status)
-        status = list_extents(plan, &after);
+        status = shadow_extents(&plan->copy, &after);
     if (!status && need_missing(plan, file->size, &before, &after))
         status = -EAGAIN;
     if (!status)
-        status = compare_copy(plan, file, &after, out);
+        status = shadow_compare(&plan->copy, file->fd, file->size, &after, out);
     buffer_release(&before);
     buffer_release(&after);
     return status;
 }
 
-static bool is_too_large(const struct gdbm_step *step)
-{
-    return step->value && (step->key.size > INT_MAX || step->value->size > INT_MAX - step->key.size);
-}
-
-int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file,
-                     const struct gdbm_update *update, struct changes *out)
+int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struct update *update,
+                     struct changes *out)
 {
     int status = 0;
 
     buffer_clear(&plan->extents);
     for (size_t i = 0; i < update->count && !status; i++) {
-        status = is_too_large(&update->steps[i]) ? -EFBIG : 0;
-        if (!status)
-            status = gdbm_file_ranges(file, update->steps[i].key, need_range, plan);
+        status = gdbm_file_ranges(file, update->steps[i].key, need_range, plan);
     }
     if (status)
         return status;

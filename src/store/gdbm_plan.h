@@ -13,33 +13,23 @@
 #ifndef SHELVEFS_STORE_GDBM_PLAN_H
 #define SHELVEFS_STORE_GDBM_PLAN_H
 
-#include "src/store/changes.h"
 #include "src/store/gdbm_file.h"
+#include "src/store/inplace.h"
+#include "src/store/shadow.h"
 
 struct gdbm_plan {
-    int copy;              /* -1: not made yet */
+    struct shadow copy;
     struct buffer extents; /* of the database, that the copy needs */
-    struct buffer page;
 };
 
-#define GDBM_PLAN_INIT ((struct gdbm_plan){.copy = -1, .extents = BUFFER_INIT, .page = BUFFER_INIT})
+#define GDBM_PLAN_INIT ((struct gdbm_plan){.copy = SHADOW_INIT, .extents = BUFFER_INIT})
 void gdbm_plan_release(struct gdbm_plan *plan);
 
-/* A key is to get a value, or, if it has none here, to go: then it must be there. */
-struct gdbm_step {
-    struct bytes key;
-    const struct bytes *value;
-};
-/* What is to change, in this order; the keys are different. */
-struct gdbm_update {
-    struct gdbm_step steps[2];
-    size_t count;
-};
 /*
- * Fills `out` with what has to be written. -EUCLEAN: the database is damaged; -EIO: libgdbm answered nonsense; -EFBIG.
+ * Fills `out` with what has to be written. -EUCLEAN: the database is damaged; -EIO: libgdbm answered nonsense.
  */
-int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file,
-                     const struct gdbm_update *update, struct changes *out);
+int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struct update *update,
+                     struct changes *out);
 
 /* Makes an empty database in the file `fd`, which is empty. */
 int gdbm_plan_create(int fd);

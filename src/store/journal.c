@@ -3,6 +3,7 @@
 
 #include "src/digest.h"
 #include "src/io.h"
+#include "src/store/shield.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,13 +178,23 @@ static bool next_record(struct bytes content, size_t *position, struct record_he
         return false;
     memcpy(head, rest.data, sizeof *head);
     if (head->magic != MAGIC || (!first && head->sequence != sequence) ||
-        head->size > rest.size - sizeof *head || head->size_before > head->size_after)
+        head->size > rest.size - sizeof *head)
         return false;
     *ranges = bytes_part(rest, sizeof *head, head->size);
     if (!digest_equal(record_digest(head, *ranges), head->digest))
         return false;
     *position += sizeof *head + head->size;
     return true;
+}
+
+/* Room that a file grew by is zero until it is written. */
+static bool is_as_found_or_left(const struct change *change, uint64_t index, uint8_t byte)
+{
+    if (index < change->after.size && change->after.data[index] == byte)
+        return true;
+    if (index < change->before.size)
+        return change->before.data[index] == byte;
+    return index < change->after.size && byte == 0;
 }
 
 struct question {
@@ -205,11 +216,8 @@ static bool is_known(struct bytes content, struct question question)
         while (changes_next(ranges, &at, &change) > 0) {
             uint64_t index = question.offset - change.offset;
 
-            if (question.offset < change.offset || index >= change.after.size)
-                continue;
-            if (change.after.data[index] == question.byte ||
-                (index < change.before.size && change.before.data[index] == question.byte) ||
-                (index >= change.before.size && question.byte == 0))
+            if (question.offset >= change.offset &&
+                is_as_found_or_left(&change, index, question.byte))
                 return true;
         }
     }
@@ -220,26 +228,37 @@ static bool is_known(struct bytes content, struct question question)
 static int range_is_ours(int fd, struct bytes content, const struct change *change)
 {
     struct buffer now = BUFFER_INIT;
-    uint8_t *room = buffer_extend(&now, change->after.size);
+    size_t size =
+        change->before.size > change->after.size ? change->before.size : change->after.size;
+    uint8_t *room = buffer_extend(&now, size);
     size_t done = 0;
-    int status = room ? io_read(fd, room, change->after.size, (off_t)change->offset, &done)
-                      : buffer_status(&now);
+    int status =
+        room || !size ? io_read(fd, room, size, (off_t)change->offset, &done) : buffer_status(&now);
     int ours = 1;
 
     for (size_t i = 0; !status && ours && i < done; i++) {
         struct question question = {.offset = change->offset + i, .byte = room[i]};
 
-        if (room[i] != change->after.data[i] &&
-            (i >= change->before.size || room[i] != change->before.data[i]))
+        if (!is_as_found_or_left(change, i, room[i]))
             ours = is_known(content, question);
     }
     buffer_release(&now);
     return status ? status : ours;
 }
 
+struct limits {
+    uint64_t smallest, largest;
+};
+
+static void note_size(struct limits *limits, uint64_t size)
+{
+    limits->smallest = size < limits->smallest ? size : limits->smallest;
+    limits->largest = size > limits->largest ? size : limits->largest;
+}
+
 static int is_ours(int fd, const struct stat *stat, struct bytes content)
 {
-    uint64_t largest = 0, smallest = UINT64_MAX;
+    struct limits limits = {.smallest = UINT64_MAX};
     struct record_head head;
     struct bytes ranges;
     struct change change;
@@ -252,16 +271,41 @@ static int is_ours(int fd, const struct stat *stat, struct bytes content)
 
         if (head.inode != stat->st_ino)
             return 0;
-        smallest = head.size_before < smallest ? head.size_before : smallest;
-        largest = head.size_after > largest ? head.size_after : largest;
+        note_size(&limits, head.size_before);
+        note_size(&limits, head.size_after);
         while (ours > 0 && (more = changes_next(ranges, &at, &change)) > 0)
             ours = range_is_ours(fd, content, &change);
         if (more < 0)
             return 0;
     }
-    if (ours > 0 && ((uint64_t)stat->st_size < smallest || (uint64_t)stat->st_size > largest))
+    if (ours > 0 &&
+        ((uint64_t)stat->st_size < limits.smallest || (uint64_t)stat->st_size > limits.largest))
         return 0;
     return ours;
+}
+
+/* 1: no byte of the update was written. */
+static int is_untouched(int fd, const struct stat *stat, const struct record_head *head,
+                        struct bytes ranges)
+{
+    struct buffer now = BUFFER_INIT;
+    struct change change;
+    size_t at = 0, done = 0;
+    int same = (uint64_t)stat->st_size == head->size_before, status = 0;
+
+    while (!status && same && changes_next(ranges, &at, &change) > 0) {
+        uint8_t *room;
+
+        buffer_clear(&now);
+        room = buffer_extend(&now, change.before.size);
+        if (room)
+            status = io_read(fd, room, change.before.size, (off_t)change.offset, &done);
+        else if (change.before.size)
+            status = buffer_status(&now);
+        same = bytes_equal(buffer_bytes(&now), change.before);
+    }
+    buffer_release(&now);
+    return status ? status : same;
 }
 
 static int write_again(int fd, struct bytes content)
@@ -297,6 +341,16 @@ static struct bytes unfinished(const struct journal *journal, struct bytes conte
     return bytes_part(content, start, SIZE_MAX);
 }
 
+static int redo(int fd, const struct stat *stat, struct bytes records, enum journal_replay *out)
+{
+    int status = is_ours(fd, stat, records);
+
+    if (status < 0)
+        return status;
+    *out = status ? JOURNAL_REPLAYED : JOURNAL_DROPPED;
+    return status ? write_again(fd, records) : 0;
+}
+
 static int replay(struct journal *journal, int fd, const struct stat *stat,
                   enum journal_replay *out)
 {
@@ -311,13 +365,14 @@ static int replay(struct journal *journal, int fd, const struct stat *stat,
     rest = unfinished(journal, buffer_bytes(&content));
     /* A torn first record: the database was not touched. */
     if (!status && next_record(rest, &position, &head, &ranges)) {
-        status = is_ours(fd, stat, rest);
-        *out = status ? JOURNAL_REPLAYED : JOURNAL_DROPPED;
-        if (status > 0)
-            status = write_again(fd, rest);
+        /* Nobody was told that it is saved, and others may have seen that it isn't: so it never will be. */
+        if (is_of_this_boot(journal, &head))
+            status = is_untouched(fd, stat, &head, ranges);
+        if (!status)
+            status = redo(fd, stat, rest, out);
     }
     buffer_release(&content);
-    return status;
+    return status < 0 ? status : 0;
 }
 
 int journal_begin(struct journal *journal, int fd, const struct stat *database,
@@ -371,6 +426,18 @@ static int append(struct journal *journal, uint64_t inode, const struct changes 
     return status;
 }
 
+struct application {
+    const struct changes *changes;
+    int fd;
+};
+
+static int apply(void *context)
+{
+    const struct application *application = context;
+
+    return changes_apply(application->changes, application->fd);
+}
+
 static int mark_applied(struct journal *journal)
 {
     static const uint64_t applied = 1;
@@ -401,7 +468,7 @@ int journal_commit(struct journal *journal, int fd, const struct changes *change
         take_back(journal);
         return status;
     }
-    status = changes_apply(changes, fd);
+    status = shield_run(apply, &(struct application){.changes = changes, .fd = fd});
     if (status)
         return changes_undo(changes, fd) || take_back(journal) ? -ESTALE : status;
     /* Can't fail: that place was written before. If it does, the record is taken for an unfinished one. */

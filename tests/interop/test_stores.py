@@ -46,6 +46,16 @@ def open_patiently(flag):
     return dbm.open(path, flag)
 
 
+def read(key):
+    """dbm.ndbm takes an empty value for none if it is the first that it reads: libdb then has no memory to point to."""
+    try:
+        return db[key]
+    except KeyError:
+        if name != "ndbm":
+            raise
+        return b""
+
+
 db = open_patiently(flag)
 for command in json.load(sys.stdin):
     if command[0] == "put":
@@ -55,7 +65,7 @@ for command in json.load(sys.stdin):
 if flag != "r":
     db.close()
     db = open_patiently("r")
-print(json.dumps(sorted((h(k), h(db[k])) for k in db.keys())))
+print(json.dumps(sorted((h(k), h(read(k))) for k in db.keys())))
 '''
 TDB_ORACLE = r'''
 import binascii, json, os, sys, tdb
@@ -80,10 +90,18 @@ def has_module(path, name):
     return subprocess.run([path, "-c", "import " + name], stderr=subprocess.DEVNULL).returncode == 0
 
 
+def is_berkeley(path):
+    done = subprocess.run([path, "-c", "import dbm.ndbm; print(dbm.ndbm.library)"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    return done.stdout == b"Berkeley DB\n"
+
+
 TDB_PYTHON = next((path for _, path in pythons() if has_module(path, "tdb")), None)
 SQLITE_PYTHON = next((path for _, path in reversed(pythons()) if has_module(path, "dbm.sqlite3")), None)
 GDBM_PYTHON = next((path for _, path in reversed(pythons()) if has_module(path, "dbm.gnu")), None)
 needs_gdbm = pytest.mark.skipif(GDBM_PYTHON is None, reason="no Python with dbm.gnu")
+NDBM_PYTHON = next((path for _, path in reversed(pythons()) if is_berkeley(path)), None)
+needs_ndbm = pytest.mark.skipif(NDBM_PYTHON is None, reason="no Python with dbm.ndbm of Berkeley DB")
 needs_tdb = pytest.mark.skipif(TDB_PYTHON is None, reason="no Python with the tdb module")
 needs_sqlite = pytest.mark.skipif(SQLITE_PYTHON is None, reason="no Python with dbm.sqlite3 (3.13 and later)")
 ORACLES = [pytest.param(("dumb", path), id="dumb-%d.%d.%d" % version)
@@ -91,7 +109,8 @@ ORACLES = [pytest.param(("dumb", path), id="dumb-%d.%d.%d" % version)
 ORACLES.append(pytest.param(("tdb", TDB_PYTHON), id="tdb", marks=needs_tdb))
 ORACLES.append(pytest.param(("sqlite", SQLITE_PYTHON), id="sqlite", marks=needs_sqlite))
 ORACLES.append(pytest.param(("gdbm", GDBM_PYTHON), id="gdbm", marks=needs_gdbm))
-ENGINES = ["dumb", pytest.param("gdbm", marks=needs_gdbm), pytest.param("sqlite", marks=needs_sqlite), pytest.param("tdb", marks=needs_tdb)]
+ORACLES.append(pytest.param(("ndbm", NDBM_PYTHON), id="ndbm", marks=needs_ndbm))
+ENGINES = ["dumb", pytest.param("gdbm", marks=needs_gdbm), pytest.param("ndbm", marks=needs_ndbm), pytest.param("sqlite", marks=needs_sqlite), pytest.param("tdb", marks=needs_tdb)]
 
 
 def oracle(engine, python, path, flag="r", commands=()):
@@ -106,7 +125,7 @@ def oracle(engine, python, path, flag="r", commands=()):
 
 
 def oracle_of(engine):
-    return {"dumb": NEWEST, "gdbm": GDBM_PYTHON, "sqlite": SQLITE_PYTHON, "tdb": TDB_PYTHON}[engine]
+    return {"dumb": NEWEST, "gdbm": GDBM_PYTHON, "ndbm": NDBM_PYTHON, "sqlite": SQLITE_PYTHON, "tdb": TDB_PYTHON}[engine]
 
 
 def puts(items):
@@ -467,6 +486,7 @@ def test_costs(engine, tmp_path, capsys):
     script = {"dumb": "import dbm.dumb; db = dbm.dumb.open(path, 'c'); put = db.__setitem__",
               "gdbm": "import dbm.gnu; db = dbm.gnu.open(path, 'c'); put = db.__setitem__",
               "sqlite": "import dbm.sqlite3; db = dbm.sqlite3.open(path, 'c'); put = db.__setitem__",
+              "ndbm": "import dbm.ndbm; db = dbm.ndbm.open(path, 'c'); put = db.__setitem__",
               "tdb": "import tdb, os; db = tdb.open(path, 10007, 0, os.O_RDWR | os.O_CREAT, 0o600); put = db.store"}
     timed = ("import sys, time; path = sys.argv[1]; %s; start = time.perf_counter()\n"
              "for i in range(1000): put(b'bench %%d' %% i, b'v' * 100)\n"

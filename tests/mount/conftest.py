@@ -28,7 +28,7 @@ def engines_built():
     return re.search('engines: ([^;\n]*)', version).group(1).split(', ')
 
 
-@pytest.fixture(params=['dumb', 'gdbm', 'sqlite', 'tdb'])
+@pytest.fixture(params=['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb'])
 def engine(request, engines_built):
     if request.param not in engines_built:
         pytest.skip('built without ' + request.param)

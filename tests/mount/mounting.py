@@ -4,6 +4,7 @@
 import contextlib
 import dbm.dumb
 import dbm.gnu
+import dbm.ndbm
 import errno
 import os
 import pathlib
@@ -129,7 +130,8 @@ class Database:
     @property
     def files(self):
         """The files that hold it."""
-        return [self.path + '.dir', self.path + '.dat'] if self.engine == 'dumb' else [self.path]
+        suffixes = {'dumb': ['.dir', '.dat'], 'ndbm': ['.db']}.get(self.engine, [''])
+        return [self.path + suffix for suffix in suffixes]
 
     def create(self, pairs=()):
         if self.engine == 'tdb':
@@ -138,6 +140,8 @@ class Database:
             SqliteShelf(self.path, 'rwc').close()
         elif self.engine == 'gdbm':
             dbm.gnu.open(self.path, 'n').close()
+        elif self.engine == 'ndbm':
+            dbm.ndbm.open(self.path, 'n').close()
         else:
             dbm.dumb.open(self.path, 'n').close()
         self.update(pairs)
@@ -152,6 +156,8 @@ class Database:
             store = SqliteShelf(self.path, 'rw' if write else 'ro')
         elif self.engine == 'gdbm':
             store = open_gdbm(self.path, 'w' if write else 'r')
+        elif self.engine == 'ndbm':
+            store = dbm.ndbm.open(self.path, 'w' if write else 'r')
         else:
             store = dbm.dumb.open(self.path, 'w' if write else 'r')
         try:
@@ -186,6 +192,8 @@ class Database:
         elif self.engine == 'gdbm':
             dump = subprocess.run(['gdbm_dump', self.path], stdout=subprocess.PIPE, check=True).stdout.decode()
             assert int(re.search('^#:count=([0-9]+)$', dump, re.MULTILINE).group(1)) == len(self.records())
+        elif self.engine == 'ndbm':
+            subprocess.run(['db5.3_verify', '-q', self.path + '.db'], check=True)
         elif self.engine == 'sqlite':
             with self.opened(write=True) as store:
                 assert store.connection.execute('PRAGMA integrity_check').fetchall() == [('ok',)]

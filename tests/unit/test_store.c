@@ -568,6 +568,14 @@ static const struct refusal {
      -EMEDIUMTYPE,
      "is a big-endian Berkeley DB btree file",
      "ndbm"},
+    {"refuse-bdb-short",
+     {{"x.db", BYTES("\0\0\0\0\1\0\0\0\0\0\0\0\x61\x15\x06\x00")}},
+     "x",
+     NULL,
+     -EUCLEAN,
+     "x.db is a truncated Berkeley DB file",
+     NULL,
+     "ndbm"},
     {"refuse-bdb-185", {{"x", BYTES("\x61\x15\x06\x00")}}, "x", NULL, -EMEDIUMTYPE, "1.85 hash", "ndbm"},
     {"refuse-sqlite",
      {{"x", BYTES("SQLite format 3\0....")}},
@@ -786,7 +794,7 @@ static void test_tdb_truncated_while_open(void **state)
 
 int main(void)
 {
-    static const char *const engines[] = {NULL, "dumb", "gdbm", "sqlite", "tdb"};
+    static const char *const engines[] = {NULL, "dumb", "gdbm", "ndbm", "sqlite", "tdb"};
     const struct CMUnitTest others[] = {
         cmocka_unit_test(test_trace_fails_once),
         cmocka_unit_test(test_dumb_indexes),

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/store/inplace.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+enum { UNSURE_TRIES = 5, MOST_KEPT = 1 << 20 };
+
+static struct inplace *inplace_of(struct store *store)
+{
+    return (struct inplace *)store;
+}
+
+/* --- turns --- */
+
+static int look(struct inplace *i, struct failure *failure)
+{
+    int status = i->turn.changed_hands ? i->ops->look(i, failure) : 0;
+
+    if (!status)
+        i->turn.changed_hands = false;
+    return status;
+}
+
+static int begin_reading(struct inplace *i, struct failure *failure)
+{
+    int status = turn_read(&i->turn);
+
+    return status ? status : look(i, failure);
+}
+
+static int begin_writing(struct inplace *i)
+{
+    int status = turn_write(&i->turn);
+
+    if (!status)
+        status = look(i, NULL);
+    if (!status)
+        status = i->ops->prepare(i);
+    if (!status)
+        status = look(i, NULL);
+    return status;
+}
+
+/* --- looking --- */
+
+static bool is_unsure(const struct inplace *i)
+{
+    return i->turn.no_lock || i->ops->ignored_by_others;
+}
+
+static int fetch(struct inplace *i, struct bytes key, struct buffer *value)
+{
+    int status = i->ops->fetch(i, key, value);
+
+    if (status == -EIO && !is_unsure(i))
+        engine_damaged(&i->store, "a part of its hash table makes no sense");
+    return status;
+}
+
+static int look_up(struct inplace *i, struct bytes key, struct buffer *value)
+{
+    int status = begin_reading(i, NULL);
+
+    if (!status)
+        status = fetch(i, key, value);
+    turn_done(&i->turn);
+    return status;
+}
+
+static int look_up_patiently(struct inplace *i, struct bytes key, struct buffer *value)
+{
+    struct patience patience;
+    int status = look_up(i, key, value);
+
+    patience_start(&patience, 1);
+    for (int try = 1; is_unsure(i) && (status == -EIO || status == -EUCLEAN) && try < UNSURE_TRIES;
+         try++) {
+        patience_wait(&patience);
+        i->turn.changed_hands = true;
+        status = look_up(i, key, value);
+    }
+    return status;
+}
+
+static int inplace_fetch(struct store *store, struct bytes key, struct buffer *value)
+{
+    return look_up_patiently(inplace_of(store), key, value);
+}
+
+static int inplace_exists(struct store *store, struct bytes key)
+{
+    int status = look_up_patiently(inplace_of(store), key, NULL);
+
+    if (status == -ENOENT)
+        return 0;
+    return status ? status : 1;
+}
+
+static int inplace_visit(struct store *store, store_visitor *visitor, void *context)
+{
+    struct inplace *i = inplace_of(store);
+    size_t damaged = 0;
+    int status = begin_reading(i, NULL);
+
+    if (!status)
+        status = i->ops->visit(i, visitor, context, &damaged);
+    if (damaged && !is_unsure(i))
+        engine_damaged(&i->store, "some of its keys can't be reached");
+    turn_done(&i->turn);
+    return status;
+}
+
+/* --- changing --- */
+
+/* More than the libraries' own numbers hold. */
+static bool is_too_large(const struct step *step)
+{
+    return step->key.size > INT_MAX ||
+           (step->value && step->value->size > INT_MAX - step->key.size);
+}
+
+static int carry_out(struct inplace *i, const struct update *update)
+{
+    int status;
+
+    for (size_t at = 0; at < update->count; at++) {
+        if (is_too_large(&update->steps[at]))
+            return -EFBIG;
+    }
+    status = i->ops->plan(i, update, &i->changes);
+
+    if (status == -EUCLEAN)
+        engine_damaged(&i->store, "its library refuses to change it");
+    if (!status)
+        status = turn_commit(&i->turn, &i->changes);
+    i->turn.changed_hands = true;
+    if (i->changes.ranges.capacity > MOST_KEPT)
+        changes_release(&i->changes);
+    return status;
+}
+
+/* 1: it is there, 0: it is not. */
+static int is_there(struct inplace *i, struct bytes key)
+{
+    int status = fetch(i, key, NULL);
+
+    if (status == -ENOENT)
+        return 0;
+    return status ? status : 1;
+}
+
+static int store_in_turn(struct inplace *i, struct bytes key, struct bytes value,
+                         enum store_mode mode)
+{
+    struct update update = {{{key, &value}}, 1};
+    int status = mode == STORE_INSERT ? is_there(i, key) : 0;
+
+    if (status)
+        return status > 0 ? -EEXIST : status;
+    return carry_out(i, &update);
+}
+
+static int inplace_store(struct store *store, struct bytes key, struct bytes value,
+                         enum store_mode mode)
+{
+    struct inplace *i = inplace_of(store);
+    int status = begin_writing(i);
+
+    if (!status)
+        status = store_in_turn(i, key, value, mode);
+    turn_done(&i->turn);
+    return status;
+}
+
+static int inplace_remove(struct store *store, struct bytes key)
+{
+    struct inplace *i = inplace_of(store);
+    struct update update = {{{key, NULL}}, 1};
+    int status = begin_writing(i);
+
+    if (!status)
+        status = is_there(i, key);
+    if (status > 0)
+        status = carry_out(i, &update);
+    else if (!status)
+        status = -ENOENT;
+    turn_done(&i->turn);
+    return status;
+}
+
+static int rename_in_turn(struct inplace *i, struct bytes from, struct bytes to,
+                          enum store_mode mode, struct buffer *value)
+{
+    int status = fetch(i, from, value);
+    struct bytes moved = buffer_bytes(value);
+    struct update update = {{{to, &moved}, {from, NULL}}, 2};
+
+    if (!status && mode == STORE_INSERT)
+        status = is_there(i, to);
+    if (status)
+        return status > 0 ? -EEXIST : status;
+    return carry_out(i, &update);
+}
+
+static int exchange_in_turn(struct inplace *i, struct bytes one, struct bytes other,
+                            struct buffer *value)
+{
+    struct buffer second = BUFFER_INIT;
+    struct bytes of_one, of_other;
+    struct update update = {{{one, &of_other}, {other, &of_one}}, 2};
+    int status = fetch(i, one, value);
+
+    if (!status)
+        status = fetch(i, other, &second);
+    of_one = buffer_bytes(value);
+    of_other = buffer_bytes(&second);
+    if (!status)
+        status = carry_out(i, &update);
+    buffer_release(&second);
+    return status;
+}
+
+static int inplace_rename(struct store *store, struct bytes from, struct bytes to,
+                          enum store_mode mode)
+{
+    struct inplace *i = inplace_of(store);
+    struct buffer value = BUFFER_INIT;
+    int status = begin_writing(i);
+
+    if (!status && mode == STORE_EXCHANGE)
+        status = exchange_in_turn(i, from, to, &value);
+    else if (!status)
+        status = rename_in_turn(i, from, to, mode, &value);
+    buffer_release(&value);
+    turn_done(&i->turn);
+    return status;
+}
+
+static int inplace_sync(struct store *store)
+{
+    struct inplace *i = inplace_of(store);
+
+    return i->store.read_only ? 0 : turn_sync(&i->turn);
+}
+
+static int inplace_stamp(struct store *store, struct store_stamp *out)
+{
+    struct inplace *i = inplace_of(store);
+
+    if (i->ops->has_stamp && !i->ops->has_stamp(i))
+        return -ENOTSUP;
+    return turn_stamp(&i->turn, out);
+}
+
+/* --- opening and closing --- */
+
+static void release(struct inplace *i)
+{
+    i->ops->release(i);
+    changes_release(&i->changes);
+}
+
+static int inplace_close(struct store *store)
+{
+    struct inplace *i = inplace_of(store);
+    int status = turn_release(&i->turn);
+
+    release(i);
+    return status;
+}
+
+const struct store_ops inplace_store_ops = {
+    .close = inplace_close,
+    .fetch = inplace_fetch,
+    .exists = inplace_exists,
+    .store = inplace_store,
+    .remove = inplace_remove,
+    .rename = inplace_rename,
+    .visit = inplace_visit,
+    .sync = inplace_sync,
+    .stamp = inplace_stamp,
+};
+
+static int explain(struct inplace *i, int status, struct failure *failure)
+{
+    const char *path = i->store.path;
+
+    if (status == -EBUSY)
+        return failure_set(failure, status, 0,
+                           "another program has %s open: wait until it ends, or look with -o "
+                           "ro,nolock",
+                           path);
+    if (status == -EACCES && !i->store.read_only)
+        return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
+                           path);
+    if (status == -EUCLEAN)
+        return failure_set(failure, status, 0,
+                           "%s is damaged: look with -o ro, and save what is left from there",
+                           path);
+    return status;
+}
+
+/* What a crash left is put right now; then nobody has to be kept out until there is something to save. */
+static int start(struct inplace *i, struct failure *failure)
+{
+    int status;
+
+    pthread_mutex_lock(&i->store.mutex);
+    status = begin_reading(i, failure);
+    if (!status && !i->store.read_only && access(i->store.path, W_OK))
+        status = -errno;
+    if (!status && !i->store.read_only && i->ops->needs_writing && i->ops->needs_writing(i))
+        status = begin_writing(i);
+    turn_done(&i->turn);
+    pthread_mutex_unlock(&i->store.mutex);
+    return status ? explain(i, status, failure) : 0;
+}
+
+int inplace_open(struct inplace *i, const struct inplace_ops *ops,
+                 const struct store_options *options, struct failure *failure)
+{
+    int status;
+
+    i->ops = ops;
+    i->changes = CHANGES_INIT;
+    status = turn_init(&i->turn, &i->store, options);
+    if (!status) {
+        status = start(i, failure);
+        if (status)
+            turn_release(&i->turn);
+    }
+    if (status) {
+        release(i);
+        engine_free(&i->store);
+    }
+    return status;
+}
