@@ -51,7 +51,7 @@ static struct tdb_context *open_quietly(const char *path, int hash_size, int tdb
 }
 
 /*
- * What the last failed call of libtdb means. errno counts only where the kernel refused to write.
+ * What the last failed call of libtdb means. errno counts only where the kernel refused to read or write.
  */
 static int last_error(struct tdbfile *file)
 {
@@ -59,7 +59,8 @@ static int last_error(struct tdbfile *file)
 
     switch (tdb_error(file->tdb)) {
     case TDB_ERR_NOEXIST:
-        return -ENOENT;
+        /* A key that could not be read is for libtdb another key than the one it looks for. */
+        return system == EIO ? -EIO : -ENOENT;
     case TDB_ERR_EXISTS:
         return -EEXIST;
     case TDB_ERR_RDONLY:

@@ -465,25 +465,52 @@ static int choose_durability(sqlite3 *db)
 
 static int prepare_to_write(struct sqlite *s, struct failure *failure)
 {
+    sqlite3 *db = s->connection.db;
+    int code;
+
+    if (sqlite3_db_readonly(db, "main"))
+        return failure_set(failure, -EACCES, 0, "%s may not be written to: mount it read-only",
+                           s->store.path);
+    code = choose_durability(db);
+    return code ? explain_open(s->store.path, db, code, failure) : 0;
+}
+
+/* A file that ends within its pages. With a WAL it may: the end is there. */
+static bool is_cut(struct sqlite *s)
+{
+    struct buffer size = BUFFER_INIT;
+    struct stat now;
+    bool cut = false;
+
+    if (!has_wal(s->store.path) &&
+        !ask(s->connection.db,
+             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", &size)) {
+        buffer_add_byte(&size, '\0');
+        cut = !buffer_status(&size) && !stat(s->store.path, &now) && !has_wal(s->store.path) &&
+              now.st_size < atoll((const char *)size.data);
+    }
+    buffer_release(&size);
+    return cut;
+}
+
+/* What could not be done now shows when something is asked for. */
+static void look_for_damage(struct sqlite *s)
+{
     struct connection *c = &s->connection;
-    const char *path = s->store.path;
     struct buffer finding = BUFFER_INIT;
     int code;
 
-    if (sqlite3_db_readonly(c->db, "main"))
-        return failure_set(failure, -EACCES, 0, "%s may not be written to: mount it read-only",
-                           path);
-    code = choose_durability(c->db);
-    if (!code && c->file.st_size <= LARGEST_CHECKED) {
-        code = ask(c->db, "PRAGMA integrity_check(1)", &finding);
-        buffer_add_byte(&finding, '\0');
-        if (!code && finding.size && strcmp((const char *)finding.data, "ok") != 0)
-            engine_damaged(&s->store, (const char *)finding.data);
-    }
-    buffer_release(&finding);
+    if (is_cut(s))
+        engine_damaged(&s->store, "the file is shorter than it says");
+    if (s->store.damaged || c->file.st_size > LARGEST_CHECKED)
+        return;
+    code = ask(c->db, "PRAGMA integrity_check(1)", &finding);
+    buffer_add_byte(&finding, '\0');
     if (is_damage(code))
         engine_damaged(&s->store, sqlite3_errmsg(c->db));
-    return code && !is_damage(code) ? explain_open(path, c->db, code, failure) : 0;
+    else if (!code && finding.size > 1 && strcmp((const char *)finding.data, "ok") != 0)
+        engine_damaged(&s->store, (const char *)finding.data);
+    buffer_release(&finding);
 }
 
 /* What the owner should know. That something can't be read now shows when it is asked for. */
@@ -599,6 +626,7 @@ static int reconnect(struct sqlite *s, struct failure *failure)
     buffer_clear(&s->store.notes);
     if (!s->store.read_only)
         status = prepare_to_write(s, failure);
+    look_for_damage(s);
     note(s);
     return status;
 }

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Python process and the mount change the same database at the same time; SHELVEFS_CHANGES is how often each does.
+
+tdb, SQLite and gdbm order both by their locks. dbm.dumb and Berkeley DB have no locks that Python would take: of them
+only what our own processes do to one another is tested.
+"""
+
+import ast
+import collections
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import mounting
+from mounting import refused
+
+CHANGES = int(os.environ.get('SHELVEFS_CHANGES', '300'))
+LOCKING = ['gdbm', 'sqlite', 'tdb']
+# Saves numbered values under keys of its own and a shared one, then says how many.
+OTHER = """
+import pickle, sys, time
+sys.path.insert(0, sys.argv[1])
+from mounting import Database
+database, count = Database(*sys.argv[2:4]), int(sys.argv[4])
+done = 0
+while done < count:
+    try:
+        with database.opened(write=True) as store:
+            for done in range(done, min(done + 50, count)):
+                with database.transaction(store):
+                    store[b'theirs %d' % (done % 100)] = pickle.dumps(['theirs', done, 'x' * (done % 300)], 4)
+                with database.transaction(store):
+                    store[b'shared %d' % (done % 10)] = pickle.dumps(['theirs', done, 'x' * (done % 300)], 4)
+            done += 1
+    except OSError as error:  # locked: gdbm refuses at once
+        time.sleep(0.001)
+print(done)
+"""
+
+
+def start_other(database, count):
+    return subprocess.Popen([sys.executable, '-c', OTHER, os.path.dirname(mounting.__file__), database.engine, database.path,
+                             str(count)], stdout=subprocess.PIPE)
+
+
+class Reader(threading.Thread):
+    """Looks at what both change, as another process: at whole values only; and through the mount at what the other does.
+
+    The kernel has one size for all who have a file open: a text that was opened before a change, and read after the kernel
+    heard of it, may be cut to the size of the next one. Such sights are counted.
+    """
+
+    def __init__(self, mount, database):
+        super().__init__()
+        self.mount = mount
+        self.database = database
+        self.ended = False
+        self.looks = self.cut = 0
+        self.torn = []
+
+    def run(self):
+        while not self.ended:
+            self.looks += 1
+            try:
+                value = ast.literal_eval(self.mount.text('theirs %d' % (self.looks % 100)))
+            except FileNotFoundError:
+                continue
+            except SyntaxError:
+                self.cut += 1
+            else:
+                self.judge(value)
+            with contextlib.suppress(KeyError, OSError), self.database.opened() as store:
+                self.judge(pickle.loads(store[b'shared %d' % (self.looks % 10)]))
+
+    def judge(self, value):
+        who, number, filler = value
+        if who not in ('ours', 'theirs') or len(filler) != number % 300:
+            self.torn.append(value)
+
+
+@pytest.mark.parametrize('engine', LOCKING, indirect=True)
+def test_nothing_is_lost(mounter, new_database, capfd):
+    database = new_database().create()
+    mount = mounter(database, 'lock_timeout=60')
+    reader = Reader(mount, database)
+    reader.start()
+    try:
+        with start_other(database, CHANGES) as other:
+            for number in range(CHANGES):
+                text = '%r\n' % (['ours', number, 'x' * (number % 300)],)
+                mount.save('ours %d' % (number % 100), text)
+                mount.save('shared %d' % (number % 10), text)
+            assert int(other.stdout.read()) == CHANGES
+    finally:
+        reader.ended = True
+        reader.join()
+    assert not reader.torn and reader.looks > 10
+    records = {key: pickle.loads(value) for key, value in database.records().items()}
+    for who in ('ours', 'theirs'):
+        for key in range(100):
+            last = max(range(key, CHANGES, 100))
+            assert records[b'%s %d' % (who.encode(), key)] == [who, last, 'x' * (last % 300)]
+    for key in range(10):
+        last = max(range(key, CHANGES, 10))
+        assert records[b'shared %d' % key] in ([who, last, 'x' * (last % 300)] for who in ('ours', 'theirs'))
+    assert len(records) == 210
+    database.verify()
+    with capfd.disabled():
+        print('\n%s: %d changes by each, none lost; %d looks, %d cut' % (database.engine, CHANGES, reader.looks, reader.cut))
+
+
+def test_two_mounts_of_one_database(database, mounter, tmp_path):
+    """Either the second one is refused, or both are safe."""
+    first = mounter(database, 'lock_timeout=30')
+    if database.engine in ('dumb', 'ndbm'):
+        with pytest.raises(mounting.MountFailed, match='another shelvefs') as failure:
+            mounting.Mount(database.path, tmp_path / 'second', 'lock_timeout=0').start()
+        assert failure.value.status == 4
+        reader = mounter(database, 'ro')
+        first.save('number', '1\n')
+        mounting.eventually(lambda: reader.text('number') == '1\n')
+        return
+    second = mounter(database, 'lock_timeout=30')
+    for number in range(30):
+        first.save('first %d' % number, '%d\n' % number)
+        second.save('second %d' % number, '%d\n' % number)
+        second.save('number', '%d\n' % number)
+        mounting.eventually(lambda expected='%d\n' % number: first.text('number') == expected)
+    assert {b'%s %d' % (who, number) for who in (b'first', b'second') for number in range(30)} <= database.keys()
+
+
+def test_listing_while_another_inserts(mount, database):
+    """Each key that is there all the time is listed exactly once."""
+    if database.engine in ('dumb', 'ndbm'):  # another writer is not to be had
+        kept = {'kept %d' % number for number in range(300)}
+        for name in kept:
+            mount.save(name, '1\n')
+        insert = threading.Thread(target=lambda: [mount.save('new %d' % number, '1\n') for number in range(300)])
+        insert.start()
+    else:
+        kept = {'kept %d' % number for number in range(2000)}
+        database.update((name.encode(), pickle.dumps(1)) for name in kept)
+        insert = threading.Thread(target=lambda: start_other(database, CHANGES).communicate())
+        insert.start()
+    for _ in range(10):
+        names = collections.Counter(os.listdir(mount.directory))
+        assert kept <= set(names)
+        assert set(names.values()) == {1}
+    insert.join()
+
+
+def test_removing_one_by_one(mount, database):
+    count = min(CHANGES * 10, 10000)
+    database.update((b'key %d' % number, pickle.dumps(number)) for number in range(count))
+    mounting.eventually(lambda: len(os.listdir(mount.directory)) == count + len(database.values))
+    seen = collections.Counter()
+    with os.scandir(mount.directory) as entries:
+        for entry in entries:
+            seen[entry.name] += 1
+            if entry.name.startswith('key '):
+                os.unlink(entry.path)
+    assert set(seen.values()) == {1} and len(seen) == count + len(database.values)
+    assert database.keys() == {key.encode() for key in database.values}
