@@ -117,7 +117,7 @@ def test_nothing_is_lost(mounter, new_database, capfd):
 def test_two_mounts_of_one_database(database, mounter, tmp_path):
     """Either the second one is refused, or both are safe."""
     first = mounter(database, 'lock_timeout=30')
-    if database.engine in ('dumb', 'ndbm'):
+    if database.engine == 'dumb':
         with pytest.raises(mounting.MountFailed, match='another shelvefs') as failure:
             mounting.Mount(database.path, tmp_path / 'second', 'lock_timeout=0').start()
         assert failure.value.status == 4
