@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a database can't hold of a file: mode, owner, times, by key, for as long as the mount lasts.
+ * What a database can't hold of a file: mode, owner, times, by key.
  *
  * What was never set comes from the database file. Its mtime is a key's only if somebody else wrote it: our own
- * saves touch one key and must not make all others look new.
+ * saves touch one key and must not make all others look new. So a key's mtime is entered, with a digest of the stored
+ * bytes that it belongs to, as soon as it was shown to anybody.
+ *
+ * Keys are known by a digest, so an entry has a fixed size: about 80 bytes in memory, at most 66 in the sidecar. Entries
+ * stand in ATTRIBUTE_PAGES sorted arrays; a page is what is written to the sidecar at a time.
  */
 #ifndef SHELVEFS_ATTRIBUTES_H
 #define SHELVEFS_ATTRIBUTES_H
 
 #include "src/bytes.h"
 #include "src/digest.h"
-#include "src/chains.h"
 
 #include <sys/stat.h>
 #include <time.h>
+
+enum {
+    ATTRIBUTE_PAGES = 2048,
+    ATTRIBUTES_MOST = 1 << 22, /* entries; the keys beyond have what the database file has */
+};
 
 enum attribute {
     ATTRIBUTE_MODE = 1 << 0,
@@ -22,6 +30,7 @@ enum attribute {
     ATTRIBUTE_ATIME = 1 << 3,
     ATTRIBUTE_MTIME = 1 << 4,
     ATTRIBUTE_VALUE = 1 << 5,
+    ATTRIBUTES_ALL = (1 << 6) - 1,
 };
 
 struct attributes {
@@ -33,9 +42,27 @@ struct attributes {
     struct digest value; /* of the stored bytes that `mtime` belongs to */
 };
 
+/* Takes over from `from` what is set in it. */
+void attributes_merge(struct attributes *to, const struct attributes *from);
+/*
+ * As the sidecar has them: a byte that says what is set, then that, little-endian. attributes_unpack() takes them off the
+ * start of `packed`; false: there are none, or they make no sense.
+ */
+void attributes_pack(const struct attributes *attributes, struct buffer *out);
+bool attributes_unpack(struct bytes *packed, struct attributes *out);
+
+struct attribute_entry;
+
+struct attribute_page {
+    struct attribute_entry *entries; /* sorted */
+    uint32_t count, capacity;
+    bool changed; /* since it was packed */
+};
+
 /* Part of struct tree, guarded by its lock. */
 struct attribute_table {
-    struct chains table;
+    struct attribute_page *pages;
+    size_t count; /* of all entries */
     struct digest_key hash_key;
 };
 
@@ -43,11 +70,24 @@ int attribute_table_init(struct attribute_table *table, const struct digest_key 
 void attribute_table_release(struct attribute_table *table);
 /* NULL: nothing was set. Valid until the next change of the table. */
 const struct attributes *attributes_find(const struct attribute_table *table, struct bytes key);
-/* The entry of this key, made if need be; NULL: out of memory. */
+/* The entry of this key, to be changed, made if need be; NULL: no room. Valid until the next change of the table. */
 struct attributes *attributes_edit(struct attribute_table *table, struct bytes key);
 void attributes_drop(struct attribute_table *table, struct bytes key);
+/* Drops the entries of all keys that were not marked since the last time. */
+void attributes_mark(struct attribute_table *table, struct bytes key);
+void attributes_drop_unmarked(struct attribute_table *table);
 
-/* Takes over from `from` what is set in it. */
-void attributes_merge(struct attributes *to, const struct attributes *from);
+/* The first page from `from` on that was changed, or ATTRIBUTE_PAGES. */
+unsigned attribute_page_changed(const struct attribute_table *table, unsigned from);
+/* Appends the page, which counts as unchanged from now on. */
+void attribute_page_pack(struct attribute_table *table, unsigned page, struct buffer *out);
+/*
+ * Fills a page that is empty. -EUCLEAN: it is no page of this number and key, and nothing was entered; -ENOMEM; -EFBIG: more
+ * than ATTRIBUTES_MOST.
+ */
+int attribute_page_unpack(struct attribute_table *table, unsigned page, struct bytes packed);
+/* Everything, or one page, is to be written again. */
+void attribute_page_taint(struct attribute_table *table, unsigned page);
+void attribute_table_taint(struct attribute_table *table);
 
 #endif
