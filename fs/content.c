@@ -77,12 +77,29 @@ static struct timespec foreign_mtime(struct timespec before, struct timespec fil
     return later ? file : tree_now();
 }
 
+/*
+ * The value that is shown now keeps its mtime, whatever happens to the database file. `file`: when that was changed
+ * last. Tree lock held.
+ */
+static void content_seen(struct tree *tree, struct node *node, bool foreign, struct timespec file)
+{
+    struct attributes *entry = attributes_edit(&tree->attributes, node->name->key);
+
+    if (!entry)
+        return;
+    if (!(entry->set & ATTRIBUTE_MTIME))
+        entry->mtime = node->own.mtime;
+    if (foreign)
+        entry->mtime = foreign_mtime(entry->mtime, file);
+    entry->set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
+    entry->value = node->digest;
+}
+
 /* The stored bytes are `digest`: was it somebody else who changed them? */
 static void content_compare(struct tree *tree, struct node *node, struct digest digest)
 {
     bool same = node->known && digest_equal(node->digest, digest);
     const struct attributes *seen;
-    struct attributes *entry;
     struct stat file;
     bool foreign, first = !node->known;
 
@@ -102,17 +119,8 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
         foreign = !digest_equal(seen->value, digest);
     else
         foreign = !first;
-    if (foreign) {
-        struct timespec before =
-            seen && seen->set & ATTRIBUTE_MTIME ? seen->mtime : node->own.mtime;
-
-        entry = attributes_edit(&tree->attributes, node->name->key);
-        if (entry) {
-            entry->set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
-            entry->mtime = foreign_mtime(before, file.st_mtim);
-            entry->value = digest;
-        }
-    }
+    if (foreign || !seen || !(seen->set & ATTRIBUTE_VALUE))
+        content_seen(tree, node, foreign, file.st_mtim);
     if (foreign || !first)
         tree_notice(tree, node);
     pthread_mutex_unlock(&tree->lock);

@@ -2,6 +2,7 @@
 #include "fs/control.h"
 
 #include "fs/content.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 #include "src/log.h"
@@ -116,6 +117,7 @@ static int report_status(struct tree *tree, struct buffer *out)
     dialect_describe(tree->options.dialect, out);
     buffer_printf(out, "\nread-only: %s\nnulkeys: %s\n", tree->options.read_only ? "yes" : "no",
                   tree->folds.style == KEYNAME_NUL_HIDDEN ? "yes" : "no");
+    keeper_describe(tree->options.keeper, out);
     if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else

@@ -64,6 +64,13 @@ static void summarise(struct mount *mount, const char *name, unsigned keys,
         buffer_add_string(out, ", read-only");
 }
 
+/* What was found at the first mount holds, whatever is written since; an empty database has yet to show its own. */
+static void settle_dialect(struct mount *mount, unsigned keys, struct dialect *dialect)
+{
+    if (mount->keeper && keys && !keeper_dialect(mount->keeper, dialect))
+        keeper_set_dialect(mount->keeper, *dialect);
+}
+
 static int find_dialect(struct mount *mount, const struct options *options, struct dialect *dialect,
                         struct failure *failure)
 {
@@ -72,6 +79,7 @@ static int find_dialect(struct mount *mount, const struct options *options, stru
 
     if (status)
         return status;
+    settle_dialect(mount, keys, dialect);
     apply_options(dialect, options);
     summarise(mount, options->database, keys, dialect);
     return buffer_status(&mount->summary);
@@ -100,9 +108,29 @@ static int open_tree(struct mount *mount, const struct options *options,
         .invalidate = queue_invalidation,
         .context = mount,
         .log = mount->log,
+        .keeper = mount->keeper,
     };
 
     return tree_new(mount->store, &tree, &mount->tree);
+}
+
+/* --- the sidecar --- */
+
+/* A path that was given is as seen from where we were started. */
+static int open_keeper(struct mount *mount, const struct options *options, struct failure *failure)
+{
+    struct buffer path = BUFFER_INIT;
+    int status = 0;
+
+    if (options->no_sidecar)
+        return 0;
+    if (options->sidecar.size)
+        status = absolute_name((const char *)options->sidecar.data, &path, failure);
+    if (status == 0)
+        status = keeper_new(mount->store, (const char *)path.data,
+                            store_read_only(mount->store), mount->log, &mount->keeper);
+    buffer_release(&path);
+    return status;
 }
 
 /* --- the notifier's two duties --- */
@@ -147,6 +175,8 @@ static int open_parts(struct mount *mount, const struct options *options, struct
 
     if (status == 0)
         status = open_store(mount, options, failure);
+    if (status == 0)
+        status = open_keeper(mount, options, failure);
     if (status == 0)
         status = find_dialect(mount, options, &dialect, failure);
     if (status == 0)
@@ -204,6 +234,7 @@ int mount_close(struct mount *mount)
     int close_status;
 
     tree_free(mount->tree);
+    keeper_free(mount->keeper);
     notifier_free(mount->notifier);
     close_status = store_close(mount->store);
     if (close_status)

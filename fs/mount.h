@@ -7,6 +7,7 @@
 #define SHELVEFS_MOUNT_H
 
 #include "codecs/codec.h"
+#include "fs/keeper.h"
 #include "fs/notifier.h"
 #include "fs/options.h"
 #include "fs/startup.h"
@@ -20,6 +21,7 @@ struct mount {
     struct log *log;         /* borrowed */
     struct startup *startup; /* borrowed; whom to tell that the mount is ready */
     struct store *store;
+    struct keeper *keeper; /* NULL: no sidecar is wanted */
     struct tree *tree;
     struct notifier *notifier;
     struct fuse_session *session; /* set while there is one */

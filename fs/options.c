@@ -181,6 +181,19 @@ static int set_noscratch(struct options *options, const struct setting *setting)
     return 0;
 }
 
+static int set_sidecar(struct options *options, const struct setting *setting)
+{
+    if (*setting->value == '\0')
+        return refuse(setting, "none or a path");
+    options->no_sidecar = strcmp(setting->value, "none") == 0;
+    buffer_clear(&options->sidecar);
+    if (options->no_sidecar)
+        return 0;
+    buffer_add_string(&options->sidecar, setting->value);
+    buffer_add_byte(&options->sidecar, '\0');
+    return buffer_status(&options->sidecar);
+}
+
 static int set_python2(struct options *options, const struct setting *setting)
 {
     options->python2 = true;
@@ -306,6 +319,8 @@ static const struct option_row our_options[] = {
     {"umask", "MASK", set_umask, "permissions that no file has, in octal; all have\nthe others"},
     {"nulkeys", NULL, set_nulkeys,
      "keys end in NUL, as C programs store them; names do\nnot show it"},
+    {"sidecar", "PATH", set_sidecar,
+     "where times and modes are kept; by default beside\nthe database, .NAME.shelvefs; none: nowhere"},
 };
 
 static const struct option_row fuse_options[] = {
@@ -582,6 +597,7 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
         .scratch = true,
         .store = {.lock_timeout = DEFAULT_LOCK_TIMEOUT},
         .engine = BUFFER_INIT,
+        .sidecar = BUFFER_INIT,
         .codec = OPTIONS_AS_FOUND,
         .protocol = OPTIONS_AS_FOUND,
         .rules = {.max_value = (size_t)DEFAULT_MAX_VALUE_MIB << 20},
@@ -601,6 +617,7 @@ int options_parse(struct options *options, int argc, char **argv, struct failure
 void options_release(struct options *options)
 {
     buffer_release(&options->engine);
+    buffer_release(&options->sidecar);
     buffer_release(&options->fuse);
 }
 

@@ -34,6 +34,8 @@ struct options {
     bool scratch;
     enum keyname_style names;
     struct attributes shown; /* owner, group and mode, as far as they were given */
+    bool no_sidecar;
+    struct buffer sidecar; /* its path as given, NUL-terminated; empty: the usual one */
     struct store_options store;
     struct buffer engine; /* what store.engine points to */
     int codec;    /* enum codec_kind or OPTIONS_AS_FOUND */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/displaced.h"
 #include "fs/files.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/log.h"
 
@@ -63,6 +64,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     tree->names_change = tree->foreign_change = tree_now();
     if (stat(store_path(store), &file) == 0)
         tree->names_change = tree->foreign_change = file.st_mtim;
+    keeper_give(options->keeper, tree);
     *out = tree;
     return 0;
 }
@@ -90,11 +92,13 @@ void tree_free(struct tree *tree)
 
 unsigned tree_tick(struct tree *tree)
 {
-    unsigned wait;
+    unsigned wait, kept = keeper_wait(tree->options.keeper);
 
     scratch_settle(tree, false);
+    keeper_write(tree->options.keeper, tree, true);
     wait = scratch_wait(tree);
     tree_notify(tree);
+    wait = kept < wait ? kept : wait;
     return wait < TICK_LONGEST ? wait : TICK_LONGEST;
 }
 
@@ -126,6 +130,7 @@ int tree_finish(struct tree *tree, struct buffer *report)
         synced = scratch_settle(tree, true);
         if (synced == 0)
             synced = store_sync(tree->store);
+        keeper_finish(tree->options.keeper, tree);
     }
     pthread_mutex_lock(&tree->lock);
     report_lost(tree, report);

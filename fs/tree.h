@@ -24,6 +24,7 @@
 
 enum { TREE_ROOT = 1 };
 
+struct keeper;
 struct log;
 struct tree;
 struct tree_handle;  /* one open file */
@@ -45,6 +46,7 @@ struct tree_options {
     void (*invalidate)(void *context, uint64_t node, uint64_t parent, const char *name);
     void *context;
     struct log *log; /* borrowed; refused saves and what else a user must know; NULL: nowhere */
+    struct keeper *keeper; /* borrowed; of this store; NULL: nothing outlasts the tree */
 };
 
 /* Who asks: the owner of what it creates. */

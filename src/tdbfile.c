@@ -18,6 +18,9 @@ enum {
      */
     HEAD_SIZE = 4,
     FIRST_HEAD = 168 + HEAD_SIZE,
+    /* Where the header says where the recovery area is: a record (its length is the second word) of its own (ibid.). */
+    RECOVERY_START = 44,
+    RECORD_SIZE = 24,
     /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (ibid.). */
     CLAIM_LOCK = 64,
 };
@@ -275,9 +278,34 @@ void tdbfile_wait_for_disk(struct tdbfile *file, bool wait)
 
 /* --- the file itself --- */
 
+static int read_words(struct tdbfile *file, off_t offset, uint32_t words[2])
+{
+    size_t done;
+    int status = io_read(tdb_fd(file->tdb), words, 2 * sizeof *words, offset, &done);
+
+    return !status && done < 2 * sizeof *words ? -EUCLEAN : status;
+}
+
+/* tdb_check() does not mind a recovery area that was cut off, but the next transaction would spoil the file. */
+static int check_recovery_area(struct tdbfile *file)
+{
+    uint32_t start[2], record[2];
+    struct stat stat;
+    int status = read_words(file, RECOVERY_START, start);
+
+    if (status || !start[0])
+        return status;
+    status = read_words(file, start[0], record);
+    if (!status && fstat(tdb_fd(file->tdb), &stat))
+        status = -errno;
+    if (status)
+        return status;
+    return stat.st_size < (off_t)start[0] + RECORD_SIZE + record[1] ? -EUCLEAN : 0;
+}
+
 int tdbfile_check(struct tdbfile *file)
 {
-    return tdb_check(file->tdb, NULL, NULL) ? -EUCLEAN : 0;
+    return tdb_check(file->tdb, NULL, NULL) ? -EUCLEAN : check_recovery_area(file);
 }
 
 int tdbfile_claim(struct tdbfile *file)

@@ -64,7 +64,7 @@ int tdbfile_end(struct tdbfile *file, int status);
  */
 void tdbfile_wait_for_disk(struct tdbfile *file, bool wait);
 
-/* Walks all structures of the file: -EUCLEAN if any makes no sense. */
+/* Walks all structures of the file: -EUCLEAN if any makes no sense, or was written on a machine of the other byte order. */
 int tdbfile_check(struct tdbfile *file);
 /*
  * For a file that only one process may use at a time: a lock that lasts until the file is closed. -EBUSY: another process

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What outlasts the mount: times and modes, in the sidecar beside the database."""
+
+import os
+import pathlib
+import pickle
+import stat
+
+import pytest
+
+from mounting import sh
+
+KEYS = 10000
+
+
+def sidecar(database):
+    """The path of the sidecar: the rule of the man page, written down a second time."""
+    path = pathlib.Path(database.files[-1])
+    name = path.name[:-4] if path.name.endswith('.dat') else path.name
+    return path.parent / ('.%s.shelvefs' % name)
+
+
+@pytest.fixture
+def many(new_database):
+    """A shelve with many keys, and some odd ones among them."""
+    pairs = [(b'key %d' % i, pickle.dumps([i, 'x' * (i % 50)], 4)) for i in range(KEYS - 3)]
+    pairs += [(b'with/slash', pickle.dumps('text', 4)), (b'\xff\n', pickle.dumps(b'\xff', 4)), (b'', pickle.dumps({}, 4))]
+    return new_database().create(pairs)
+
+
+def change_by_python(database):
+    """As long after the mount as any cron job."""
+    database.put('key 5000', 'changed')
+    database.put('added', 'new')
+
+
+def itemized(source, target, cwd, *options):
+    """The files that rsync sends."""
+    lines = sh('rsync -a %s --itemize-changes %s/ %s/' % (' '.join(options), source, target), cwd).stdout.splitlines()
+    return sorted(line.split(' ', 1)[1] for line in lines if line[:2] == '>f')
+
+
+def times(mount):
+    return {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(os.fsencode(mount.directory))}
+
+
+def test_rsync_sends_what_changed(many, mounter, tmp_path):
+    mount = mounter(many)
+    assert len(itemized(mount.directory, 'backup', tmp_path)) == KEYS
+    assert mount.stop() == []
+    change_by_python(many)
+    mount.start()
+    assert itemized(mount.directory, 'backup', tmp_path) == ['added', 'key 5000']
+    assert itemized(mount.directory, 'backup', tmp_path) == []
+    mount.remount()
+    assert itemized(mount.directory, 'backup', tmp_path) == []
+    mount.remount('ro')
+    assert itemized(mount.directory, 'backup', tmp_path) == []
+    # Content agrees, too, not only what rsync looks at.
+    assert itemized(mount.directory, 'backup', tmp_path, '--checksum') == []
+
+
+def test_cp_and_tar_send_what_changed(many, mounter, tmp_path):
+    mount = mounter(many)
+    sh('cp -au %s/. copy' % mount.directory, tmp_path)
+    sh('tar -C %s --listed-incremental=state -cf full.tar .' % mount.directory, tmp_path)
+    assert mount.stop() == []
+    change_by_python(many)
+    mount.start()
+    copied = sh('cp -auv %s/. copy' % mount.directory, tmp_path).stdout.splitlines()
+    assert sorted(line.split(' -> ')[1].strip("'") for line in copied) == ['copy/./added', 'copy/./key 5000']
+    assert sh('cp -auv %s/. copy' % mount.directory, tmp_path).stdout == ''
+    for expected in (['./added', './key 5000'], []):
+        sh('tar -C %s --listed-incremental=state -cf more.tar .' % mount.directory, tmp_path)
+        names = sh('tar -tf more.tar', tmp_path).stdout.splitlines()
+        assert sorted(name for name in names if not name.endswith('/')) == expected
+
+
+@pytest.mark.parametrize('restore', ['rsync -a backup/ {}/', 'tar -C {} -xpf backup.tar', 'cp -a backup/. {}/'],
+                         ids=['rsync', 'tar', 'cp'])
+def test_restoring_keeps_times_and_modes(database, new_database, mounter, tmp_path, restore):
+    mount = mounter(database)
+    sh('rsync -a %s/ backup/' % mount.directory, tmp_path)
+    for i, name in enumerate(sorted(os.listdir(tmp_path / 'backup'))):
+        os.chmod(tmp_path / 'backup' / name, [0o600, 0o644, 0o640, 0o400][i % 4])
+        os.utime(tmp_path / 'backup' / name, ns=(0, 1234567890123456789 + i * 10 ** 9))
+    sh('tar -C backup --format=posix -cf backup.tar .', tmp_path)
+    restored = new_database('restored')
+    other = mounter(restored, 'create,store=' + restored.engine)
+    sh(restore.format(other.directory), tmp_path)
+    for _ in range(2):
+        for name in os.listdir(tmp_path / 'backup'):
+            kept, wanted = (other / name).stat(), (tmp_path / 'backup' / name).stat()
+            assert (name, kept.st_mtime_ns, kept.st_mode) == (name, wanted.st_mtime_ns, wanted.st_mode)
+        assert itemized('backup', other.directory, tmp_path) == []
+        other.remount()
+    assert other.stop() == []
+    assert restored.records() == database.records()
+
+
+def test_rsync_back_restores_exactly(many, mounter, tmp_path):
+    before = many.records()
+    mount = mounter(many)
+    sh('rsync -a %s/ backup/' % mount.directory, tmp_path)
+    assert mount.stop() == []
+    change_by_python(many)
+    many.delete('key 7')
+    mount.start()
+    sh('rsync -a --delete backup/ %s/' % mount.directory, tmp_path)
+    assert mount.stop() == []
+    assert many.records() == before
+
+
+def test_made_on_first_need(database, mounter):
+    mount = mounter(database)
+    mount.remount('ro')
+    (mount / 'list').stat()
+    assert mount.stop() == []
+    assert not sidecar(database).exists()
+    mount.options = ()
+    mount.start()
+    (mount / 'list').stat()
+    assert mount.stop() == []
+    made, of = sidecar(database).stat(), os.stat(database.files[-1])
+    assert (made.st_mode, made.st_uid, made.st_gid) == (of.st_mode, of.st_uid, of.st_gid)
+
+
+def test_none_and_elsewhere(database, mounter, tmp_path):
+    mount = mounter(database, 'sidecar=none')
+    os.chmod(mount / 'list', 0o640)
+    os.utime(mount / 'list', (1000, 1000))
+    mount.remount('sidecar=' + str(tmp_path / 'elsewhere'))
+    assert (mount / 'list').stat().st_mtime != 1000
+    os.utime(mount / 'list', (1000, 1000))
+    mount.remount()
+    assert (mount / 'list').stat().st_mtime == 1000
+    assert mount.stop() == []
+    assert not sidecar(database).exists()
+    assert (tmp_path / 'elsewhere').exists()
+
+
+def test_read_only_mounts_read_it(database, mounter):
+    mount = mounter(database)
+    os.utime(mount / 'list', ns=(5, 1111111111222222222))
+    os.chmod(mount / 'list', 0o640)
+    mount.remount('ro')
+    before = sidecar(database).read_bytes()
+    found = (mount / 'list').stat()
+    assert (found.st_mtime_ns, found.st_atime_ns) == (1111111111222222222, 5)
+    assert stat.S_IMODE(found.st_mode) == 0o440
+    assert mount.stop() == []
+    assert sidecar(database).read_bytes() == before
+
+
+def test_it_goes_with_the_database(database, mounter, tmp_path, engine, new_database):
+    """A copy with its sidecar, and a backup that was put back, are the same database; another one under the same name is not."""
+    mount = mounter(database)
+    os.utime(mount / 'list', (1000, 1000))
+    assert mount.stop() == []
+    copy = new_database('other')
+    for old, new in zip([*database.files, sidecar(database)], [*copy.files, sidecar(copy)]):
+        sh('cp -p %s %s' % (old, new), tmp_path)
+    mount = mounter(copy)
+    assert (mount / 'list').stat().st_mtime == 1000
+    assert mount.stop() == []
+    for path in copy.files:
+        os.unlink(path)
+    copy.create([(b'list', pickle.dumps('another', 4))])
+    mount.start()
+    assert (mount / 'list').stat().st_mtime > 1000
+    assert mount.stop() == []
+    assert sidecar(copy).with_name(sidecar(copy).name + '.old').exists() == ('another database' in mount.log)
+
+
+@pytest.mark.parametrize('damage', ['torn', 'garbage', 'byte', 'link', 'directory'])
+def test_damaged_or_planted(database, mounter, tmp_path, damage):
+    mount = mounter(database)
+    os.utime(mount / 'list', (1000, 1000))
+    assert mount.stop() == []
+    path = sidecar(database)
+    content = path.read_bytes()
+    victim = tmp_path / 'victim'
+    victim.write_bytes(b'not yours')
+    if damage == 'torn':
+        path.write_bytes(content[:len(content) // 2])
+    elif damage == 'garbage':
+        path.write_bytes(os.urandom(len(content)))
+    elif damage == 'byte':
+        at = content.index(b'times/') + 30
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+    else:
+        path.unlink()
+        (path.symlink_to(victim) if damage == 'link' else path.mkdir())
+    mount.start()
+    assert mount.text('list') == '[1, 2, 3]\n'
+    mount.save('list', '[4]\n')
+    os.utime(mount / 'list', (2000, 2000))
+    mount.remount()
+    assert mount.text('list') == '[4]\n'
+    assert victim.read_bytes() == b'not yours'
+    assert str(path) in mount.log
+    kept = damage not in ('link', 'directory')
+    assert ((mount / 'list').stat().st_mtime == 2000) == kept
+    assert path.is_symlink() == (damage == 'link')
+    assert mount.stop() == []
+    assert database.value('list') == [4]
+
+
+def test_two_mounts(database, mounter):
+    """The first keeps times for the next mount; the second for itself."""
+    if database.engine == 'dumb':
+        pytest.skip('two read-write mounts of a dumb database are refused')
+    first, second = mounter(database), mounter(database)
+    os.utime(first / 'list', (1000, 1000))
+    os.utime(second / 'greeting', (2000, 2000))
+    assert 'in use by another mount' in second.log or sidecar(database).exists() is False
+    second.save('number', '43\n')
+    assert first.text('number') == '43\n'
+    assert first.stop() == []
+    assert (second / 'greeting').stat().st_mtime == 2000
+    assert second.stop() == []
+    third = mounter(database, 'ro')
+    assert (third / 'list').stat().st_mtime == 1000
+    assert third.text('number') == '43\n'
+
+
+def test_killed(mount, database):
+    """Times reach the file within seconds; a kill at any moment leaves it whole, and values as saved."""
+    os.utime(mount / 'list', (1000, 1000))
+    mount.control('status')
+    from mounting import eventually
+    eventually(sidecar(database).exists, 20)
+    mount.kill()
+    mount.start()
+    assert (mount / 'list').stat().st_mtime == 1000
+    for i in range(10):
+        mount.save('number', '%d\n' % i)
+        os.utime(mount / 'list', (i, i))
+        mount.kill()
+        assert database.value('number') == i
+        mount.start()
+        assert mount.text('number') == '%d\n' % i
+    assert '.old' not in mount.log
