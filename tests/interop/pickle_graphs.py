@@ -3,6 +3,7 @@
 
     pickle_graphs.py make SEED COUNT     writes COUNT graphs in each protocol, each after its length
     pickle_graphs.py held SEED COUNT     the same, of values that are referred to as in most programs: see Held
+    pickle_graphs.py loose SEED COUNT    the same, of values that are referred to at random: see Loose
     pickle_graphs.py compare             reads pairs of pickles, writes how many do not load alike
     pickle_graphs.py memos               the same of those that differ in more than the memo's instructions
     pickle_graphs.py rewrite             reads pairs of a pickle and what came of it through text, writes for each how far they
@@ -32,7 +33,7 @@ try:
 except ImportError:
     enum = None
 
-STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE")
+LITERALS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE")
 SIZES = [0, 1, 2, 3, 4, 5, 7]
 EDGES = [254, 255, 256, 257, 999, 1000, 1001, 1002, 1999, 2000, 2001]
 LENGTHS = [255, 256, 257, 65535, 65536, 65537, 70000]
@@ -273,8 +274,8 @@ class Graph(object):
 
 class Held(Graph):
     """What cPickle's memo depends on is as it is in most programs: each string has a reference beside the graph,
-    as a constant, a name or a variable has, and nothing else has one. Equal strings are one object, and no class has
-    a __reduce__() of its own."""
+    as a constant, a name or a variable has, and nothing else has one. Equal strings are one object. No class has
+    a __reduce__() of its own, and nothing is made from itself."""
 
     strings = {}
 
@@ -304,15 +305,41 @@ class Held(Graph):
             lambda: tuple(self.values()), lambda: tuple(self.values()), lambda: frozenset(self.hashables()),
             lambda: self.filled(set(), lambda x: x.update(self.hashables())),
             lambda: self.instance(pick([Plain, Slots, OnlySlots, Old])()),
-            lambda: self.instance(self.filled(Items(), lambda x: x.extend(self.values()))),
-            lambda: self.instance(self.filled(Mapping(), lambda x: x.update(self.pairs()))),
+            lambda: self.instance(Items(self.values())),
+            lambda: self.instance(Mapping(self.pairs())),
             lambda: collections.OrderedDict(self.pairs()),
             lambda: self.filled(collections.defaultdict(pick([int, list, None])), lambda x: x.update(self.pairs())),
-            lambda: self.filled(collections.deque(maxlen=pick([None, 2000])), lambda x: x.extend(self.values())),
-            lambda: Point(self.value(), self.value()), lambda: Word(self.text().encode("utf-8")),
+            lambda: collections.deque(self.values(), pick([None, 2000])),
+            lambda: Point(self.value(), self.value()), lambda: Word("word%d" % self.left),
             lambda: bytearray(self.bytes()), lambda: KeyError(self.leaf(), self.leaf()),
         ]
         return pick(makers)()
+
+
+class Loose(Held):
+    """The same values, but what else refers to them is random."""
+
+    def __init__(self, seed):
+        Held.__init__(self, seed)
+        del self.kept[:]
+
+    kept = []
+
+    def text(self):
+        return self.loose(Held.text(self))
+
+    def bytes(self):
+        return self.loose(Held.bytes(self))
+
+    def loose(self, text):
+        """Another string that is equal."""
+        return text if self.random.random() < 0.5 else text[:1] + text[1:]
+
+    def container(self):
+        value = Held.container(self)
+        if self.random.random() < 0.3:
+            self.kept.append(value)
+        return value
 
 
 def pickles(seed, kind=Graph):
@@ -320,7 +347,7 @@ def pickles(seed, kind=Graph):
         value = kind(seed).container()
     except RuntimeError:
         return
-    if kind is Held:
+    if kind is not Graph:
         gc.collect()  # what dropped containers refer to
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         try:
@@ -419,17 +446,10 @@ def without_memo(data):
             memo[int(argument)] = len(program) - 1
         elif "GET" in op.name:
             place = memo[int(argument)]
-            program.append(program[place] if program[place][0] in STRINGS else ("GET", place))
+            program.append(program[place] if program[place][0] in LITERALS else ("GET", place))
         else:
             program.append((op.name, repr(argument)))
     return program
-
-
-def alike_without_memo(a, b):
-    """What is made of itself is made twice, and dropped once. What of it is the same object each time is not in the text:
-    enough if it loads alike."""
-    first = without_memo(a)
-    return first == without_memo(b) or any(op.startswith("POP") for op, _ in first) and alike(load(a), load(b))
 
 
 def compare(same):
@@ -565,10 +585,12 @@ def rewrite():
             print("%s,%s" % (likeness(*pair), how))
 
 
+KINDS = {"make": Graph, "held": Held, "loose": Loose}
+
 if __name__ == "__main__":
-    if sys.argv[1] in ("make", "held"):
-        make(int(sys.argv[2]), int(sys.argv[3]), Held if sys.argv[1] == "held" else Graph)
+    if sys.argv[1] in KINDS:
+        make(int(sys.argv[2]), int(sys.argv[3]), KINDS[sys.argv[1]])
     elif sys.argv[1] == "memos":
-        compare(alike_without_memo)
+        compare(lambda a, b: without_memo(a) == without_memo(b))
     else:
         {"compare": lambda: compare(lambda a, b: alike(load(a), load(b))), "rewrite": rewrite}[sys.argv[1]]()

@@ -98,7 +98,7 @@ def test_identical():
 
 
 def test_identical_but_for_the_memo():
-    other = [pair for pair in pairs("make") if pair[0] != pair[1]]
+    other = [pair for pair in pairs("loose") if pair[0] != pair[1]]
     data = b"".join(struct.pack("<I", len(pickle)) + pickle for pair in other for pickle in pair)
     answer = subprocess.run([PYTHON2, "-W", "ignore", SCRIPT, "memos"], input=data, stdout=subprocess.PIPE, check=True).stdout
     assert list(map(int, answer.split())) == [0, len(other)]
