@@ -35,7 +35,7 @@ static enum holder holder_of_arguments(const struct value *callee, const struct 
     struct bytes module, name;
 
     if (callee->kind != VALUE_GLOBAL || callee->last_step || !pickle_global_is_plain(callee))
-        return HOLDER_NONE;
+        return HOLDER_MADE;
     module = callee->items.at[0]->bytes;
     name = callee->items.at[1]->bytes;
     if (bytes_equal(module, BYTES("exceptions")))
@@ -44,7 +44,7 @@ static enum holder holder_of_arguments(const struct value *callee, const struct 
         if (bytes_equal(module, bytes_of_string(remaking[i].module)) &&
             bytes_equal(name, bytes_of_string(remaking[i].name)))
             return is_kept(name, arguments) ? HOLDER_COPY : HOLDER_ARGUMENTS;
-    return HOLDER_NONE;
+    return HOLDER_MADE;
 }
 
 static enum holder holder_of_tuple_items(enum holder holder)
@@ -107,6 +107,39 @@ static bool has_two_characters(const struct value *value)
     return first.length < value->bytes.size;
 }
 
+static bool is_constant(const struct value *value)
+{
+    switch ((enum value_kind)value->kind) {
+    case VALUE_NONE:
+    case VALUE_INT:
+    case VALUE_BIG_INT:
+    case VALUE_FLOAT:
+    case VALUE_STR:
+    case VALUE_STR8:
+        return !value->last_step;
+    default: /* True and False are names */
+        return false;
+    }
+}
+
+/* Whether the compiler makes it, of what it has loaded just before; it nests 100 brackets and folds in 32700 bytes of code. */
+static bool is_constant_tuple(const struct value *tuple)
+{
+    enum { DEPTH = 100, ITEMS = 32700 / 3 };
+
+    for (unsigned depth = 0; depth < DEPTH; depth++) {
+        if (tuple->kind != VALUE_TUPLE || tuple->last_step || tuple->items.count > ITEMS)
+            return false;
+        for (uint32_t i = 1; i < tuple->items.count; i++)
+            if (!is_constant(tuple->items.at[i]))
+                return false;
+        if (!tuple->items.count || is_constant(tuple->items.at[0]))
+            return true;
+        tuple = tuple->items.at[0];
+    }
+    return false;
+}
+
 /* Whether BUILD comes first: only then does an old-style instance depend on its references. */
 static bool has_other_state(const struct value *instance)
 {
@@ -133,7 +166,7 @@ bool python2_memoises(const struct value *value, enum holder holder, bool shared
     case VALUE_DICT:
         return held || value->items.count || value->last_step;
     case VALUE_TUPLE:
-        return held || value->last_step;
+        return held || value->last_step || (holder == HOLDER_NONE && is_constant_tuple(value));
     case VALUE_INSTANCE:
         return held || has_other_state(value);
     default: /* a global has its module's reference, a call that of the bound __reduce_ex__() */

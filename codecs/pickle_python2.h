@@ -5,10 +5,12 @@
  * It leaves out strings of less than two characters, and what has no second reference in the running program: no GET can
  * ask for that. The pickler's own references count: it holds what an iterator gave it, a tuple that holds a key and its
  * value, the object's __dict__. They are known here, since they follow from where an object stands. What the program
- * holds besides is not in a pickle, and is taken to be what programs usually do:
+ * holds besides is not in a pickle, and is taken to be what it is where the value is written as a literal:
  *
- * - A string has another reference: a constant of the code, an interned name, a variable.
- * - A tuple, an empty list or dict and an old-style instance were made where they stand and have none.
+ * - A string has another reference: the constant of the code. So have a computed one in a variable, and interned names.
+ * - So has a tuple that the compiler makes (Python/peephole.c): its items are numbers, strings and None, the first one
+ *   perhaps such a tuple.
+ * - Other tuples, an empty list or dict and an old-style instance are made where they stand and have none.
  * - What __reduce__() returns was made for the pickler, but for the arguments of exceptions, which they keep.
  *
  * Where a program did otherwise the bytes differ by a PUT and the numbers behind it. That can't happen to the root or to
@@ -22,8 +24,9 @@
 
 /* Who refers to an object, besides the graph, while it is saved. */
 enum holder {
-    HOLDER_NONE,
+    HOLDER_NONE,      /* but the code, of constants */
     HOLDER_PICKLER,   /* of the root, too */
+    HOLDER_MADE,      /* nobody, nor the code; that goes not for its items */
     HOLDER_ARGUMENTS, /* nobody: a tuple made by __reduce__(), of items that are HOLDER_REMADE */
     HOLDER_REMADE, /* nobody, not even to a string: __reduce__() makes it. It copies, so its items are HOLDER_PICKLER. */
     HOLDER_COPY,   /* nobody, but its items are HOLDER_PICKLER */

@@ -273,11 +273,26 @@ class Graph(object):
 
 
 class Held(Graph):
-    """What cPickle's memo depends on is as it is in most programs: each string has a reference beside the graph,
-    as a constant, a name or a variable has, and nothing else has one. Equal strings are one object. No class has
-    a __reduce__() of its own, and nothing is made from itself."""
+    """What cPickle's memo depends on is as in a literal: each string has a reference beside the graph, as a constant has,
+    and so has a tuple that the compiler makes of constants; nothing else has one. Equal strings are one object. No class
+    has a __reduce__() of its own, and nothing is made from itself."""
 
     strings = {}
+    constants = []
+
+    def __init__(self, seed):
+        Graph.__init__(self, seed)
+        del self.constants[:]
+
+    def tuple(self):
+        value = tuple(self.values())
+        if value and all(map(self.constant, value[1:])) and \
+                (self.constant(value[0]) or any(value[0] is known for known in self.constants) or value[0] == ()):
+            self.constants.append(value)
+        return value
+
+    def constant(self, value):
+        return value is None or type(value) in (int, long, float, bytes, unicode)
 
     def text(self):
         if self.random.random() < 0.2:
@@ -302,7 +317,7 @@ class Held(Graph):
             lambda: self.filled([], lambda x: x.extend(self.values())),
             lambda: self.filled({}, lambda x: x.update(self.pairs())),
             lambda: self.filled({}, lambda x: x.update(self.pairs())),
-            lambda: tuple(self.values()), lambda: tuple(self.values()), lambda: frozenset(self.hashables()),
+            lambda: self.tuple(), lambda: self.tuple(), lambda: frozenset(self.hashables()),
             lambda: self.filled(set(), lambda x: x.update(self.hashables())),
             lambda: self.instance(pick([Plain, Slots, OnlySlots, Old])()),
             lambda: self.instance(Items(self.values())),

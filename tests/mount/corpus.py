@@ -7,8 +7,8 @@
 
 Runs under CPython 2.7 and 3.7 to 3.14. A pairs file is: length (u32, little-endian), key, length, value, and so on;
 it carries a database between Pythons and engines. Strings that are equal are one object, because text can't tell them
-apart: only then must the bytes survive a way through text. That object has another reference beside the values, as
-constants, names and variables have, because cPickle writes others otherwise, which text can't tell either.
+apart: only then must the bytes survive a way through text. In Python 2 literals are compiled, and the code is kept, since
+cPickle's bytes depend on what else refers to an object.
 DATABASE.exact is a pairs file of those values whose bytes must survive.
 """
 
@@ -18,6 +18,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import re
 import struct
 import sys
 import uuid
@@ -138,7 +139,8 @@ def function(argument):
 class Unifier(object):
     """Copies a value of literals so that equal strings are one object and nothing else is shared."""
 
-    strings = {}
+    def __init__(self):
+        self.strings = {}
 
     def copy(self, value):
         if isinstance(value, (BYTES, TEXT)):
@@ -152,6 +154,17 @@ class Unifier(object):
         else:
             made = value
         return made
+
+
+CODES = []
+
+
+def literal(value):
+    """The value as a program has it that stores this literal."""
+    if not PYTHON2:
+        return Unifier().copy(value)
+    CODES.append(compile(re.sub(r'\binf\b', '1e999', repr(value)), 'literal', 'eval'))
+    return eval(CODES[-1])
 
 
 class Random(object):
@@ -309,11 +322,11 @@ ODD_KEYS = [
 
 def corpus(protocol):
     """[(key, value, whether its bytes must survive)], sorted by key."""
-    values = dict((key.encode('utf-8'), (Unifier().copy(value), True)) for key, value in literals(protocol).items())
+    values = dict((key.encode('utf-8'), (literal(value), True)) for key, value in literals(protocol).items())
     for key, value in objects(protocol).items():
         values[key.encode('utf-8')] = (value, False)
     for number, key in enumerate(ODD_KEYS):
-        values[key] = (Unifier().copy(['odd key', number]), True)
+        values[key] = (literal(['odd key', number]), True)
     return [(key,) + values[key] for key in sorted(values)]
 
 
