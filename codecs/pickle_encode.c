@@ -362,9 +362,11 @@ static void save_all(struct encoder *encoder, struct value *value)
 /* What a loader computes before the root and drops; what nobody can refer to again is not memoised. */
 static void save_effect(struct encoder *encoder, struct value *effect)
 {
-    if (effect->kind == VALUE_CALL && !encoder_is_shared(encoder, effect)) {
+    bool set = effect->kind == VALUE_SET || effect->kind == VALUE_FROZENSET;
+
+    if ((set || effect->kind == VALUE_CALL) && !encoder_is_shared(encoder, effect)) {
         encoder->passing[0] = effect;
-        if (!encoder_is_shared(encoder, effect->items.at[1]))
+        if (!set && !encoder_is_shared(encoder, effect->items.at[1]))
             encoder->passing[1] = effect->items.at[1];
     }
     save_all(encoder, effect);
