@@ -47,6 +47,13 @@ static bool reads_as_python2(const struct document *document, const struct diale
            (document->python2 || (mount->codec == CODEC_PICKLE && mount->python2));
 }
 
+/* Protocols 0 and 1 don't say what they are, and write these alike. */
+static bool is_of_protocol_1_too(struct bytes stored)
+{
+    return bytes_equal(stored, BYTES("N.")) || bytes_equal(stored, BYTES("I00\n.")) ||
+           bytes_equal(stored, BYTES("I01\n."));
+}
+
 /* How a codec whose values have a text reads and writes them. */
 struct format {
     /* 0, or what the decoder says. Sets the dialect and `decoded` of a reading with an empty document. */
@@ -66,6 +73,8 @@ static int read_pickle(struct bytes stored, const struct dialect *mount, struct 
     if (status == 0 || status == -EINVAL || status == -EFBIG)
         status = pickle_program_of(stored, document);
     reading->decoded = status >= 0;
+    if (mount->codec == CODEC_PICKLE && mount->protocol == 1 && is_of_protocol_1_too(stored))
+        document->protocol = 1;
     document->python2 = reads_as_python2(document, mount);
     reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
     return status < 0 ? status : 0;

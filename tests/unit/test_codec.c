@@ -66,6 +66,10 @@ static const struct {
     struct bytes stored, text;
 } PAIRS[] = {
     {{CODEC_PICKLE, 4, false}, P4("\x95\x09\0\0\0\0\0\0\0\x8c\x05hello\x94"), BYTES("hello\n")},
+    /* what protocol 1 writes as protocol 0 does, and what it doesn't */
+    {{CODEC_PICKLE, 1, true}, BYTES("I01\n."), BYTES("True\n")},
+    {{CODEC_PICKLE, 1, false}, BYTES("N."), BYTES("None\n")},
+    {{CODEC_PICKLE, 1, false}, BYTES("I7\n."), BYTES("# pickle protocol 0\n7\n")},
     {{CODEC_PICKLE, 4, false}, P4("\x95\x04\0\0\0\0\0\0\0\x8c\0\x94"), BYTES("")},
     {{CODEC_PICKLE, 4, false}, P4("\x95\x05\0\0\0\0\0\0\0\x8c\x01\n\x94"), BYTES("\n\n")},
     {{CODEC_PICKLE, 4, false}, P4("\x95\x07\0\0\0\0\0\0\0\x8c\x03" "123\x94"), BYTES("'123'\n")},
