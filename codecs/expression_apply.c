@@ -86,11 +86,53 @@ static void add_items(struct parser *p, struct value *value, enum value_step_kin
         value_list_add(p->document, &value->items, items->at[i]);
 }
 
+static uint64_t bits_of(double number)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
+static double number_of(uint64_t bits)
+{
+    double number;
+
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+/* Whether a number and an imaginary one stand on both sides: as in ast.literal_eval(), the only arithmetic. */
+static bool is_complex_sum(const struct parser *p, const struct frame *frame)
+{
+    const struct value *left = frame->value, *right = p->value;
+
+    return right->kind == VALUE_COMPLEX && !right->last_step && !(p->flags & VALUE_ALIAS) &&
+           number_of(right->complex_.real) == 0 && !left->last_step &&
+           (left->kind == VALUE_INT || left->kind == VALUE_FLOAT);
+}
+
+/* As Python adds them: 1 is 1+0j. */
+static int apply_complex_sum(struct parser *p, const struct frame *frame)
+{
+    const struct value *left = frame->value;
+    double real = left->kind == VALUE_INT ? (double)left->integer : number_of(left->bits);
+    double imaginary = number_of(p->value->complex_.imaginary);
+
+    p->value->complex_.real = bits_of(frame->operator_ == '+' ? real + 0.0 : real - 0.0);
+    p->value->complex_.imaginary = bits_of(frame->operator_ == '+' ? 0.0 + imaginary : 0.0 - imaginary);
+    return parser_set(p, p->value, frame->start, 0);
+}
+
 static int apply_binary(struct parser *p, const struct frame *frame)
 {
     struct value *right = p->value, *value = frame->value;
     bool display = (p->flags & VALUE_DISPLAY) && !right->last_step;
 
+    if ((frame->operator_ == '+' || frame->operator_ == '-') && is_complex_sum(p, frame))
+        return apply_complex_sum(p, frame);
+    if (frame->operator_ == '-')
+        return FAIL(p, p->start, "expected an imaginary number such as 2j behind -");
     if (frame->operator_ == '+' && !(display && right->kind == VALUE_LIST))
         return FAIL(p, p->start, "expected a list [...] behind +");
     if (frame->operator_ == '|' &&
@@ -142,10 +184,10 @@ static int apply_name(struct parser *p, const struct frame *frame)
     return parser_set(p, name->value, frame->start, VALUE_DEFINED);
 }
 
-/* | 1, << 2, + 3, a sign 4; a name takes everything. */
+/* | 1, << 2, + and - 3, a sign 4; a name takes everything. */
 int parser_precedence(unsigned operator_)
 {
-    return operator_ == '|' ? 1 : operator_ == OPERATOR_SHIFT ? 2 : operator_ == '+' ? 3 : 0;
+    return operator_ == '|' ? 1 : operator_ == OPERATOR_SHIFT ? 2 : operator_ == '+' || operator_ == '-' ? 3 : 0;
 }
 
 /* Applies what waits for the value and binds at least as strongly as `lowest`. */

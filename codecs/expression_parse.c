@@ -459,6 +459,35 @@ static int parse_value(struct parser *p)
     return status;
 }
 
+/* A pickle has complex numbers as calls. */
+static int call_complex(struct parser *p, struct value *number)
+{
+    struct document *document = p->document;
+    struct value *parts[] = {value_new_float(document, number->complex_.real),
+                             value_new_float(document, number->complex_.imaginary)};
+    struct value *call[] = {
+        known_global(&p->known, expression_builtins(document), BYTES("complex")),
+        value_new(document, VALUE_TUPLE),
+    };
+
+    if (!parts[0] || !parts[1] || !call[0] || !call[1] ||
+        !value_list_add_all(document, &call[1]->items, parts, 2))
+        return arena_status(&document->arena);
+    number->kind = VALUE_CALL;
+    number->items = (struct value_list){0};
+    value_list_add_all(document, &number->items, call, 2);
+    return arena_status(&document->arena);
+}
+
+static int call_numbers(struct parser *p)
+{
+    int status = 0;
+
+    for (uint32_t i = 0; i < p->complex_numbers.count && !p->document->marshal && !status; i++)
+        status = call_complex(p, p->complex_numbers.at[i]);
+    return status;
+}
+
 static int finish(struct parser *p)
 {
     const struct known_name *undefined = known_undefined(&p->known);
@@ -475,7 +504,7 @@ static int finish(struct parser *p)
     if (p->known.program && (p->known.program != p->value || p->value->last_step || p->document->effects.count))
         return FAIL(p, p->start, "asm(...) is a whole value");
     p->document->root = p->value;
-    return 0;
+    return call_numbers(p);
 }
 
 int expression_parse(struct bytes text, struct document *document, struct failure *failure)
@@ -488,7 +517,6 @@ int expression_parse(struct bytes text, struct document *document, struct failur
     document->unshared = true;
 
     scanner_init(&p.scanner, text, &document->arena, failure);
-    p.scanner.marshal = document->marshal;
     if (!status && invalid < text.size)
         status = FAIL(&p, invalid, "this is not valid UTF-8");
     if (!status)

@@ -63,6 +63,7 @@ struct parser {
     unsigned flags;
     size_t start; /* where it starts */
     bool complete;
+    struct value_list complex_numbers; /* all that were written as such */
 };
 
 #define FAIL(parser, offset, ...) scanner_fail(&(parser)->scanner, offset, __VA_ARGS__)
@@ -89,7 +90,7 @@ int parser_read_string(struct parser *p);
 /* A new number from its bytes. */
 struct value *parser_integer(struct document *document, struct bytes bytes);
 
-/* | 1, << 2, + 3, others 0. */
+/* | 1, << 2, + and - 3, others 0. */
 int parser_precedence(unsigned operator_);
 /*
  * Applies what waits for the value and binds at least as strongly as `lowest`; 0: all up to the

@@ -229,6 +229,8 @@ int parser_read_imaginary(struct parser *p)
 
     if (!value)
         return arena_status(&p->document->arena);
+    if (!value_list_add(p->document, &p->complex_numbers, value))
+        return arena_status(&p->document->arena);
     value->complex_.real = 0;
     if (!floattext_parse(p->token.content, &value->complex_.imaginary))
         return -ENOMEM; /* the scanner let only numbers through */
@@ -239,6 +241,9 @@ int parser_read_ellipsis(struct parser *p)
 {
     struct document *document = p->document;
 
+    if (!document->marshal)
+        return parser_set(p, known_global(&p->known, expression_builtins(document), BYTES("Ellipsis")),
+                          p->token.start, VALUE_DIRECT);
     return parser_set(p, constant(document, &document->ellipsis, VALUE_ELLIPSIS), p->token.start, 0);
 }
 

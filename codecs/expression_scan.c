@@ -168,7 +168,7 @@ static int end_number(struct scanner *scanner, size_t start, struct token *token
     uint8_t next = at(scanner, scanner->offset);
     int status;
 
-    if ((next | 0x20) == 'j' && scanner->marshal && token->base == 10) {
+    if ((next | 0x20) == 'j' && token->base == 10) {
         status = copy_number(scanner, start, &token->content);
         token->kind = TOKEN_IMAGINARY;
         scanner->offset++;
@@ -176,8 +176,6 @@ static int end_number(struct scanner *scanner, size_t start, struct token *token
             return status;
         return scanner_fail(scanner, scanner->offset, "expected the number to end here");
     }
-    if ((next | 0x20) == 'j')
-        return scanner_fail(scanner, token->start, "complex numbers are not supported in a pickle");
     if ((next | 0x20) == 'l' && token->kind == TOKEN_INTEGER)
         return scanner_fail(scanner, scanner->offset,
                             "Python 2's long integers are written without L");
@@ -525,7 +523,7 @@ static int scan_operator(struct scanner *scanner, struct token *token)
     uint8_t first = at(scanner, scanner->offset);
     unsigned both = (unsigned)first << 8 | at(scanner, scanner->offset + 1);
 
-    if (scanner->marshal && bytes_start_with(bytes_part(scanner->text, token->start, 3), BYTES("..."))) {
+    if (bytes_start_with(bytes_part(scanner->text, token->start, 3), BYTES("..."))) {
         token->kind = TOKEN_ELLIPSIS;
         scanner->offset += 3;
         return 0;

@@ -48,7 +48,6 @@ struct scanner {
     struct bytes text;
     size_t offset;   /* of what comes next */
     size_t brackets; /* open ones: the parser counts them */
-    bool marshal;    /* 1j and ... are values */
     struct arena *arena;
     struct failure *failure;
     struct buffer joined; /* a string literal that is not a part of the text */

@@ -256,10 +256,17 @@ static void end_dict(struct decoder *d, size_t offset)
 
 /* Objects */
 
-static void note_flag(struct decoder *d)
+static bool is_constant(enum marshal_type type)
+{
+    return type == MARSHAL_NONE || type == MARSHAL_FALSE || type == MARSHAL_TRUE || type == MARSHAL_ELLIPSIS ||
+           type == MARSHAL_STOP_ITERATION;
+}
+
+/* Constants are read with a flag, too, but nobody writes them so, and no reference counts them. */
+static void note_flag(struct decoder *d, enum marshal_type type)
 {
     d->flagged = true;
-    d->possible &= SINCE_3;
+    d->possible &= is_constant(type) ? 0 : SINCE_3;
     d->least = d->least < 3 ? 3 : d->least;
 }
 
@@ -341,7 +348,7 @@ static void read_object(struct decoder *d)
         return;
     }
     if (code & MARSHAL_FLAG_REF)
-        note_flag(d);
+        note_flag(d, (enum marshal_type)type);
     if ((d->python2 && code & MARSHAL_FLAG_REF) || !decoder_note_type(d, (enum marshal_type)type))
         decoder_fail(d, offset, "a type byte of another version");
     else
@@ -398,13 +405,15 @@ static int decode(struct decoder *d, struct bytes stored, struct document *docum
 static void set_dialect(const struct decoder *d, const struct dialect *prefer)
 {
     uint32_t mine = d->possible & (d->python2 ? ALL_2 : ALL_3);
-    struct dialect dialect = *prefer;
+    bool same_kind = prefer->codec == CODEC_MARSHAL && prefer->python2 == d->python2;
+    unsigned version = prefer->protocol;
 
-    if (prefer->codec != CODEC_MARSHAL || !(mine & marshal_dialect_bit(prefer->protocol, prefer->python2)))
-        dialect = marshal_likeliest(mine);
-    if (!mine)
-        dialect.protocol = d->python2 || d->least < 2 ? 2 : d->least;
-    d->document->protocol = (uint8_t)dialect.protocol;
+    if (mine && !(same_kind && mine & marshal_dialect_bit(version, d->python2)))
+        version = marshal_likeliest(mine).protocol;
+    /* Nobody wrote it so: any version that can read it. */
+    if (!mine && !(same_kind && version >= d->least))
+        version = d->python2 || d->least < 2 ? 2 : d->least;
+    d->document->protocol = (uint8_t)version;
 }
 
 /* Python 3 interns without a flag next to never; Python 2 has no flags, and alone has 64-bit integers. */

@@ -194,26 +194,32 @@ static void add_long(struct encoder *e, const struct value *value)
     buffer_release(&positive);
 }
 
-/* As '%.17g' in the C locale, which is what CPython writes. */
-static void add_decimal(struct encoder *e, uint64_t bits)
+size_t marshal_print_float(uint64_t bits, char text[MARSHAL_FLOAT_MAX])
 {
     static const uint64_t infinity = UINT64_C(0x7FF) << 52, sign = UINT64_C(1) << 63;
-    char text[40];
+    bool is_nan = (bits & ~sign) > infinity;
     double number;
     int size;
 
-    if ((bits & ~sign) > infinity && bits != UINT64_C(0xFFF) << 51)
-        refuse(e, "this nan needs marshal version 2");
+    if (is_nan && bits != UINT64_C(0xFFF) << 51)
+        return 0;
     memcpy(&number, &bits, sizeof number);
-    if ((bits & ~sign) > infinity)
-        size = snprintf(text, sizeof text, "nan");
-    else
-        size = snprintf(text, sizeof text, "%.17g", number);
+    size = is_nan ? snprintf(text, MARSHAL_FLOAT_MAX, "nan") : snprintf(text, MARSHAL_FLOAT_MAX, "%.17g", number);
     for (int i = 0; i < size; i++)
         if (text[i] == ',')
             text[i] = '.';
+    return (size_t)size;
+}
+
+static void add_decimal(struct encoder *e, uint64_t bits)
+{
+    char text[MARSHAL_FLOAT_MAX];
+    size_t size = marshal_print_float(bits, text);
+
+    if (!size)
+        refuse(e, "this nan needs marshal version 2");
     buffer_add_byte(e->out, (uint8_t)size);
-    buffer_add(e->out, bytes_of(text, (size_t)size));
+    buffer_add(e->out, bytes_of(text, size));
 }
 
 static void add_double(struct encoder *e, uint64_t bits, bool binary)

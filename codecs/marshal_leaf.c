@@ -86,13 +86,18 @@ void decoder_read_long(struct decoder *d, uint8_t code)
 
 static uint64_t read_double(struct decoder *d, bool binary)
 {
+    char canonical[MARSHAL_FLOAT_MAX];
     uint64_t bits = 0;
     size_t offset = d->cursor.position;
+    struct bytes text;
 
     if (binary)
         return cursor_little(&d->cursor, 8);
-    if (!floattext_parse(cursor_take(&d->cursor, cursor_byte(&d->cursor)), &bits) && !d->cursor.failed)
+    text = cursor_take(&d->cursor, cursor_byte(&d->cursor));
+    if (!floattext_parse(text, &bits) && !d->cursor.failed)
         decoder_fail(d, offset, "this is no number");
+    else if (!bytes_equal(text, bytes_of(canonical, marshal_print_float(bits, canonical))))
+        d->possible = 0;
     return bits;
 }
 

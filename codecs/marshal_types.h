@@ -40,6 +40,10 @@ enum marshal_type {
 enum {
     MARSHAL_DEPTH = 2000, /* MAX_MARSHAL_STACK_DEPTH: objects in one another, a dict's end included */
     MARSHAL_DIGIT_BITS = 15,
+    MARSHAL_FLOAT_MAX = 40,
 };
+
+/* The text of a float in versions 0 and 1, as '%.17g' in the C locale: its length, or 0 for a nan that it can't tell. */
+size_t marshal_print_float(uint64_t bits, char text[MARSHAL_FLOAT_MAX]);
 
 #endif
