@@ -2,6 +2,7 @@
 #include "fs/commit.h"
 
 #include "fs/displaced.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 
 #include <errno.h>
@@ -151,6 +152,7 @@ static int commit_scratch(struct tree *tree, struct node *node, enum commit why)
     if (node->kind == NODE_SCRATCH && node->linked && settles(tree, node, why))
         return commit_key(tree, node);
     content_keep_draft(tree, node);
+    keeper_keep(tree->options.keeper, tree, node, why == COMMIT_SETTLE);
     return 0;
 }
 

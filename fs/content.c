@@ -286,6 +286,7 @@ int content_empty(struct tree *tree, struct node *node)
 static void content_touched(struct node *node)
 {
     node->draft->state = DRAFT_WRITTEN;
+    node->unkept = true;
     node->draft->mtime = tree_now();
 }
 

@@ -259,8 +259,8 @@ static void bound_rejected(struct tree *tree)
     }
 }
 
-/* Tree lock held. */
-static void keep_text(struct tree *tree, const struct node *refused, struct text *text,
+/* Tree lock held. Its node, pinned; NULL: no memory. */
+static struct node *keep_text(struct tree *tree, const struct node *refused, struct text *text,
                       const char *reason)
 {
     struct place place = {DIRECTORY_REJECTED, refused->fold};
@@ -270,18 +270,18 @@ static void keep_text(struct tree *tree, const struct node *refused, struct text
     if (node)
         forget_rejected(tree, node);
     if (node_name_new(KEYNAME_EXACT, (struct place){.home = place.home}, refused->name->text, &name))
-        return;
+        return NULL;
     if (nodes_add(&tree->nodes, place, NODE_REJECTED, name, &node)) {
         free(name);
-        return;
+        return NULL;
     }
     nodes_hold(&tree->nodes, node);
     texts_set(&tree->texts, &node->cached, text);
     node->refusal = strdup(reason);
     node->own.mtime = tree_now();
     node->own.set = ATTRIBUTE_MTIME;
-    node_unpin_locked(tree, node);
     bound_rejected(tree);
+    return node;
 }
 
 static struct node *rejected_of(struct tree *tree, const struct node *node)
@@ -345,6 +345,7 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
     struct text *kept = copy_text(tree, text);
     char *path = path_of(node);
     const char *told = path ? path : node->name->text;
+    struct node *rejected = NULL;
     struct refusal *refusal;
 
     node->refused = true;
@@ -354,8 +355,11 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
     refusal->text = describe(told, failure);
     refusal->when = tree_now();
     if (kept)
-        keep_text(tree, node, kept, failure->message);
+        rejected = keep_text(tree, node, kept, failure->message);
     pthread_mutex_unlock(&tree->lock);
+    if (rejected)
+        keeper_keep(tree->options.keeper, tree, rejected, true);
+    node_unpin(tree, rejected);
     text_release(kept);
     log_refusal(tree->options.log, "not saved: %s: %s", told, failure->message);
     free(path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * .shelvefs/: what a mount says about itself. `status` and `errors` are written when they are opened; `rejected/` keeps
- * the newest texts that could not be saved, in memory.
+ * the newest texts that could not be saved.
  */
 #ifndef SHELVEFS_CONTROL_H
 #define SHELVEFS_CONTROL_H

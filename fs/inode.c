@@ -291,6 +291,7 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
             attributes->set |= ATTRIBUTE_MODE;
         }
         set_times(node, attributes, in, set);
+        node->unkept = true;
     }
     pthread_mutex_unlock(&tree->lock);
     return attributes ? 0 : -ENOMEM;

@@ -10,6 +10,7 @@
  *     dialect          a header line (codecs/dialect.h)
  *     directory        the attributes of the mount's root
  *     times/000 to 7ff pages of the keys' attributes (attributes.h)
+ *     file/NUMBER      a file that exists only in the mount (kept.h)
  *
  * The sidecar belongs to a database with the same engine that is the same file, or has a value that the sidecar knows among its
  * first 256 keys: so a copy, a restored backup or a reorganised file finds its times again. Another database's is set
@@ -29,6 +30,7 @@
 
 struct keeper;
 struct log;
+struct node;
 struct tree;
 
 /*
@@ -50,6 +52,13 @@ void keeper_set_dialect(struct keeper *keeper, struct dialect dialect);
  * database's file.
  */
 void keeper_give(struct keeper *keeper, struct tree *tree);
+/*
+ * Node lock held, or it is NODE_REJECTED: writes the file, which exists only here, at once, unless it is as it was written last.
+ * Harmless for other nodes.
+ */
+int keeper_keep(struct keeper *keeper, struct tree *tree, struct node *node, bool durable);
+/* Tree lock held: the file exists only here no longer. */
+void keeper_forget(struct keeper *keeper, struct tree *tree, struct node *node);
 /* No lock held. Writes what has changed; `durable`: waits for the disk. */
 int keeper_write(struct keeper *keeper, struct tree *tree, bool durable);
 /* Seconds until the next keeper_write() is due. */

@@ -3,6 +3,7 @@
 #include "fs/content.h"
 #include "fs/displaced.h"
 #include "fs/files.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -254,6 +255,7 @@ static int start_symlink(struct tree *tree, struct node *node, const char *targe
         node->own = attributes_of_new(0777, caller);
         pthread_mutex_unlock(&tree->lock);
         content_keep_draft(tree, node);
+        keeper_keep(tree->options.keeper, tree, node, false);
         code = tree_stat(tree, node, stat);
     }
     if (code)

@@ -3,6 +3,7 @@
 
 #include "fs/content.h"
 #include "fs/files.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -264,6 +265,7 @@ void nodes_relink(struct tree *tree, struct node *node, struct fold *fold, struc
     free(node->name);
     node->name = name;
     node->fold = fold;
+    node->unkept = true;
     fold_pin(fold);
     if (uses) {
         fold_use(fold);
@@ -292,6 +294,7 @@ void nodes_hold(struct nodes *nodes, struct node *node)
 {
     node->pins++;
     list_append(&nodes->held, &node->held);
+    node->unkept = true;
     if (uses_its_fold(node))
         fold_use(node->fold);
 }
@@ -303,6 +306,7 @@ void nodes_let_go(struct tree *tree, struct node *node)
     if (uses_its_fold(node))
         fold_unuse(&tree->folds, node->fold);
     list_leave(&node->held);
+    keeper_forget(tree->options.keeper, tree, node);
     node_unpin_locked(tree, node);
 }
 

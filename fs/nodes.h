@@ -115,6 +115,9 @@ struct node {
     struct list due;          /* tree: in tree->due while time may turn it into a key */
     struct timespec closed;   /* tree: when it joined `due` (monotonic) */
     enum scratch_shape shape; /* node+tree: what its name makes of it while it is NODE_SCRATCH */
+    uint64_t record;          /* tree: of the sidecar, which has it; 0: none (kept.h) */
+    size_t recorded;          /* tree: the size of that */
+    atomic_bool unkept;       /* it was changed since */
 };
 
 /* All nodes. Part of struct tree; everything in it is guarded by tree->lock. */

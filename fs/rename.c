@@ -14,6 +14,7 @@
  */
 #include "fs/commit.h"
 #include "fs/displaced.h"
+#include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -354,6 +355,8 @@ static int rename_between(struct tree *tree, struct place from, const char *name
         if (rename.target)
             pthread_mutex_lock(&rename.target->lock);
         code = rename_any(&rename, flags);
+        if (code == 0)
+            keeper_keep(tree->options.keeper, tree, rename.source, false);
         if (rename.target)
             pthread_mutex_unlock(&rename.target->lock);
         pthread_mutex_unlock(&rename.source->lock);

@@ -44,6 +44,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     pthread_mutex_init(&tree->names, NULL);
     pthread_mutex_init(&tree->lock, NULL);
     list_init(&tree->notices);
+    buffer_init(&tree->gone, SIZE_MAX);
     texts_init(&tree->texts, IDLE_TEXTS);
     list_init(&tree->due);
     list_init(&tree->handles);
@@ -79,6 +80,7 @@ void tree_free(struct tree *tree)
     folds_release(&tree->folds);
     attribute_table_release(&tree->attributes);
     control_release(&tree->control);
+    buffer_release(&tree->gone);
     while (!list_empty(&tree->notices)) {
         struct notice *notice = CONTAINER_OF(tree->notices.next, struct notice, list);
 
@@ -102,20 +104,22 @@ unsigned tree_tick(struct tree *tree)
     return wait < TICK_LONGEST ? wait : TICK_LONGEST;
 }
 
-/* One line for each file that goes with the mount. Tree lock held. */
-static void report_lost(struct tree *tree, struct buffer *report)
+/* One line for each file that is no key. Tree lock held. */
+static void report_files(struct tree *tree, struct buffer *report)
 {
     struct list *at;
 
     for (at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
         struct node *node = CONTAINER_OF(at, struct node, held);
+        bool kept = node->record && !node->unkept;
 
         if (node->kind == NODE_REJECTED)
-            buffer_add_string(report, "refused text not saved: ");
+            buffer_add_string(report, "refused text ");
         else if (node->shape == SHAPE_COMPANION)
-            buffer_add_string(report, "companion file not kept: ");
+            buffer_add_string(report, "companion file ");
         else
-            buffer_add_string(report, "new file not saved: ");
+            buffer_add_string(report, "new file not saved, ");
+        buffer_add_string(report, kept ? "kept in the sidecar: " : "not kept: ");
         log_escape(bytes_of_string(node->name->text), report);
         buffer_add_byte(report, '\n');
     }
@@ -133,7 +137,7 @@ int tree_finish(struct tree *tree, struct buffer *report)
         keeper_finish(tree->options.keeper, tree);
     }
     pthread_mutex_lock(&tree->lock);
-    report_lost(tree, report);
+    report_files(tree, report);
     pthread_mutex_unlock(&tree->lock);
     tree_notify(tree);
     return code ? code : synced;

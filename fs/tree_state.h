@@ -23,6 +23,7 @@ struct tree {
     struct list due;       /* transients that nobody has open, by the time of their last close */
     struct list displaced; /* oldest first */
     struct control control;
+    struct buffer gone; /* uint64_t each: records of files that the sidecar is to forget */
     struct digest_key digest_key; /* constant, random */
     struct timespec
         foreign_change;           /* the database file's mtime when somebody else changed it last */
