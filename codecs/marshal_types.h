@@ -3,6 +3,9 @@
 #ifndef SHELVEFS_MARSHAL_TYPES_H
 #define SHELVEFS_MARSHAL_TYPES_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 enum marshal_type {
     MARSHAL_NULL = '0', /* ends a dict */
     MARSHAL_NONE = 'N',
