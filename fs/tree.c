@@ -63,7 +63,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
         return code;
     }
     tree->names_change = tree->foreign_change = tree_now();
-    if (stat(store_path(store), &file) == 0)
+    if (store_stat(store, &file) == 0)
         tree->names_change = tree->foreign_change = file.st_mtim;
     keeper_give(options->keeper, tree);
     *out = tree;
@@ -227,7 +227,7 @@ int tree_find(struct tree *tree, struct place place, const char *name, struct no
 void tree_database(struct tree *tree, struct stat *out)
 {
     struct stat file;
-    int code = stat(store_path(tree->store), &file);
+    int code = store_stat(tree->store, &file);
 
     pthread_mutex_lock(&tree->lock);
     if (code) {
@@ -246,7 +246,7 @@ static void database_changed(struct tree *tree, struct bytes key,
                              void (*enter)(struct folds *folds, struct bytes key))
 {
     struct stat file;
-    int code = stat(store_path(tree->store), &file);
+    int code = store_stat(tree->store, &file);
 
     pthread_mutex_lock(&tree->lock);
     if (code == 0)

@@ -6,6 +6,7 @@
 #include "src/store/engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What this build opens. */
@@ -409,6 +410,30 @@ const char *store_engine(const struct store *store)
 const char *store_path(const struct store *store)
 {
     return store->path;
+}
+
+static bool is_later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+int store_stat(const struct store *store, struct stat *out)
+{
+    const struct engine *engine = find_engine(store->engine);
+    struct stat file, log;
+    char *name;
+
+    if (stat(store->path, &file))
+        return -errno;
+    if (engine && engine->log_suffix) {
+        if (asprintf(&name, "%s%s", store->path, engine->log_suffix) < 0)
+            return -ENOMEM;
+        if (stat(name, &log) == 0 && log.st_size && is_later(log.st_mtim, file.st_mtim))
+            file.st_mtim = log.st_mtim;
+        free(name);
+    }
+    *out = file;
+    return 0;
 }
 
 bool store_read_only(const struct store *store)

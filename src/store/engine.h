@@ -46,6 +46,8 @@ struct engine {
     const char *name;
     /* What its files may be called, behind the path that detection found; ends with NULL. */
     const char *const *suffixes;
+    /* What the file of changes that are not in the other one yet has behind its path; NULL: there is no such file. */
+    const char *log_suffix;
     /* `path` is what detection found: for engines of several files, their common base name. */
     int (*open)(const char *path, const struct store_options *options, struct store **out,
                 struct failure *failure);

@@ -1007,6 +1007,7 @@ static const char *const sqlite_suffixes[] = {"", "-wal", "-shm", "-journal", NU
 const struct engine engine_sqlite = {
     .name = "sqlite",
     .suffixes = sqlite_suffixes,
+    .log_suffix = "-wal",
     .check = sqlite_check,
     .open = sqlite_open,
     .create = sqlite_create,
