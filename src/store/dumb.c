@@ -9,8 +9,9 @@
  * - A save appends one line to NAME.dir, for a key that exists too: for every Python the last line
  *   of a key counts. So its cost doesn't grow with the database. When superseded lines outnumber
  *   the others, the index is rewritten.
- * - Removing and renaming rewrite the index: temporary file, fsync, rename, and the old index
- *   becomes NAME.bak. That takes time in proportion to the number of keys.
+ * - Removing a key changes one byte: the end of the line before its own becomes a '#', and the rest is a comment for
+ *   every Python. Where that can't be done, and for renaming, the index is rewritten: temporary file, fsync, rename, and
+ *   the old index becomes NAME.bak. That takes time in proportion to the number of keys.
  * - The value is written before the line that names it. dumb_sync() waits for the disk in that
  *   order too. If a power cut comes first and the line survived without its value, the key's
  *   previous line counts when the index is read again, and the index is repaired, so that Python
@@ -167,6 +168,9 @@ static int append_value(struct dumb *dumb, struct bytes value, int64_t *offset)
     if (fstat(dumb->values, &stat))
         return -errno;
     at = (stat.st_size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
+    status = dumb_index_give_up_lost(&dumb->index, stat.st_size);
+    if (status)
+        return status;
     dumb->dirty = true;
     status = io_write(dumb->values, value, at);
     if (!status)
@@ -220,6 +224,13 @@ static int append_record(struct dumb *dumb, struct bytes key, int64_t offset, in
     return status == -ESTALE ? -EBUSY : status;
 }
 
+/* The change is made: that the index could not be made smaller is no failure of it. */
+static void compact(struct dumb *dumb)
+{
+    if (dumb_index_is_sparse(&dumb->index) && !prepare_rewrite(dumb))
+        dumb_index_rewrite(&dumb->index);
+}
+
 static int dumb_store(struct store *store, struct bytes key, struct bytes value,
                       enum store_mode mode)
 {
@@ -234,15 +245,13 @@ static int dumb_store(struct store *store, struct bytes key, struct bytes value,
     status = append_value(dumb, value, &offset);
     if (!status)
         status = append_record(dumb, key, offset, (int64_t)value.size);
-    /* The save is done: that the index could not be made smaller is no failure of it. */
-    if (!status && dumb_index_is_sparse(&dumb->index) && !prepare_rewrite(dumb))
-        dumb_index_rewrite(&dumb->index);
+    if (!status)
+        compact(dumb);
     return status;
 }
 
-static int dumb_remove(struct store *store, struct bytes key)
+static int remove_by_rewriting(struct dumb *dumb, struct bytes key)
 {
-    struct dumb *dumb = dumb_of(store);
     struct table_entry *entry;
     int status = prepare_rewrite(dumb);
 
@@ -253,6 +262,29 @@ static int dumb_remove(struct store *store, struct bytes key)
         return -ENOENT;
     table_remove(&dumb->index.table, entry);
     return dumb_index_rewrite(&dumb->index);
+}
+
+static int dumb_remove(struct store *store, struct bytes key)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = -ESTALE;
+
+    for (int i = 0; status == -ESTALE && i < APPEND_TRIES; i++) {
+        struct table_entry *entry;
+
+        status = refresh_to_append(dumb);
+        if (status)
+            return status;
+        entry = table_find(&dumb->index.table, key);
+        if (!entry)
+            return -ENOENT;
+        status = dumb_index_comment_out(&dumb->index, entry);
+    }
+    if (status == -ENOTSUP)
+        return remove_by_rewriting(dumb, key);
+    if (!status)
+        compact(dumb);
+    return status == -ESTALE ? -EBUSY : status;
 }
 
 /* Their records swap; `other` may be missing. */

@@ -21,6 +21,7 @@ enum {
     SLACK_LINES = 64,
     NOTED_LINES = 3,
     PROGRESS_LINES = 4096,
+    LARGEST_GAP = 1 << 30, /* that NAME.dat may have lost; a record farther behind is nonsense */
 };
 
 void file_mark_set(struct file_mark *mark, const struct stat *stat)
@@ -74,7 +75,34 @@ static bool is_inside(int64_t offset, int64_t size, int64_t limit)
     return offset >= 0 && size >= 0 && (size == 0 || (size <= limit && offset <= limit - size));
 }
 
-static int read_record(struct reading *reading, int64_t offset, int64_t size)
+/* Its value was cut off with the end of the values; farther behind it is nonsense. */
+static bool is_cut_off(const struct table_entry *entry, int64_t values_size)
+{
+    return !is_inside(entry->offset, entry->size, values_size) &&
+           is_inside(entry->offset, entry->size, values_size + LARGEST_GAP);
+}
+
+/*
+ * Whether the line can be made a comment on the one before it: that must end with "\n" alone, for "\r" would end it
+ * still.
+ */
+static int64_t comment_place(struct bytes text, size_t start)
+{
+    bool can = start > 1 && start <= text.size && text.data[start - 1] == '\n' &&
+               text.data[start - 2] != '\r';
+
+    return can ? (int64_t)start : 0;
+}
+
+/* A line far longer than its key may be has removed ones behind it. */
+static uint32_t comment_lines(struct bytes line, struct bytes key)
+{
+    size_t usual = 4 * key.size + 64;
+
+    return line.size > usual ? (uint32_t)(line.size / usual) : 0;
+}
+
+static int read_record(struct reading *reading, int64_t offset, int64_t size, int64_t place)
 {
     struct table *table = &reading->fresh.table;
     struct bytes key = buffer_bytes(&reading->key);
@@ -85,12 +113,16 @@ static int read_record(struct reading *reading, int64_t offset, int64_t size)
         reading->lost++;
         return 0;
     }
-    if (!entry)
+    if (entry)
+        place = 0;
+    else
         entry = table_add(table, key);
     if (!entry)
         return -ENOMEM;
     entry->offset = offset;
     entry->size = size;
+    entry->line = place;
+    reading->fresh.cut_off += is_cut_off(entry, reading->values_size);
     return 0;
 }
 
@@ -114,7 +146,7 @@ static int read_unknown(struct reading *reading, struct bytes line, size_t end)
     return 0;
 }
 
-static int read_line(struct reading *reading, struct bytes line, size_t end)
+static int read_line(struct reading *reading, struct bytes text, struct bytes line, size_t end)
 {
     struct dumb_index *fresh = &reading->fresh;
     int64_t offset, size;
@@ -126,7 +158,9 @@ static int read_line(struct reading *reading, struct bytes line, size_t end)
     case DUMB_RECORD:
         status = buffer_status(&reading->key);
         if (!status)
-            status = read_record(reading, offset, size);
+            status = read_record(reading, offset, size,
+                                 comment_place(text, (size_t)(line.data - text.data)));
+        fresh->lines += comment_lines(line, buffer_bytes(&reading->key));
         fresh->ends_open = !end;
         break;
     case DUMB_BLANK:
@@ -163,10 +197,11 @@ static int read_text(struct reading *reading, struct bytes text)
     int status = 0;
 
     while (!status && dumb_line_next(text, &position, &line, &end)) {
-        status = read_line(reading, line, end);
+        status = read_line(reading, text, line, end);
         if (fresh->lines % PROGRESS_LINES == 0)
             engine_progress(fresh->progress, "reading the index", position, text.size);
     }
+    fresh->ends_clean = comment_place(text, text.size);
     note_unknown_lines(fresh);
     if (reading->blank)
         buffer_printf(&fresh->notes, "the index has blank lines (%u), which Python refuses\n",
@@ -308,10 +343,75 @@ static int append_text(struct dumb_index *index, struct bytes line)
     return status;
 }
 
+/* Between two looks at the file and its name: nobody else may have changed it. */
+static int change_byte(struct dumb_index *index, uint8_t byte, int64_t at)
+{
+    struct stat before, after;
+    int status = 0, fd = open(index->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    if (fstat(fd, &before) || !file_mark_equal(&index->mark, &before))
+        status = -ESTALE;
+    if (!status)
+        status = io_write(fd, bytes_of(&byte, 1), at);
+    if (!status && (stat(index->path, &after) || after.st_ino != before.st_ino ||
+                    after.st_size != before.st_size))
+        status = -ESTALE;
+    if (!status)
+        file_mark_set(&index->mark, &after);
+    close(fd);
+    return status;
+}
+
+int dumb_index_comment_out(struct dumb_index *index, struct table_entry *entry)
+{
+    int status;
+
+    if (!entry->line)
+        return -ENOTSUP;
+    index->known = false;
+    status = change_byte(index, '#', entry->line - 1);
+    if (status)
+        return status;
+    table_remove(&index->table, entry);
+    index->known = index->ours = index->dirty = true;
+    return 0;
+}
+
+int dumb_index_give_up_lost(struct dumb_index *index, int64_t values_size)
+{
+    struct table_entry *entry;
+    uint32_t position = 0, count = 0;
+    bool rewrite = false;
+    int status = 0;
+
+    while (!status && index->cut_off && (entry = table_next(&index->table, &position))) {
+        if (entry->is_line || !is_cut_off(entry, values_size))
+            continue;
+        count++;
+        status = dumb_index_comment_out(index, entry);
+        if (status == -ENOTSUP) {
+            table_remove(&index->table, entry);
+            rewrite = true;
+            status = 0;
+        }
+    }
+    if (!status && rewrite)
+        status = dumb_index_rewrite(index);
+    if (!status)
+        index->cut_off = 0;
+    if (!status && count)
+        buffer_printf(&index->notes, "keys whose values were cut off are gone: %u\n", count);
+    return status;
+}
+
 int dumb_index_append(struct dumb_index *index, struct bytes key, int64_t offset, int64_t size)
 {
     struct table_entry *entry = table_find(&index->table, key);
     struct buffer line = BUFFER_INIT;
+    bool is_new = !entry, was_clean = index->ends_clean || (index->ends_open && index->mark.size);
+    int64_t place = index->mark.size + index->ends_open;
     int status;
 
     if (index->ends_open)
@@ -328,7 +428,8 @@ int dumb_index_append(struct dumb_index *index, struct bytes key, int64_t offset
         return status;
     entry->offset = offset;
     entry->size = size;
-    index->known = index->ours = index->dirty = true;
+    entry->line = is_new && was_clean ? place : 0;
+    index->known = index->ours = index->dirty = index->ends_clean = true;
     index->ends_open = false;
     index->lines++;
     return 0;
@@ -352,12 +453,14 @@ static void keep_backup(const struct dumb_index *index)
     free(name);
 }
 
-static uint32_t print_all(const struct dumb_index *index, struct buffer *text)
+/* Each key has one line then, and knows where. */
+static uint32_t print_all(struct dumb_index *index, struct buffer *text)
 {
     struct table_entry *entry;
     uint32_t position = 0, lines = 0;
 
     for (; (entry = table_next(&index->table, &position)); lines++) {
+        entry->line = entry->is_line ? 0 : comment_place(buffer_bytes(text), text->size);
         if (entry->is_line)
             buffer_add(text, table_key(entry));
         else
@@ -382,6 +485,7 @@ int dumb_index_rewrite(struct dumb_index *index)
         status = -errno;
     if (!status && now.st_size != (off_t)text.size)
         status = -ESTALE;
+    index->ends_clean = comment_place(buffer_bytes(&text), text.size);
     buffer_release(&text);
     if (status)
         return status;

@@ -29,8 +29,10 @@ struct dumb_index {
     bool ours;           /* the last change that we know of was made by us */
     bool needs_rewrite;  /* Python could not read the file, or would read another value */
     bool ends_open;      /* the last line has no line end, but is whole */
+    bool ends_clean;     /* the last line ends with "\n" and nothing else */
     bool dirty;          /* appended to since the last fsync */
-    uint32_t lines;      /* in the file: superseded ones too */
+    uint32_t lines;      /* in the file: superseded ones too, about as many as were removed in place */
+    uint32_t cut_off;    /* keys whose values lie behind the end of the values, but not absurdly far */
     struct buffer notes; /* what the reading found, for the user */
     const struct store_progress *progress; /* of the reading; NULL: nobody listens */
 };
@@ -53,6 +55,17 @@ int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose p
  * or known.
  */
 int dumb_index_append(struct dumb_index *index, struct bytes key, int64_t offset, int64_t size);
+/*
+ * Removes a key by a single byte: the end of the line before its own becomes '#', which makes that line a comment on the
+ * other one. So every reader sees the key or doesn't, and so does the next one after a kill. -ENOTSUP: it has several
+ * lines or there is none before it; rewrite the file. -ESTALE as above.
+ */
+int dumb_index_comment_out(struct dumb_index *index, struct table_entry *entry);
+/*
+ * To be called before the values grow: keys whose values were cut off would seem to have some again. They become comments,
+ * and the notes tell.
+ */
+int dumb_index_give_up_lost(struct dumb_index *index, int64_t values_size);
 /*
  * Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns.
  */

@@ -3,7 +3,7 @@
  * Keys in the order of their first insertion, found by hash: what an engine without an index of its
  * own keeps in memory.
  *
- * Entries stand in one array (32 bytes each) in order; a second array of 4-byte slots, open
+ * Entries stand in one array (40 bytes each) in order; a second array of 4-byte slots, open
  * addressing at a load of at most one half, finds them. The hash is keyed, so a hostile database
  * can't make it slow. With the key's own allocation that is under 100 bytes for a key of 20. The
  * table owns its keys; what `value` points to is the engine's. Pointers to entries are valid until
@@ -24,6 +24,7 @@ struct table_entry {
         uint8_t *value;
     };
     int64_t size;
+    int64_t line; /* dumb: where the key's only line can be made a comment; 0: it can't */
 };
 
 struct table {

@@ -333,7 +333,8 @@ def test_dumb_repairs_or_keeps(tmp_path, damage, kept):
         store.ask("del", b"gone")
         assert store.all() == {**items, b"new": b"3"}
     text = index.read_bytes()
-    assert (damage in text) if kept else text == b"'a', (0, 1)\n'b', (512, 1)\n'new', (1024, 1)\n"
+    whole = b"'a', (0, 1)\n'b', (512, 1)\n'new', (1024, 1)#'gone', (1536, 1)\n"
+    assert (damage in text) if kept else text == whole
     if not kept:
         assert oracle("dumb", NEWEST, path) == {**items, b"new": b"3"}
 
@@ -348,6 +349,57 @@ def test_dumb_second_writer_is_refused(tmp_path):
             assert reader.all() == {b"a": b"1"}
             first.ask("put", b"a", b"2")
             assert reader.get(b"a") == b"2"
+
+
+@pytest.mark.parametrize("version, python", [pytest.param(*item, id="%d.%d.%d" % item[0]) for item in DUMB_PYTHONS])
+def test_dumb_removes_by_a_comment(tmp_path, version, python):
+    """Every Python reads the index of which keys were removed, whichever, and whatever their names are."""
+    generator = random.Random(SEED)
+    path = tmp_path / "db"
+    items = sample(4)
+    items[b"# hash"] = items[b"'quote"] = b"odd"
+    with Store("dumb", path, "-c") as store:
+        for key, value in items.items():
+            store.ask("put", key, value)
+        first = next(iter(items))
+        for key in generator.sample(sorted(set(items) - {first}), 150):
+            store.ask("del", key)
+            del items[key]
+        assert store.all() == items
+        for key in generator.sample(sorted(items), 5):
+            store.ask("put", key, b"new")
+            store.ask("put", key + b"+", b"added")
+            items[key], items[key + b"+"] = b"new", b"added"
+        assert oracle("dumb", python, path) == items, "seed %d" % SEED
+        rest = sorted(items)
+        for key in rest:
+            store.ask("del", key)
+            del items[key]
+            if len(items) % 60 == 0:
+                assert oracle("dumb", python, path) == items, "seed %d" % SEED
+        assert store.all() == {}
+    # Not a line is left of what is gone.
+    assert len((tmp_path / "db.dir").read_bytes()) < 20000
+
+
+def test_dumb_never_shows_a_lost_value_again(tmp_path):
+    """A value that was cut off with the end of the file is gone: what is written later is not it."""
+    path = tmp_path / "db"
+    with Store("dumb", path, "-c") as store:
+        store.ask("put", b"a", b"1")
+        store.ask("put", b"lost", b"x" * 700)
+    os.truncate(tmp_path / "db.dat", 1)
+    with Store("dumb", path) as store:
+        with pytest.raises(OSError) as error:
+            store.get(b"lost")
+        assert error.value.errno == 5
+        items = {b"a": b"1"}
+        for number in range(5):
+            items[b"new %d" % number] = b"y" * 700
+            store.ask("put", b"new %d" % number, b"y" * 700)
+        assert store.all() == items
+    assert oracle("dumb", NEWEST, path) == items
+    assert b"#'lost', (512, 700)\n" in (tmp_path / "db.dir").read_bytes()
 
 
 def test_dumb_value_never_shrinks_under_a_reader(tmp_path):
