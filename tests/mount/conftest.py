@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,21 @@ WRITERS = [((2, 7), 0), ((2, 7), 1), ((2, 7), 2), ((3, 8), 3), ((3, 13), 4), ((3
 def pytest_sessionstart(session):
     # meson ends a test that takes too long with SIGTERM: leave through the fixtures' ends, so that all is unmounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+
+
+# What the tests drive, for the record of a run.
+TOOLS = ['coreutils', 'diffutils', 'e2fsprogs', 'ed', 'emacs-nox', 'file', 'findutils', 'fuse3', 'git', 'inotify-tools', 'joe', 'less',
+         'libglib2.0-bin', 'micro', 'moreutils', 'nano', 'neovim', 'patch', 'perl', 'rsync', 'sed', 'tar', 'tmux', 'util-linux', 'vim']
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not any('test_tools' in report.nodeid or 'test_editors' in report.nodeid
+               for reports in terminalreporter.stats.values() for report in reports if hasattr(report, 'nodeid')):
+        return
+    if shutil.which('dpkg-query'):
+        done = subprocess.run(['dpkg-query', '-W', '-f', '${Package} ${Version}, ', *TOOLS], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        terminalreporter.write_line('tools: ' + done.stdout.rstrip(', '))
 
 
 @pytest.fixture(scope='session')

@@ -393,6 +393,10 @@ def eventually(condition, seconds=5.0):
     return time.monotonic() - start
 
 
+def dumped(value, protocol=4):
+    return pickle.dumps(value, protocol)
+
+
 class Watcher:
     """Another process that looks at one key of a database without rest, and must only ever see allowed values."""
 
@@ -420,6 +424,14 @@ class Watcher:
         assert self.process.returncode == 0, '\n'.join(lines)
         looks, values = map(int, lines[-1].split())
         return looks, values
+
+
+@contextlib.contextmanager
+def watched(database, key, *values):
+    """Meanwhile another process sees nothing but these values of the key."""
+    with Watcher(database, key, [dumped(value) for value in values]) as watcher:
+        yield
+        assert watcher.result()[0] > 0
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""vim and nano, by script and at a keyboard (tmux), with every way in which they write a file."""
+"""Editors, by script and at a keyboard (tmux), with every way in which they write a file."""
 
 import contextlib
 import os
+import signal
 import subprocess
 
 import pytest
 
-from mounting import eventually, sh
+from mounting import eventually, sh, watched
 
 
 class Terminal:
@@ -146,3 +147,128 @@ def test_nano_saves_a_new_list(mount, database, terminal):
     nano.type('Enter')
     eventually(nano.ended)
     assert database.value('shopping') == ['tea', 'cake']
+
+
+def test_vim_recovers_what_was_not_saved(mount, database, terminal):
+    """kill -9 of vim: its swap file is in the mount and not in the database."""
+    keys = database.keys()
+    vim = terminal('exec vim -Nu NONE greeting')
+    vim.shows('hello')
+    vim.type('A', ' from the swap file', 'Escape', ':preserve', 'Enter')
+    vim.shows('File preserved')
+    assert '.greeting.swp' in os.listdir(mount.directory) and database.keys() == keys
+    pid = int(subprocess.run(vim.tmux('display-message', '-p', '#{pane_pid}'), stdout=subprocess.PIPE, check=True).stdout)
+    os.kill(pid, signal.SIGKILL)
+    eventually(vim.ended)
+    assert database.value('greeting') == 'hello'
+    sh('vim -es -u NONE -r -c wq greeting', mount.directory)
+    assert database.value('greeting') == 'hello from the swap file'
+    os.unlink(mount / '.greeting.swp')
+    assert database.keys() == keys
+
+
+def test_vim_undoes_after_it_was_left(mount, database):
+    keys = database.keys()
+    sh("vim -es -u NONE -c 'set undofile' -c '%s/hello/goodbye/' -c wq greeting", mount.directory)
+    assert database.value('greeting') == 'goodbye'
+    assert '.greeting.un~' in os.listdir(mount.directory)
+    sh("vim -es -u NONE -c 'set undofile' -c 'undo' -c wq greeting", mount.directory)
+    assert database.value('greeting') == 'hello'
+    assert database.keys() == keys
+
+
+def assert_only_backups_are_left(mount, keys):
+    names = {name for name in os.listdir(mount.directory) if not name.endswith('~')}
+    assert names == {key.decode() for key in keys}
+
+
+@pytest.mark.parametrize('setting', ['set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup'])
+def test_neovim_by_script(mount, database, setting):
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'goodbye'):
+        sh("nvim --headless -u NONE -c '%s' -c '%%s/hello/goodbye/' -c wq greeting" % setting, mount.directory)
+    assert database.value('greeting') == 'goodbye'
+    assert database.keys() == keys
+
+
+def test_neovim_at_the_keyboard(mount, database, terminal):
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'hello world'):
+        vim = terminal('nvim --clean greeting')
+        vim.shows('hello')
+        vim.type('A', ' world', 'Escape')
+        vim.shows('hello world')
+        vim.type(':wq', 'Enter')
+        eventually(vim.ended, 15)
+    assert database.value('greeting') == 'hello world'
+    assert database.keys() == keys
+    assert_only_backups_are_left(mount, keys)
+
+
+EMACS_BACKUPS = '(setq backup-enable-predicate (lambda (name) t))'  # also below the directory for temporary files
+
+
+def test_emacs_at_the_keyboard(mount, database, terminal):
+    """Its lock is a symlink, its auto-save a file of its own, its backup the renamed key."""
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'oh hello', 'oh hello again'):
+        emacs = terminal('emacs -nw -Q --eval "%s" greeting' % EMACS_BACKUPS)
+        emacs.shows('hello')
+        emacs.type('oh ')
+        emacs.shows('oh hello')
+        eventually(lambda: os.path.islink(mount / '.#greeting'))
+        emacs.type('M-x', 'do-auto-save', 'Enter')
+        eventually(lambda: '#greeting#' in os.listdir(mount.directory))
+        assert database.keys() == keys
+        assert mount.text('#greeting#') == 'oh hello\n'
+        emacs.type('C-x', 'C-s')
+        eventually(lambda: database.value('greeting') == 'oh hello', 15)
+        eventually(lambda: not os.path.islink(mount / '.#greeting'))
+        assert mount.text('greeting~') == 'hello\n'
+        emacs.type('C-e', ' again', 'C-x', 'C-s')
+        eventually(lambda: database.value('greeting') == 'oh hello again', 15)
+        emacs.type('C-x', 'C-c')
+        eventually(emacs.ended, 15)
+    assert database.keys() == keys
+    assert_only_backups_are_left(mount, keys)
+
+
+@pytest.mark.parametrize('setting', ['make-backup-files nil', 'backup-by-copying t', 'version-control t', 'file-precious-flag t'])
+def test_emacs_by_script(mount, database, setting):
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'goodbye'):
+        sh("emacs -Q --batch greeting --eval '(progn %s (setq %s) (goto-char 1) (insert \"goodbye\") (kill-line) (save-buffer))'"
+           % (EMACS_BACKUPS, setting), mount.directory)
+    assert database.value('greeting') == 'goodbye'
+    mount.remount()
+    assert database.keys() == keys
+
+
+def test_joe_at_the_keyboard(mount, database, terminal):
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'oh hello'):
+        joe = terminal('joe greeting')
+        joe.shows('hello')
+        joe.type('oh ')
+        joe.shows('oh hello')
+        joe.type('C-k', 'x')
+        eventually(joe.ended, 15)
+    assert database.value('greeting') == 'oh hello'
+    assert database.keys() == keys
+    assert_only_backups_are_left(mount, keys)
+
+
+def test_micro_at_the_keyboard(mount, database, terminal):
+    keys = database.keys()
+    with watched(database, 'greeting', 'hello', 'oh hello'):
+        micro = terminal('micro greeting')
+        micro.shows('hello')
+        micro.type('oh ')
+        micro.shows('oh hello')
+        micro.type('C-s')
+        micro.shows('Saved')
+        micro.type('C-q')
+        eventually(micro.ended, 15)
+    assert database.value('greeting') == 'oh hello'
+    assert database.keys() == keys
+    assert_only_backups_are_left(mount, keys)

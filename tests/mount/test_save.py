@@ -9,11 +9,7 @@ import pickle
 
 import pytest
 
-from mounting import Watcher, eventually, refused, sh
-
-
-def dumped(value, protocol=4):
-    return pickle.dumps(value, protocol)
+from mounting import Watcher, dumped, eventually, refused, sh
 
 
 @pytest.mark.parametrize('command, key, value', [
