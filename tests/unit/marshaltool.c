@@ -8,31 +8,19 @@
  */
 #include "codecs/expression.h"
 #include "codecs/marshal.h"
+#include "tests/unit/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 static bool read_request(struct dialect *prefer, struct buffer *marshal)
 {
-    uint8_t head[5];
+    int version = getchar();
 
-    buffer_clear(marshal);
-    if (fread(head, 1, sizeof head, stdin) != sizeof head)
+    if (version == EOF)
         return false;
-    *prefer = (struct dialect){CODEC_MARSHAL, head[0] & 15u, head[0] >> 4};
-    buffer_resize(marshal, head[1] | head[2] << 8 | head[3] << 16 | (size_t)head[4] << 24);
-    return !buffer_status(marshal) && fread(marshal->data, 1, marshal->size, stdin) == marshal->size;
-}
-
-static void answer(char status, struct bytes bytes)
-{
-    const uint8_t header[] = {(uint8_t)status, (uint8_t)bytes.size, (uint8_t)(bytes.size >> 8),
-                              (uint8_t)(bytes.size >> 16), (uint8_t)(bytes.size >> 24)};
-
-    fwrite(header, 1, sizeof header, stdout);
-    if (bytes.size)
-        fwrite(bytes.data, 1, bytes.size, stdout);
-    fflush(stdout);
+    *prefer = (struct dialect){CODEC_MARSHAL, version & 15u, version >> 4};
+    return exchange_read(marshal);
 }
 
 /* Reads the text, prints it again, and encodes what was read. */
@@ -76,9 +64,9 @@ static void serve(const struct dialect *prefer, struct bytes marshal)
     if (!status)
         status = encode_text(buffer_bytes(&text), &document, &out, &failure);
     if (status)
-        answer('!', bytes_of_string(failure.message));
+        exchange_answer('!', bytes_of_string(failure.message));
     else
-        answer(bytes_equal(buffer_bytes(&same), marshal) ? '=' : '~', buffer_bytes(&out));
+        exchange_answer(bytes_equal(buffer_bytes(&same), marshal) ? '=' : '~', buffer_bytes(&out));
     document_release(&document);
     buffer_release(&same);
     buffer_release(&text);

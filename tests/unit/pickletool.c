@@ -12,27 +12,7 @@
 #include <time.h>
 
 #include "codecs/pickle.h"
-
-static bool read_pickle(struct buffer *pickle)
-{
-    uint8_t size[4];
-
-    buffer_clear(pickle);
-    if (fread(size, 1, sizeof size, stdin) != sizeof size)
-        return false;
-    buffer_resize(pickle, size[0] | size[1] << 8 | size[2] << 16 | (size_t)size[3] << 24);
-    return !buffer_status(pickle) && fread(pickle->data, 1, pickle->size, stdin) == pickle->size;
-}
-
-static void answer(char status, struct bytes bytes)
-{
-    const uint8_t header[] = {(uint8_t)status, (uint8_t)bytes.size, (uint8_t)(bytes.size >> 8),
-                              (uint8_t)(bytes.size >> 16), (uint8_t)(bytes.size >> 24)};
-
-    fwrite(header, 1, sizeof header, stdout);
-    if (bytes.size)
-        fwrite(bytes.data, 1, bytes.size, stdout);
-}
+#include "tests/unit/exchange.h"
 
 static void serve(struct bytes pickle)
 {
@@ -46,9 +26,9 @@ static void serve(struct bytes pickle)
     faithful = status ? status : pickle_faithful(pickle, &document);
     status = faithful < 0 ? faithful : pickle_encode(&document, document.protocol, &out, &failure);
     if (status)
-        answer('!', bytes_of_string(failure.message));
+        exchange_answer('!', bytes_of_string(failure.message));
     else
-        answer(faithful ? '=' : '~', buffer_bytes(&out));
+        exchange_answer(faithful ? '=' : '~', buffer_bytes(&out));
     buffer_release(&out);
     document_release(&document);
 }
@@ -66,7 +46,7 @@ static int bench(void)
     struct buffer pickle = BUFFER_INIT, out = BUFFER_INIT;
     double decoding = 0, encoding = 0;
 
-    while (read_pickle(&pickle)) {
+    while (exchange_read(&pickle)) {
         struct document document;
         double start = seconds(), middle;
 
@@ -93,7 +73,7 @@ int main(int count, char **arguments)
 
     if (count == 2 && strcmp(arguments[1], "--bench") == 0)
         return bench();
-    while (read_pickle(&pickle))
+    while (exchange_read(&pickle))
         serve(buffer_bytes(&pickle));
     buffer_release(&pickle);
     return 0;
