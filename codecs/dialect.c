@@ -3,6 +3,7 @@
 
 #include "codecs/marshal.h"
 #include "codecs/pickle.h"
+#include "src/utf8.h"
 
 static const char *const NAMES[] = {
     [CODEC_RAW] = "raw",
@@ -175,11 +176,50 @@ static void add_pickle(struct dialect_sample *sample, struct bytes stored)
     document_release(&document);
 }
 
+/* Printable, perhaps with the NUL that C programs store behind it. */
+static bool is_plain_text(struct bytes stored)
+{
+    if (bytes_end_with(stored, BYTES("\0")))
+        stored.size--;
+    for (size_t offset = 0; offset < stored.size;) {
+        struct utf8_point point = utf8_decode(stored, offset, UTF8_STRICT);
+        bool layout = point.point == '\t' || point.point == '\r' || point.point == '\n';
+
+        if (!point.length || (utf8_is_control(point.point) && !layout))
+            return false;
+        offset += point.length;
+    }
+    return true;
+}
+
+static unsigned count_pickles(const struct dialect_sample *sample)
+{
+    unsigned count = 0;
+
+    for (unsigned protocol = 0; protocol <= PICKLE_NEWEST; protocol++)
+        count += sample->pickles[protocol];
+    return count;
+}
+
+/* All are marshals; or containers beside fewer plain texts, such as Roundup's counters, and not one pickle. */
+static bool is_marshal(const struct dialect_sample *sample)
+{
+    if (sample->marshals == sample->values)
+        return sample->containers > 0;
+    return sample->marshals + sample->plain == sample->values && sample->containers > sample->plain &&
+           !count_pickles(sample);
+}
+
 void dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
 {
-    /* As soon as one value is none, the database is none of marshals. */
-    if (stored.size && sample->marshals == sample->values)
-        add_marshal(sample, stored);
+    /* As soon as one value is neither, the database is none of marshals. */
+    if (sample->marshals + sample->plain == sample->values) {
+        unsigned marshals = sample->marshals;
+
+        if (stored.size)
+            add_marshal(sample, stored);
+        sample->plain += sample->marshals == marshals && is_plain_text(stored);
+    }
     sample->values++;
     add_pickle(sample, stored);
 }
@@ -202,7 +242,7 @@ struct dialect dialect_sample_result(const struct dialect_sample *sample)
     struct dialect dialect = dialect_default(sample->values ? CODEC_RAW : CODEC_PICKLE);
     unsigned most = 0;
 
-    if (sample->containers && sample->marshals == sample->values)
+    if (is_marshal(sample))
         return marshal_result(sample);
     for (unsigned protocol = 0; protocol <= PICKLE_NEWEST; protocol++) {
         if (sample->pickles[protocol] <= most)

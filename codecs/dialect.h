@@ -54,11 +54,13 @@ struct dialect_sample {
     unsigned marshals, containers;       /* values that are marshals to their last byte; those that are containers */
     unsigned possible[MARSHAL_DIALECTS]; /* how many may be written in each dialect, as marshal.h numbers them */
     uint32_t likeliest;                  /* of some value */
+    unsigned plain;                      /* values that are no marshals but plain text */
 };
 enum { DIALECT_SAMPLE_VALUES = 64 };
 void dialect_sample_add(struct dialect_sample *sample, struct bytes stored);
 /*
- * marshal if all values are marshals and some of them containers (marshal has no magic number); else the commonest
+ * marshal if all values are marshals and some of them containers (marshal has no magic number), or if more of them are containers
+ * than plain text and nothing else is among them; else the commonest
  * pickle protocol; raw if no value is a pickle; the default for an empty database.
  */
 struct dialect dialect_sample_result(const struct dialect_sample *sample);

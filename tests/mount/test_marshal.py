@@ -58,7 +58,8 @@ def test_code_is_kept_but_not_made(marshals, mounter):
 
 def test_plain_values_beside_marshals(marshals, mounter):
     marshals.update([(b'_ids', b'1,2,3')])
-    mount = mounter(marshals, 'codec=marshal')
+    mount = mounter(marshals)
+    assert 'marshal 4' in mount.control('status')
     assert mount.text('_ids') == '# raw\n1,2,3'
     mount.save('_ids', '# raw\n1,2,3,4')
     assert marshals.stored('_ids') == b'1,2,3,4'

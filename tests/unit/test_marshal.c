@@ -446,7 +446,7 @@ static struct dialect found(const struct bytes *values, size_t count)
 static void test_detection(void **state)
 {
     static const struct dialect raw = {CODEC_RAW, 0, false}, version2 = {CODEC_MARSHAL, 2, false},
-                                version5 = {CODEC_MARSHAL, 5, false}, pickle2 = {CODEC_PICKLE, 2, false};
+                                version5 = {CODEC_MARSHAL, 5, false}, pickle2 = {CODEC_PICKLE, 2, false}, pickle0 = {CODEC_PICKLE, 0, false};
 
     assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("N")), VERSION4));
     assert_true(dialect_equal(FOUND(BYTES("[\0\0\0\0")), VERSION4));
@@ -457,6 +457,12 @@ static void test_detection(void **state)
     assert_true(dialect_equal(FOUND(BYTES("N"), BYTES("T")), raw));
     assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("1,2,3")), raw));
     assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("")), raw));
+    /* Containers beside a few texts. */
+    assert_true(dialect_equal(FOUND(BYTES("17"), BYTES("{z\1aN0"), BYTES("{z\1bN0")), VERSION4));
+    assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("{z\1bN0"), BYTES("a b\0")), VERSION4));
+    assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("{z\1bN0"), BYTES("a\1")), raw));
+    assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("N"), BYTES("N"), BYTES("17")), raw));
+    assert_true(dialect_equal(FOUND(BYTES("{z\1aN0"), BYTES("{z\1bN0"), BYTES("I1\n.")), pickle0));
     assert_true(dialect_equal(FOUND(BYTES("\x80\2]q\0."), BYTES("\x80\2}q\0.")), pickle2));
 }
 
