@@ -14,14 +14,14 @@ static struct traced *traced_of(struct store *store)
     return (struct traced *)store;
 }
 
-/* Whether this call is the one that fails. */
-static bool traced_count(struct traced *traced)
+/* Counts a call. Negative: it is the one that fails. */
+static int traced_turn(struct traced *traced)
 {
-    return traced->trace->calls++ == traced->trace->fail_at;
+    return traced->trace->calls++ == traced->trace->fail_at ? traced->trace->fail_code : 0;
 }
 
-static void traced_log(struct traced *traced, const char *call, struct bytes key,
-                       const struct bytes *to, int status)
+static int traced_log(struct traced *traced, const char *call, struct bytes key,
+                      const struct bytes *to, int status)
 {
     struct buffer *log = &traced->trace->log;
 
@@ -35,96 +35,97 @@ static void traced_log(struct traced *traced, const char *call, struct bytes key
         buffer_add(log, *to);
     }
     buffer_printf(log, " = %d\n", status);
+    return status;
 }
 
 static int traced_close(struct store *store)
 {
     struct traced *traced = traced_of(store);
-    bool fails = traced_count(traced);
-    int status = store_close(traced->inner);
+    int turn = traced_turn(traced), status = store_close(traced->inner);
 
-    if (fails)
-        status = traced->trace->fail_code;
-    traced_log(traced, "close", (struct bytes){NULL, 0}, NULL, status);
-    return status;
+    return traced_log(traced, "close", (struct bytes){NULL, 0}, NULL, turn ? turn : status);
 }
 
 static int traced_fetch(struct store *store, struct bytes key, struct buffer *value)
 {
     struct traced *traced = traced_of(store);
-    int status =
-        traced_count(traced) ? traced->trace->fail_code : store_fetch(traced->inner, key, value);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "fetch", key, NULL, status);
-    return status;
+    if (!status)
+        status = store_fetch(traced->inner, key, value);
+    return traced_log(traced, "fetch", key, NULL, status);
 }
 
 static int traced_exists(struct store *store, struct bytes key)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code : store_exists(traced->inner, key);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "exists", key, NULL, status);
-    return status;
+    if (!status)
+        status = store_exists(traced->inner, key);
+    return traced_log(traced, "exists", key, NULL, status);
 }
 
 static int traced_store(struct store *store, struct bytes key, struct bytes value,
                         enum store_mode mode)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code
-                                      : store_store(traced->inner, key, value, mode);
+    int status = traced_turn(traced);
 
-    traced_log(traced, mode == STORE_INSERT ? "insert" : "store", key, NULL, status);
-    return status;
+    if (!status)
+        status = store_store(traced->inner, key, value, mode);
+    return traced_log(traced, mode == STORE_INSERT ? "insert" : "store", key, NULL, status);
 }
 
 static int traced_remove(struct store *store, struct bytes key)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code : store_remove(traced->inner, key);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "remove", key, NULL, status);
-    return status;
+    if (!status)
+        status = store_remove(traced->inner, key);
+    return traced_log(traced, "remove", key, NULL, status);
 }
 
 static int traced_rename(struct store *store, struct bytes from, struct bytes to,
                          enum store_mode mode)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code
-                                      : store_rename(traced->inner, from, to, mode);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "rename", from, &to, status);
-    return status;
+    if (!status)
+        status = store_rename(traced->inner, from, to, mode);
+    return traced_log(traced, "rename", from, &to, status);
 }
 
 static int traced_visit(struct store *store, store_visitor *visitor, void *context)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code
-                                      : store_visit(traced->inner, visitor, context);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "visit", (struct bytes){NULL, 0}, NULL, status);
-    return status;
+    if (!status)
+        status = store_visit(traced->inner, visitor, context);
+    return traced_log(traced, "visit", (struct bytes){NULL, 0}, NULL, status);
 }
 
 static int traced_sync(struct store *store)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code : store_sync(traced->inner);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "sync", (struct bytes){NULL, 0}, NULL, status);
-    return status;
+    if (!status)
+        status = store_sync(traced->inner);
+    return traced_log(traced, "sync", (struct bytes){NULL, 0}, NULL, status);
 }
 
 static int traced_stamp(struct store *store, struct store_stamp *out)
 {
     struct traced *traced = traced_of(store);
-    int status = traced_count(traced) ? traced->trace->fail_code : store_stamp(traced->inner, out);
+    int status = traced_turn(traced);
 
-    traced_log(traced, "stamp", (struct bytes){NULL, 0}, NULL, status);
-    return status;
+    if (!status)
+        status = store_stamp(traced->inner, out);
+    return traced_log(traced, "stamp", (struct bytes){NULL, 0}, NULL, status);
 }
 
 static const struct store_ops traced_ops = {

@@ -44,7 +44,22 @@ def engines_built():
     return re.search('engines: ([^;\n]*)', version).group(1).split(', ')
 
 
-@pytest.fixture(params=['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb'])
+# What goes through the engine alone is tested on every one, the directory's own behaviour on two very different ones;
+# SHELVEFS_ENGINES=all: everything on all.
+ENGINES = ['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb']
+FEW = ['dumb', 'tdb']
+OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'read', 'rsync', 'save', 'semantics', 'views']
+
+
+def pytest_generate_tests(metafunc):
+    given = [mark for mark in metafunc.definition.iter_markers('parametrize') if mark.args[0] == 'engine']
+    if 'engine' in metafunc.fixturenames and not given:
+        module = metafunc.module.__name__.rsplit('test_', 1)[-1]
+        few = module in OWN_BEHAVIOUR and os.environ.get('SHELVEFS_ENGINES') != 'all'
+        metafunc.parametrize('engine', FEW if few else ENGINES, indirect=True)
+
+
+@pytest.fixture
 def engine(request, engines_built):
     if request.param not in engines_built:
         pytest.skip('built without ' + request.param)

@@ -19,9 +19,11 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 enum {
     KEYS = 6,
-    STRIDE = 61,      /* a prime: over the runs of all positions in a byte */
+    STRIDE = 61,       /* a prime: over the runs of all positions in a byte */
     DULL_STRIDE = 997, /* bytes, among zeros */
     DULL = 16,         /* as many on either side */
     MOST_VISITED = 64, /* keys of a listing; more are a loop */
@@ -271,9 +273,7 @@ static int set_up(void **state)
     struct fixture *fixture = *state;
     struct store *store;
 
-    snprintf(fixture->folder, sizeof fixture->folder, "%s/shelvefs-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    assert_non_null(mkdtemp(fixture->folder));
+    folder_make(fixture->folder, sizeof fixture->folder);
     snprintf(fixture->base, sizeof fixture->base, "%s/db", fixture->folder);
     assert_int_equal(open_as(fixture, STORE_CREATE, &store), 0);
     for (int i = 0; i < KEYS; i++)
@@ -285,10 +285,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    char command[128];
 
-    snprintf(command, sizeof command, "rm -rf '%s'", fixture->folder);
-    return system(command);
+    folder_remove(fixture->folder);
+    return 0;
 }
 
 static bool is_built(const char *engine)

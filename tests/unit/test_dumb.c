@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 /* --- faults --- */
 
 static struct {
@@ -232,9 +234,7 @@ static int set_up(void **state)
 {
     static struct database database;
 
-    snprintf(database.folder, sizeof database.folder, "%s/shelvefs-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    assert_non_null(mkdtemp(database.folder));
+    folder_make(database.folder, sizeof database.folder);
     snprintf(database.base, sizeof database.base, "%s/db", database.folder);
     snprintf(database.index, sizeof database.index, "%s.dir", database.base);
     snprintf(database.values, sizeof database.values, "%s.dat", database.base);
@@ -246,10 +246,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct database *database = *state;
-    char command[128];
 
-    snprintf(command, sizeof command, "rm -rf '%s'", database->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(database->folder);
     return 0;
 }
 

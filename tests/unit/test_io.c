@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 struct folder {
     char path[64], file[96], other[96];
 };
@@ -19,9 +21,7 @@ static int set_up(void **state)
 {
     static struct folder folder;
 
-    snprintf(folder.path, sizeof folder.path, "%s/shelvefs-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    assert_non_null(mkdtemp(folder.path));
+    folder_make(folder.path, sizeof folder.path);
     snprintf(folder.file, sizeof folder.file, "%s/file", folder.path);
     snprintf(folder.other, sizeof folder.other, "%s/other", folder.path);
     *state = &folder;

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 /* Among the engines of this build. */
 static bool is_built(const char *engine)
 {
@@ -67,25 +69,11 @@ static void close_store(struct fixture *fixture)
     buffer_release(&fixture->trace.log);
 }
 
-static void make_folder(char *folder, size_t size)
-{
-    snprintf(folder, size, "%s/shelvefs-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    assert_non_null(mkdtemp(folder));
-}
-
-static void remove_folder(const char *folder)
-{
-    char command[128];
-
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    assert_int_equal(system(command), 0);
-}
-
 static int set_up(void **state)
 {
     struct fixture *fixture = *state;
 
-    make_folder(fixture->folder, sizeof fixture->folder);
+    folder_make(fixture->folder, sizeof fixture->folder);
     snprintf(fixture->path, sizeof fixture->path, "%s/db", fixture->folder);
     open_store(fixture, STORE_CREATE);
     return 0;
@@ -97,7 +85,7 @@ static int tear_down(void **state)
 
     if (fixture->store)
         close_store(fixture);
-    remove_folder(fixture->folder);
+    folder_remove(fixture->folder);
     return 0;
 }
 
@@ -459,14 +447,14 @@ static int set_up_folder(void **state)
 {
     static struct folder folder;
 
-    make_folder(folder.path, sizeof folder.path);
+    folder_make(folder.path, sizeof folder.path);
     *state = &folder;
     return 0;
 }
 
 static int tear_down_folder(void **state)
 {
-    remove_folder(((struct folder *)*state)->path);
+    folder_remove(((struct folder *)*state)->path);
     return 0;
 }
 
