@@ -177,6 +177,9 @@ int content_look(struct tree *tree, struct node *node, struct text **text)
         node->trouble = code;
         node->known = node->stamped = false;
         content_set(tree, node, NULL);
+        pthread_mutex_lock(&tree->lock);
+        node->own.mtime = tree->foreign_change;
+        pthread_mutex_unlock(&tree->lock);
         if (text)
             *text = NULL;
         code = 0;

@@ -88,10 +88,17 @@ static int exists(struct tree *tree, struct node *node)
     return code;
 }
 
-static struct attributes attributes_of_new(mode_t mode, const struct tree_caller *caller)
+/* A file belongs to who made it; where that is the database's owner, it follows the database. Takes the tree lock. */
+static struct attributes attributes_of_new(struct tree *tree, mode_t mode,
+                                           const struct tree_caller *caller)
 {
+    struct stat database;
+
+    tree_database(tree, &database);
     return (struct attributes){
-        .set = ATTRIBUTE_MODE | ATTRIBUTE_UID | ATTRIBUTE_GID | ATTRIBUTE_MTIME,
+        .set = ATTRIBUTE_MODE | ATTRIBUTE_MTIME |
+               (caller->uid == database.st_uid ? 0 : ATTRIBUTE_UID) |
+               (caller->gid == database.st_gid ? 0 : ATTRIBUTE_GID),
         .mode = mode & 0777,
         .uid = caller->uid,
         .gid = caller->gid,
@@ -176,10 +183,11 @@ static int start_file(struct tree *tree, struct node *node, mode_t mode, int fla
                       const struct tree_caller *caller, struct stat *stat,
                       struct tree_handle **handle)
 {
+    struct attributes own = attributes_of_new(tree, mode, caller);
     int code;
 
     pthread_mutex_lock(&tree->lock);
-    node->own = attributes_of_new(mode, caller);
+    node->own = own;
     pthread_mutex_unlock(&tree->lock);
     code = content_empty(tree, node);
     if (code == 0)
@@ -246,13 +254,14 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
 static int start_symlink(struct tree *tree, struct node *node, const char *target,
                          const struct tree_caller *caller, struct stat *stat)
 {
+    struct attributes own = attributes_of_new(tree, 0777, caller);
     int code = content_start_draft(tree, node, NULL);
 
     if (code == 0)
         code = content_write(tree, node, 0, bytes_of_string(target));
     if (code == 0) {
         pthread_mutex_lock(&tree->lock);
-        node->own = attributes_of_new(0777, caller);
+        node->own = own;
         pthread_mutex_unlock(&tree->lock);
         content_keep_draft(tree, node);
         keeper_keep(tree->options.keeper, tree, node, false);
@@ -398,6 +407,7 @@ static int make_fold(struct tree *tree, struct place place, const char *name, st
 static int start_directory(struct tree *tree, struct place place, const char *name, mode_t mode,
                            const struct tree_caller *caller, struct node **node, struct stat *stat)
 {
+    struct attributes own = attributes_of_new(tree, mode, caller);
     struct fold *fold;
     int code = make_fold(tree, place, name, &fold);
 
@@ -408,7 +418,7 @@ static int start_directory(struct tree *tree, struct place place, const char *na
     if (code) {
         fold_unmake(&tree->folds, fold);
     } else {
-        fold->own = attributes_of_new(mode, caller);
+        fold->own = own;
         tree_names_changed(tree, place);
     }
     fold_unpin(&tree->folds, fold);

@@ -209,9 +209,22 @@ static int check_file(struct sidecar *sidecar)
     return status;
 }
 
+/* The database may have got another owner or mode since. */
+static int follow_owner(struct sidecar *sidecar, const struct stat *database)
+{
+    struct stat own;
+    int status = tdbfile_stat(sidecar->file, &own);
+
+    if (status || ((own.st_mode & 0777) == (database->st_mode & 0777) &&
+                   own.st_uid == database->st_uid && own.st_gid == database->st_gid))
+        return status;
+    return tdbfile_own_as(sidecar->file, database);
+}
+
 int sidecar_open(struct sidecar *sidecar, struct failure *failure)
 {
     int status = open_any_way(sidecar, failure), claimed = 0;
+    struct stat database;
 
     if (status == -EUCLEAN)
         return damaged(sidecar, failure);
@@ -224,7 +237,11 @@ int sidecar_open(struct sidecar *sidecar, struct failure *failure)
     }
     if (!sidecar->read_only)
         claimed = claim(sidecar, failure);
-    return check_file(sidecar) ? damaged(sidecar, failure) : claimed;
+    if (check_file(sidecar))
+        return damaged(sidecar, failure);
+    if (!sidecar->read_only && stat(sidecar->database, &database) == 0)
+        follow_owner(sidecar, &database);
+    return claimed;
 }
 
 /* --- records --- */
@@ -347,17 +364,6 @@ static int make_and_open(struct sidecar *sidecar, const struct stat *database,
     if (status == 0)
         sidecar->fresh = true;
     return status;
-}
-
-static int follow_owner(struct sidecar *sidecar, const struct stat *database)
-{
-    struct stat own;
-    int status = tdbfile_stat(sidecar->file, &own);
-
-    if (status || ((own.st_mode & 0777) == (database->st_mode & 0777) &&
-                   own.st_uid == database->st_uid && own.st_gid == database->st_gid))
-        return status;
-    return tdbfile_own_as(sidecar->file, database);
 }
 
 int sidecar_begin(struct sidecar *sidecar, struct failure *failure)

@@ -157,6 +157,29 @@ def test_read_only_mounts_read_it(database, mounter):
     assert sidecar(database).read_bytes() == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can be somebody else')
+def test_creators_are_kept(database, mounter, tmp_path):
+    """A new key belongs to who made it, also at the next mount; where that is the database's owner, it follows the database."""
+    for path in (*database.files, tmp_path):
+        os.chmod(path, 0o777 if path == tmp_path else 0o666)
+    mount = mounter(database, 'allow_other')
+    sh('setpriv --reuid=1234 --regid=4321 --clear-groups sh -c "echo theirs > theirs"', mount.directory)
+    mount.save('ours', 'ours\n')
+    for _ in range(2):
+        theirs, ours = (mount / 'theirs').stat(), (mount / 'ours').stat()
+        assert (theirs.st_uid, theirs.st_gid) == (1234, 4321)
+        assert (ours.st_uid, ours.st_gid) == (os.getuid(), os.getgid())
+        mount.remount()
+    assert mount.stop() == []
+    for path in database.files:
+        os.chown(path, 1111, 2222)
+    mount.start()
+    assert (mount / 'theirs').stat().st_uid == 1234
+    assert (mount / 'ours').stat().st_uid == 1111
+    assert mount.stop() == []
+    assert sidecar(database).stat().st_uid == 1111
+
+
 def test_it_goes_with_the_database(database, mounter, tmp_path, engine, new_database):
     """A copy with its sidecar, and a backup that was put back, are the same database; another one under the same name is not."""
     mount = mounter(database)
