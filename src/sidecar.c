@@ -22,7 +22,7 @@ static const struct digest_key checksum_key = {{0x7368656c76656673, 0x7369646563
 
 enum {
     HASH_SIZE = 1021,    /* chains; 4 kB */
-    WAIT_SECONDS = 2,    /* for a reader to let go */
+    WAIT_SECONDS = 2,    /* for another process to let go */
     READ_ATTEMPTS = 3,   /* libtdb does not lock for who only reads: it may see half a commit */
     READ_WAIT_SECONDS = 1,
 };
@@ -145,11 +145,16 @@ static int open_file(struct sidecar *sidecar, struct failure *failure)
     return status;
 }
 
-/* Whoever does not own the file goes on reading it. */
+/* Whoever does not own the file goes on reading it. A mount that was just unmounted may need a moment to write it. */
 static int claim(struct sidecar *sidecar, struct failure *failure)
 {
-    int status = tdbfile_claim(sidecar->file);
+    struct patience patience;
+    int status;
 
+    patience_start(&patience, WAIT_SECONDS);
+    do
+        status = tdbfile_claim(sidecar->file);
+    while (status == -EBUSY && patience_wait(&patience));
     if (status == 0)
         return 0;
     sidecar->read_only = true;
@@ -351,12 +356,20 @@ static int make_file(struct sidecar *sidecar, const struct stat *database)
     return io_draft_publish(&draft, IO_CREATE);
 }
 
-/* What another process put at the name meanwhile is not ours to fill. */
+/* What another process put at the name meanwhile is not ours to fill, nor to be looked for again and again. */
 static int make_and_open(struct sidecar *sidecar, const struct stat *database,
                          struct failure *failure)
 {
-    int status = make_file(sidecar, database);
+    struct stat found;
+    int status = lstat(sidecar->path, &found) == 0 ? -EEXIST : make_file(sidecar, database);
 
+    if (status == -EEXIST) {
+        sidecar->read_only = true;
+        return failure_set(failure, status, 0,
+                           "%s was made by another mount of this database meanwhile: what this one "
+                           "would keep there lasts until it is unmounted",
+                           sidecar->path);
+    }
     if (status == 0)
         status = open_file(sidecar, failure);
     if (status == 0)

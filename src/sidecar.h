@@ -9,7 +9,8 @@
  *   database's owner, us or root: who may not change the database must not change what is told about it.
  * - One process at a time changes it; another may read it.
  * - A file that is damaged, or that its user does not want, is renamed to NAME.old (one is kept), and the next
- *   sidecar_begin() makes a new one. So does it when somebody took the file away.
+ *   sidecar_begin() makes a new one. So does it when somebody took the file away; but when somebody else put
+ *   one there meanwhile, that one is left alone, and nothing is kept any more (-EEXIST).
  * - Transactions: a process killed at any moment leaves all records as before or after one.
  *
  * Not for several threads at once. Errors are negative errno.

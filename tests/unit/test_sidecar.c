@@ -282,6 +282,8 @@ static void test_planted_later(void **state)
     make_dangling_link(world);
     assert_int_equal(sidecar_begin(world->sidecar, NULL), -EEXIST);
     assert_int_equal(access(world->victim, F_OK), -1);
+    assert_false(sidecar_writable(world->sidecar));
+    assert_int_equal(sidecar_begin(world->sidecar, NULL), -EROFS);
 }
 
 static void test_taken_away(void **state)
