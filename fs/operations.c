@@ -2,8 +2,8 @@
 /*
  * fuse_lowlevel_ops: unpack, call the tree, reply exactly once. What the directory means is tree.c's.
  *
- * - A reply that the kernel did not take (the client was killed meanwhile: -ENOENT) undoes the reference or the
- *   handle that it carried: nobody would ever give it back.
+ * - A reply that the kernel did not take (the client was killed meanwhile: -ENOENT) undoes the handle that it carried:
+ *   nobody would ever give it back. For references to nodes reply.c does so.
  * - What is missing here is missing on purpose, and the kernel remembers ENOSYS: setxattr, removexattr and
  *   fallocate become EOPNOTSUPP; lseek, copy_file_range, flock and fcntl locks are done by the kernel alone.
  */
@@ -12,26 +12,11 @@
 #include "fs/operations.h"
 
 #include "fs/mount.h"
+#include "fs/reply.h"
 
 #include <errno.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <stdlib.h>
-
-/*
- * Seconds. What this mount changes, it knows; what other processes change must show after a second. Names that do
- * not exist are never cached (an entry without a timeout), for another process may store that key at any time.
- */
-static const double CACHE_SECONDS = 1.0;
-
-static struct mount *request_mount(fuse_req_t request)
-{
-    return fuse_req_userdata(request);
-}
-
-static struct tree *request_tree(fuse_req_t request)
-{
-    return request_mount(request)->tree;
-}
 
 static struct tree_caller request_caller(fuse_req_t request)
 {
@@ -48,58 +33,6 @@ static struct tree_handle *file_handle(const struct fuse_file_info *file)
 static struct tree_listing *file_listing(const struct fuse_file_info *file)
 {
     return (struct tree_listing *)(uintptr_t)file->fh;
-}
-
-/* --- replies --- */
-
-static void reply_status(fuse_req_t request, int status)
-{
-    fuse_reply_err(request, -status);
-}
-
-static void reply_stat(fuse_req_t request, int status, const struct stat *stat)
-{
-    if (status)
-        reply_status(request, status);
-    else
-        fuse_reply_attr(request, stat, CACHE_SECONDS);
-}
-
-static struct fuse_entry_param entry_of(const struct stat *stat)
-{
-    return (struct fuse_entry_param){
-        .ino = stat->st_ino,
-        .attr = *stat,
-        .attr_timeout = CACHE_SECONDS,
-        .entry_timeout = CACHE_SECONDS,
-    };
-}
-
-/* The kernel gets the reference that the tree counted, or it is given back. */
-static void reply_entry(fuse_req_t request, int status, const struct stat *stat)
-{
-    struct tree *tree = request_tree(request);
-    struct fuse_entry_param entry;
-
-    if (status) {
-        reply_status(request, status);
-        return;
-    }
-    entry = entry_of(stat);
-    if (fuse_reply_entry(request, &entry))
-        tree_forget(tree, stat->st_ino, 1);
-}
-
-static void reply_attribute(fuse_req_t request, int status, struct bytes value, size_t room)
-{
-    if (status)
-        reply_status(request, status);
-    else if (room == 0)
-        fuse_reply_xattr(request, value.size);
-    else if (value.size > room)
-        fuse_reply_err(request, ERANGE);
-    else
-        fuse_reply_buf(request, (const char *)value.data, value.size);
 }
 
 /* --- the session --- */
@@ -176,7 +109,7 @@ static void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
         reply_status(request, status);
         return;
     }
-    entry = entry_of(&stat);
+    entry = reply_entry_of(&stat);
     file->fh = (uintptr_t)handle;
     if (fuse_reply_create(request, &entry, file)) {
         tree_release(handle);
@@ -400,98 +333,16 @@ static void op_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_file_inf
         tree_closedir(listing);
 }
 
-/* One reply being filled. */
-struct page {
-    fuse_req_t request;
-    char *data;
-    size_t used, size;
-    bool plus;
-    struct buffer nodes; /* fuse_ino_t of each reference in the page, to give back */
-};
-
-static bool is_dot(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Room for the name's node, before anything counts on it. */
-static bool page_remember(struct page *page, const char *name, const struct stat *stat)
-{
-    fuse_ino_t node = stat->st_ino;
-
-    if (is_dot(name))
-        return true;
-    buffer_add(&page->nodes, bytes_of(&node, sizeof node));
-    return buffer_status(&page->nodes) == 0;
-}
-
-static bool page_add(void *context, const char *name, const struct stat *stat, off_t next)
-{
-    struct page *page = context;
-    size_t room = page->size - page->used, size;
-    char *at = page->data + page->used;
-
-    if (page->plus) {
-        struct fuse_entry_param entry = entry_of(stat);
-
-        size = fuse_add_direntry_plus(page->request, at, room, name, &entry, next);
-    } else {
-        size = fuse_add_direntry(page->request, at, room, name, stat, next);
-    }
-    if (size > room || (page->plus && !page_remember(page, name, stat)))
-        return false;
-    page->used += size;
-    return true;
-}
-
-static void page_forget(struct page *page, struct tree *tree)
-{
-    const struct bytes nodes = buffer_bytes(&page->nodes);
-    fuse_ino_t node;
-
-    for (size_t offset = 0; offset < nodes.size; offset += sizeof node) {
-        memcpy(&node, nodes.data + offset, sizeof node);
-        tree_forget(tree, node, 1);
-    }
-}
-
-/* An error after some names would lose their references: those are sent, and the next call meets it again. */
-static void page_reply(struct page *page, int status)
-{
-    struct tree *tree = request_tree(page->request);
-
-    if (status && page->used == 0)
-        reply_status(page->request, status);
-    else if (fuse_reply_buf(page->request, page->data, page->used))
-        page_forget(page, tree);
-}
-
-static void read_directory(fuse_req_t request, struct fuse_file_info *file, size_t size,
-                           off_t position, bool plus)
-{
-    struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
-    int status = -ENOMEM;
-
-    page.data = malloc(size);
-    if (page.data)
-        status = tree_readdir(file_listing(file), position, plus, page_add, &page);
-    if (status == 0)
-        status = buffer_status(&page.nodes);
-    page_reply(&page, status);
-    buffer_release(&page.nodes);
-    free(page.data);
-}
-
 static void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
                        struct fuse_file_info *file)
 {
-    read_directory(request, file, size, position, false);
+    reply_page(request, file_listing(file), size, position, false);
 }
 
 static void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
                            struct fuse_file_info *file)
 {
-    read_directory(request, file, size, position, true);
+    reply_page(request, file_listing(file), size, position, true);
 }
 
 static void op_fsyncdir(fuse_req_t request, fuse_ino_t node, int data_only,

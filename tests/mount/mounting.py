@@ -29,8 +29,10 @@ ROOT = HERE.parent.parent
 
 READY_SECONDS = 20  # a sanitized build on a busy machine
 HEXADECIMAL = b'0123456789abcdefABCDEF'
-# For a shell in a mount namespace of its own: /dev with nothing but /dev/shm, where the test may be at home.
-EMPTY_DEV = ('mount --bind /dev/shm /mnt && mount -t tmpfs none /dev && mkdir /dev/shm && '
+# For a shell in a mount namespace of its own, whose copies of other tests' mounts would keep their daemons from ending.
+FORGET_OTHERS = 'umount -a -l -t fuse.shelvefs; '
+# Likewise: /dev with nothing but /dev/shm, where the test may be at home.
+EMPTY_DEV = (FORGET_OTHERS + 'mount --bind /dev/shm /mnt && mount -t tmpfs none /dev && mkdir /dev/shm && '
              'mount --bind /mnt /dev/shm && ')
 
 
@@ -262,6 +264,16 @@ def run_corpus(python, *arguments):
 
 # --- mounts ---
 
+def what_it_does(pid):
+    """Where each thread of a process is, for whoever has to find out why it hangs."""
+    if shutil.which('gdb'):
+        done = subprocess.run(['gdb', '-p', str(pid), '-batch', '-ex', 'thread apply all backtrace'], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60, check=False)
+        return done.stdout
+    tasks = pathlib.Path('/proc/%d/task' % pid).iterdir()
+    return ', '.join('%s in %s' % ((task / 'comm').read_text().strip(), (task / 'wchan').read_text()) for task in tasks)
+
+
 class MountFailed(Exception):
     """The program ended instead of mounting."""
 
@@ -333,6 +345,8 @@ class Mount:
         try:
             status = self.process.wait(READY_SECONDS)
         except subprocess.TimeoutExpired:
+            problems.append('it did not end')
+            print(what_it_does(self.process.pid))
             self.process.kill()
             status = self.process.wait()
         self.process = None

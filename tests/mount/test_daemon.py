@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from mounting import EMPTY_DEV, eventually
+from mounting import EMPTY_DEV, FORGET_OTHERS, eventually
 
 LOCKED, CANNOT_MOUNT = 4, 5
 
@@ -154,7 +154,7 @@ umount "$1"
 
 @pytest.mark.skipif(os.getuid() != 0, reason='mount(8) needs root')
 def test_mount_finds_it_by_its_type(database, directory):
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', MOUNT_BY_TYPE, database.path, str(directory)],
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', FORGET_OTHERS + MOUNT_BY_TYPE, database.path, str(directory)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
                           check=False)
     lines = done.stdout.splitlines()

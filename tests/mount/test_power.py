@@ -88,6 +88,7 @@ def private():
     """Mounts of this process are its own: a copy in another namespace would keep the dead filesystem in memory."""
     if os.getuid() or ctypes.CDLL(None).unshare(CLONE_NEWNS) or run('mount', '--make-rprivate', '/').returncode:
         pytest.skip('no loop mounts here: they need root')
+    run('sh', '-c', mounting.FORGET_OTHERS)
 
 
 @pytest.fixture(params=['ext4', 'xfs'])

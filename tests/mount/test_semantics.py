@@ -16,7 +16,7 @@ import textwrap
 
 import pytest
 
-from mounting import eventually, refused, sh
+from mounting import FORGET_OTHERS, eventually, refused, sh
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
@@ -533,7 +533,7 @@ def test_an_ordinary_user_mounts(database, public):
     program.write_bytes(open(os.environ['SHELVEFS'], 'rb').read())  # where it was built, others may not look
     program.chmod(0o755)
     # In a container, /dev/fuse may be root's alone.
-    script = ('mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
+    script = (FORGET_OTHERS + 'mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
               'exec setpriv --reuid %d --regid %d --clear-groups sh -ec "$0"' % (NOBODY, NOBODY))
     commands = './shelvefs %s mine; cat mine/greeting; echo new > mine/text; stat -c %%u mine/text; fusermount3 -u mine' % database.path
     done = subprocess.run(['unshare', '-m', 'sh', '-c', script, commands], cwd=public, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -559,7 +559,7 @@ umount "$1"
 @pytest.mark.parametrize('options', ['defaults', 'rw,noatime,allow_other,x-systemd.automount,x-systemd.idle-timeout=60,_netdev,nofail'])
 def test_mounting_all_of_fstab(database, tmp_path, options):
     (tmp_path / 'mnt').mkdir()
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', FSTAB, database.path, str(tmp_path / 'mnt'), str(tmp_path / 'fstab'), options],
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', FORGET_OTHERS + FSTAB, database.path, str(tmp_path / 'mnt'), str(tmp_path / 'fstab'), options],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == 'hello', done.stdout
     eventually(lambda: database.value('text') == 'saved', 20)
