@@ -25,7 +25,8 @@ struct record_head {
     uint64_t boot[2]; /* during which it was written */
     struct digest
         digest; /* of the ranges, keyed with that of the head before this field: finds torn records */
-    uint64_t applied; /* the database was written, as far as the kernel knows */
+    int64_t
+        applied; /* when the database was written, as its mtime in ns, or 0; it may not be on the disk */
 };
 
 static struct digest record_digest(const struct record_head *head, struct bytes ranges)
@@ -325,30 +326,69 @@ static int write_again(int fd, struct bytes content)
     return !status && fdatasync(fd) ? -errno : status;
 }
 
+static int64_t mtime_of(const struct stat *stat)
+{
+    return stat->st_mtim.tv_sec * INT64_C(1000000000) + stat->st_mtim.tv_nsec;
+}
+
+/* The head of the last record, and where it begins. False: there is none. */
+static bool last_record(struct bytes content, struct record_head *head, struct bytes *ranges,
+                        size_t *start)
+{
+    struct record_head next;
+    struct bytes next_ranges;
+    size_t position = 0, before = 0;
+    bool found = false;
+
+    for (; next_record(content, &position, &next, &next_ranges); before = position) {
+        *head = next;
+        *ranges = next_ranges;
+        *start = before;
+        found = true;
+    }
+    return found;
+}
+
 /*
- * The records that may have to be written again. Without a power cut in between, those that were applied are in the
- * database, and whatever is there instead now, another program put there.
+ * Leaves out an update that was not begun: nobody was told that it is saved, and others may have seen that it isn't. After
+ * a power cut that can't be told from one that was lost.
  */
-static struct bytes unfinished(const struct journal *journal, struct bytes content)
+static int forget_unbegun(const struct journal *journal, int fd, const struct stat *stat,
+                          struct bytes *content)
 {
     struct record_head head;
     struct bytes ranges;
-    size_t position = 0, start = 0;
+    size_t start;
+    int status;
 
-    while (next_record(content, &position, &head, &ranges) && head.applied &&
-           is_of_this_boot(journal, &head))
-        start = position;
-    return bytes_part(content, start, SIZE_MAX);
+    if (!last_record(*content, &head, &ranges, &start) || head.applied ||
+        !is_of_this_boot(journal, &head))
+        return 0;
+    status = is_untouched(fd, stat, &head, ranges);
+    if (status > 0)
+        *content = bytes_part(*content, 0, start);
+    return status < 0 ? status : 0;
 }
 
-static int redo(int fd, const struct stat *stat, struct bytes records, enum journal_replay *out)
+/* What was written to the database after the last update was written by another program, which found that complete. */
+static bool has_moved_on(const struct stat *stat, struct bytes content)
 {
-    int status = is_ours(fd, stat, records);
+    struct record_head head;
+    struct bytes ranges;
+    size_t start;
+
+    return last_record(content, &head, &ranges, &start) && head.applied &&
+           mtime_of(stat) > head.applied;
+}
+
+static int redo(int fd, const struct stat *stat, struct bytes content, enum journal_replay *out)
+{
+    int status = is_ours(fd, stat, content);
 
     if (status < 0)
         return status;
     *out = status ? JOURNAL_REPLAYED : JOURNAL_DROPPED;
-    return status ? write_again(fd, records) : 0;
+    return status ? write_again(fd, content) : 0;
 }
 
 static int replay(struct journal *journal, int fd, const struct stat *stat,
@@ -362,17 +402,14 @@ static int replay(struct journal *journal, int fd, const struct stat *stat,
 
     buffer_init(&content, LARGEST);
     status = io_read_all(journal->fd, &content);
-    rest = unfinished(journal, buffer_bytes(&content));
-    /* A torn first record: the database was not touched. */
-    if (!status && next_record(rest, &position, &head, &ranges)) {
-        /* Nobody was told that it is saved, and others may have seen that it isn't: so it never will be. */
-        if (is_of_this_boot(journal, &head))
-            status = is_untouched(fd, stat, &head, ranges);
-        if (!status)
-            status = redo(fd, stat, rest, out);
-    }
+    rest = buffer_bytes(&content);
+    if (!status)
+        status = forget_unbegun(journal, fd, stat, &rest);
+    /* If not even the first record is whole, the database was not touched. */
+    if (!status && next_record(rest, &position, &head, &ranges) && !has_moved_on(stat, rest))
+        status = redo(fd, stat, rest, out);
     buffer_release(&content);
-    return status < 0 ? status : 0;
+    return status;
 }
 
 int journal_begin(struct journal *journal, int fd, const struct stat *database,
@@ -438,10 +475,14 @@ static int apply(void *context)
     return changes_apply(application->changes, application->fd);
 }
 
-static int mark_applied(struct journal *journal)
+static int mark_applied(struct journal *journal, int fd)
 {
-    static const uint64_t applied = 1;
+    struct stat stat;
+    int64_t applied;
 
+    if (fstat(fd, &stat))
+        return -errno;
+    applied = mtime_of(&stat);
     return io_write(journal->fd, bytes_of(&applied, sizeof applied),
                     journal->end + (off_t)offsetof(struct record_head, applied));
 }
@@ -472,7 +513,7 @@ int journal_commit(struct journal *journal, int fd, const struct changes *change
     if (status)
         return changes_undo(changes, fd) || take_back(journal) ? -ESTALE : status;
     /* Can't fail: that place was written before. If it does, the record is taken for an unfinished one. */
-    mark_applied(journal);
+    mark_applied(journal, fd);
     journal->sequence++;
     journal->end += (off_t)(sizeof(struct record_head) + changes->ranges.size);
     return 0;
@@ -484,11 +525,8 @@ int journal_checkpoint(struct journal *journal, int fd)
 
     if (!journal->end)
         return 0;
-    if (fdatasync(fd)) {
-        /* What the kernel has may be less than what was written: from now on, no record counts as applied. */
-        memset(journal->boot, 0, sizeof journal->boot);
+    if (fdatasync(fd))
         return -errno;
-    }
     status = start_anew(journal);
     return !status && fdatasync(journal->fd) ? -errno : status;
 }
