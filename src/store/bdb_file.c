@@ -29,11 +29,13 @@ enum {
     NEWEST_VERSION = 9,
 
     PAGE_NUMBER = 8,
+    PAGE_PREVIOUS = 12,
     PAGE_NEXT = 16,
     PAGE_ENTRIES = 20, /* two bytes */
-    PAGE_LENGTH = 22,  /* two bytes: of what a page of a long item holds */
-    PAGE_TYPE = 25,    /* a byte */
-    PAGE_HEAD = 26,    /* the offsets of the items follow, two bytes each */
+    PAGE_LENGTH =
+        22,         /* two bytes: of what a page of a long item holds; of items: where they begin */
+    PAGE_TYPE = 25, /* a byte */
+    PAGE_HEAD = 26, /* the offsets of the items follow, two bytes each */
 
     TYPE_UNUSED = 0,
     TYPE_UNSORTED = 2,
@@ -227,7 +229,7 @@ static bool items_make_sense(const struct bdb_file *file)
             (file->page.data[offset] != ITEM_LONG || item_at(file, i).size != LONG_ITEM_SIZE))
             return false;
     }
-    return true;
+    return (uint16_t)end == short_at(file, file->page.data + PAGE_LENGTH);
 }
 
 static bool is_zero(struct bytes bytes)
@@ -239,8 +241,8 @@ static bool is_zero(struct bytes bytes)
     return true;
 }
 
-/* A page of a bucket. One that was never written is empty. */
-static int read_bucket_page(struct bdb_file *file, uint32_t number)
+/* A page of a bucket, and the one before it in its chain, or 0. One that was never written is empty. */
+static int read_bucket_page(struct bdb_file *file, uint32_t number, uint32_t previous)
 {
     int status = read_page(file, number, &file->page);
     const uint8_t *page = file->page.data;
@@ -250,6 +252,7 @@ static int read_bucket_page(struct bdb_file *file, uint32_t number)
     if (is_zero(bytes_of(page, PAGE_HEAD)))
         return 0;
     if (number_at(file, page + PAGE_NUMBER) != number ||
+        number_at(file, page + PAGE_PREVIOUS) != previous ||
         (page[PAGE_TYPE] != TYPE_HASH && page[PAGE_TYPE] != TYPE_UNSORTED))
         return -EIO;
     return items_make_sense(file) ? 0 : -EIO;
@@ -276,7 +279,7 @@ static uint32_t page_of_bucket(const struct bdb_file *file, uint32_t bucket)
 /* Appends an item's bytes, without those that say how it is stored. */
 static int read_long(struct bdb_file *file, struct bytes item, struct buffer *out)
 {
-    uint32_t number = number_at(file, item.data + LONG_PAGE);
+    uint32_t number = number_at(file, item.data + LONG_PAGE), previous = 0;
     size_t size = number_at(file, item.data + LONG_SIZE), before = out->size;
     int status = (off_t)size <= file->size ? 0 : -EIO;
 
@@ -291,13 +294,16 @@ static int read_long(struct bdb_file *file, struct bytes item, struct buffer *ou
 
             length = short_at(file, page + PAGE_LENGTH);
             if (page[PAGE_TYPE] != TYPE_LONG || number_at(file, page + PAGE_NUMBER) != number ||
-                !length || length > left || length > file->page_size - PAGE_HEAD)
+                number_at(file, page + PAGE_PREVIOUS) != previous ||
+                short_at(file, page + PAGE_ENTRIES) != 1 || !length || length > left ||
+                length > file->page_size - PAGE_HEAD)
                 status = -EIO;
         }
         if (status)
             break;
         buffer_add(out, bytes_of(file->long_page.data + PAGE_HEAD, length));
         status = buffer_status(out);
+        previous = number;
         number = page_next(file, &file->long_page);
     }
     if (!status && number)
@@ -347,15 +353,16 @@ static int find_in_page(struct bdb_file *file, struct bytes key, struct buffer *
 int bdb_file_fetch(struct bdb_file *file, struct bytes key, struct buffer *value)
 {
     struct buffer scratch = BUFFER_INIT;
-    uint32_t number = page_of_bucket(file, bucket_of(file, key)), index = 0;
+    uint32_t number = page_of_bucket(file, bucket_of(file, key)), previous = 0, index = 0;
     int status = 0, found = 0;
 
     for (uint32_t steps = 0; !status && !found; steps++) {
-        status = steps < file->pages ? read_bucket_page(file, number) : -EIO;
+        status = steps < file->pages ? read_bucket_page(file, number, previous) : -EIO;
         if (!status)
             found = find_in_page(file, key, &scratch, &index);
         if (found < 0)
             status = found;
+        previous = number;
         number = status ? 0 : page_next(file, &file->page);
         if (!number)
             break;
@@ -401,15 +408,17 @@ static int visit_record(struct bdb_file *file, uint32_t index, uint32_t bucket, 
 
 static int visit_bucket(struct bdb_file *file, uint32_t bucket, struct walk *walk)
 {
-    uint32_t number = page_of_bucket(file, bucket);
+    uint32_t number = page_of_bucket(file, bucket), previous = 0;
     int status;
 
     do {
-        status = walk->steps-- ? read_bucket_page(file, number) : -EIO;
+        status = walk->steps ? read_bucket_page(file, number, previous) : -EIO;
         if (status)
             break;
+        walk->steps--;
         for (uint32_t i = 0; !status && !walk->stopped && i < page_entries(file); i += 2)
             status = visit_record(file, i, bucket, walk);
+        previous = number;
         number = page_next(file, &file->page);
     } while (!status && !walk->stopped && number);
     if (status && status != -ENOMEM) {

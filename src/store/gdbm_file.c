@@ -231,11 +231,11 @@ static int read_bucket(struct gdbm_file *file, off_t at)
 {
     int status;
 
+    if (at < file->block_size || !lies_within(file, at, file->bucket_size))
+        return -EIO;
     if (file->bucket_at == at)
         return 0;
     file->bucket_at = 0;
-    if (at < file->block_size || !lies_within(file, at, file->bucket_size))
-        return -EIO;
     buffer_clear(&file->bucket);
     buffer_resize(&file->bucket, (size_t)file->bucket_size);
     status = buffer_status(&file->bucket);

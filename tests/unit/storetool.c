@@ -3,7 +3,7 @@
  * Drives a store from a test program: one command a line in, one answer a line out, keys and values
  * in hexadecimal ("-": empty).
  *
- * storetool [-c] [-r] ENGINE PATH < commands      -c: create, -r: read-only
+ * storetool [-c] [-r] [-n] ENGINE PATH < commands      -c: create, -r: read-only, -n: without a lock
  * put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp |
  * notes | engine
  * bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is
@@ -221,7 +221,9 @@ int main(int argc, char *argv[])
     int at = 1;
 
     for (; at < argc && argv[at][0] == '-'; at++)
-        options.flags |= argv[at][1] == 'c' ? STORE_CREATE : STORE_READ_ONLY;
+        options.flags |= argv[at][1] == 'c'   ? STORE_CREATE
+                         : argv[at][1] == 'r' ? STORE_READ_ONLY
+                                              : STORE_NO_LOCK;
     if (argc - at != 2)
         return 2;
     options.engine = argv[at];

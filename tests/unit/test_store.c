@@ -564,7 +564,13 @@ static const struct refusal {
      "x.db is a truncated Berkeley DB file",
      NULL,
      "ndbm"},
-    {"refuse-bdb-185", {{"x", BYTES("\x61\x15\x06\x00")}}, "x", NULL, -EMEDIUMTYPE, "1.85 hash", "ndbm"},
+    {"refuse-bdb-185",
+     {{"x", BYTES("\x61\x15\x06\x00")}},
+     "x",
+     NULL,
+     -EMEDIUMTYPE,
+     "1.85 hash",
+     "ndbm"},
     {"refuse-sqlite",
      {{"x", BYTES("SQLite format 3\0....")}},
      "x",
@@ -621,7 +627,8 @@ static void test_refusals(void **state)
         struct store_options options = {.engine = refusal->engine};
         struct failure failure = {0};
 
-        if ((refusal->unless && is_built(refusal->unless)) || (refusal->needs && !is_built(refusal->needs)))
+        if ((refusal->unless && is_built(refusal->unless)) ||
+            (refusal->needs && !is_built(refusal->needs)))
             continue;
         for (size_t j = 0; j < 3 && refusal->files[j].name; j++)
             make_file(folder, refusal->files[j].name, refusal->files[j].content);
@@ -661,9 +668,12 @@ static const struct creation {
     const char *made;   /* refused where this build lacks it */
     const char *file;   /* that must exist */
 } creations[] = {
-    {"a.tdb", NULL, "tdb", "a.tdb"}, {"b", "tdb", "tdb", "b"},
-    {"c", NULL, "dumb", "c.dir"},    {"d.tdb", "dumb", "dumb", "d.tdb.dat"},
-    {"e.sqlite", NULL, "sqlite", "e.sqlite"}, {"f", "ndbm", "ndbm", "f.db"},
+    {"a.tdb", NULL, "tdb", "a.tdb"},
+    {"b", "tdb", "tdb", "b"},
+    {"c", NULL, "dumb", "c.dir"},
+    {"d.tdb", "dumb", "dumb", "d.tdb.dat"},
+    {"e.sqlite", NULL, "sqlite", "e.sqlite"},
+    {"f", "ndbm", "ndbm", "f.db"},
 };
 
 static void test_creations(void **state)
@@ -760,6 +770,88 @@ static void test_damaged_tdb(void **state)
     buffer_release(&file);
 }
 
+/* What a small database of that engine was found to be after one bit of it was flipped. */
+struct census {
+    size_t refused, damaged, wrong, kept, saved;
+};
+
+static void look_at_damage(const char *path, struct census *census)
+{
+    struct counting counting = {.stop_at = 1000};
+    struct buffer value = BUFFER_INIT;
+    struct store *store;
+    int status;
+
+    if (store_open(path, &reopen, &store, NULL)) {
+        census->refused++;
+        return;
+    }
+    status = store_fetch(store, BYTES("key 3"), &value);
+    if (status)
+        census->damaged++;
+    else if (bytes_equal(buffer_bytes(&value), BYTES("value of key 3")))
+        census->kept++;
+    else
+        census->wrong++;
+    store_visit(store, count_key, &counting);
+    if (!store_store(store, BYTES("key 5"), BYTES("another"), STORE_REPLACE)) {
+        census->saved++;
+        assert_value(store, BYTES("key 5"), BYTES("another"));
+        store_remove(store, BYTES("key 7"));
+        store_store(store, BYTES("new"), BYTES("one"), STORE_INSERT);
+    }
+    store_close(store);
+    buffer_release(&value);
+}
+
+/* Every bit of the parts in use, and every size: never a crash, a hang, or another key's value. */
+static void test_damaged_in_place(void **state)
+{
+    static const char *const engines[] = {"gdbm", "ndbm"};
+    const char *folder = ((struct folder *)*state)->path;
+    char name[16], text[32], path[192];
+
+    for (size_t e = 0; e < ARRAY_SIZE(engines); e++) {
+        struct store_options options = {.flags = STORE_CREATE, .engine = engines[e]};
+        struct census census = {0};
+        struct buffer file = BUFFER_INIT;
+        struct store *store;
+
+        if (!is_built(engines[e]))
+            continue;
+        snprintf(path, sizeof path, "%s/%s.db", folder, engines[e]);
+        assert_int_equal(store_open(path, &options, &store, NULL), 0);
+        for (int i = 0; i < 10; i++) {
+            snprintf(name, sizeof name, "key %d", i);
+            snprintf(text, sizeof text, "value of %s", name);
+            put(store, bytes_of_string(name), bytes_of_string(text));
+        }
+        assert_int_equal(store_close(store), 0);
+        assert_int_equal(io_read_file(path, &file), 0);
+        for (size_t bit = 0; bit < file.size * 8; bit += bit < 800 ? 1 : 3) {
+            /* A page of zeros holds nothing to be damaged: some of its bits are enough. */
+            if (!file.data[bit / 8] && bit > 800 && bit % 64)
+                continue;
+            file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            overwrite(path, buffer_bytes(&file));
+            file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            look_at_damage(path, &census);
+        }
+        print_message("# %s: of flipped bits, %zu refused, %zu EIO or absent, %zu other bytes, %zu "
+                      "unhurt; %zu saves\n",
+                      engines[e], census.refused, census.damaged, census.wrong, census.kept,
+                      census.saved);
+        /* Neither format has checksums: a flipped bit of a value is one of the value, and nothing else. */
+        assert_true(census.wrong <= 8 * strlen("value of key 3"));
+        assert_true(census.refused && census.damaged && census.kept && census.saved);
+        for (size_t size = 0; size < file.size; size += size < 512 ? 13 : 997) {
+            overwrite(path, bytes_of(file.data, size));
+            look_at_damage(path, &census);
+        }
+        buffer_release(&file);
+    }
+}
+
 /* Truncated while it is open: an error, not SIGBUS. */
 static void test_tdb_truncated_while_open(void **state)
 {
@@ -790,6 +882,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_creations, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder,
                                         tear_down_folder),
+        cmocka_unit_test_setup_teardown(test_damaged_in_place, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_damaged_tdb, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_tdb_truncated_while_open, set_up_folder,
                                         tear_down_folder),
