@@ -140,11 +140,37 @@ static void deliver(void *context, uint64_t node, uint64_t parent, const char *n
     operations_invalidate(context, node, parent, name);
 }
 
+/* One line in the log for each line of a report. */
+static void log_report(struct log *log, struct bytes report)
+{
+    while (report.size) {
+        size_t size = bytes_find_byte(report, '\n');
+
+        if (size)
+            log_error(log, "%.*s", (int)size, (const char *)report.data);
+        report = bytes_part(report, size + 1, SIZE_MAX);
+    }
+}
+
+/* What the engine had to put right when it opened the database, or found out since. */
+static void log_notes(struct mount *mount)
+{
+    struct buffer notes = BUFFER_INIT;
+
+    store_notes(mount->store, &notes);
+    if (notes.size < mount->notes_logged)
+        mount->notes_logged = 0;
+    log_report(mount->log, bytes_part(buffer_bytes(&notes), mount->notes_logged, SIZE_MAX));
+    mount->notes_logged = notes.size;
+    buffer_release(&notes);
+}
+
 static unsigned tick(void *context)
 {
     struct mount *mount = context;
     unsigned seconds = tree_tick(mount->tree);
 
+    log_notes(mount);
     log_tick(mount->log);
     if (seconds > LOG_REFUSAL_SECONDS)
         return LOG_REFUSAL_SECONDS;
@@ -165,6 +191,8 @@ static int open_store(struct mount *mount, const struct options *options, struct
     how.progress = &progress.sink;
     status = store_open((const char *)mount->source.data, &how, &mount->store, failure);
     progress_end(&progress);
+    if (status == 0)
+        log_notes(mount);
     return status;
 }
 
@@ -204,18 +232,6 @@ int mount_open(struct mount *mount, const struct options *options, struct log *l
     return status;
 }
 
-/* One line in the log for each line of the tree's report. */
-static void log_report(struct log *log, struct bytes report)
-{
-    while (report.size) {
-        size_t size = bytes_find_byte(report, '\n');
-
-        if (size)
-            log_error(log, "%.*s", (int)size, (const char *)report.data);
-        report = bytes_part(report, size + 1, SIZE_MAX);
-    }
-}
-
 static int finish_tree(struct mount *mount)
 {
     struct buffer report = BUFFER_INIT;
@@ -236,6 +252,8 @@ int mount_close(struct mount *mount)
     tree_free(mount->tree);
     keeper_free(mount->keeper);
     notifier_free(mount->notifier);
+    if (mount->store)
+        log_notes(mount);
     close_status = store_close(mount->store);
     if (close_status)
         log_error(mount->log, "the database could not be closed: %s", strerror(-close_status));

@@ -25,6 +25,7 @@ struct mount {
     struct tree *tree;
     struct notifier *notifier;
     struct fuse_session *session; /* set while there is one */
+    size_t notes_logged;          /* bytes of the store's notes */
     unsigned max_read;            /* largest read request; 0: the kernel's own */
     struct buffer source;  /* the database's absolute name, NUL-terminated */
     struct buffer summary; /* "NAME: tdb, 4 keys, pickle protocol 4" */

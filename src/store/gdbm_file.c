@@ -45,7 +45,7 @@ struct header {
     union {
         struct free_table table;
         struct {
-            unsigned numsync;
+            unsigned numbers[8]; /* how often it was synced, and room for more */
             struct free_table table;
         } extended;
     } free;
