@@ -246,21 +246,48 @@ static int print_raw(struct bytes stored, struct buffer *text)
     return buffer_status(text);
 }
 
-/* The canonical text: of a decoded value, or the raw form. */
-static int print_canonical(struct bytes stored, struct reading *reading,
-                           const struct dialect *mount, struct buffer *text)
+/*
+ * print_reading() in what the graph leaves of the value's memory (document_limit()): a third for the text, another one for its copy while
+ * the buffer grows, and the last for the printer's stacks. -EFBIG leaves `text` as it was.
+ */
+static int print_within_limit(struct reading *reading, const struct dialect *mount, struct buffer *text)
 {
-    size_t start = text->size;
+    struct arena *arena = &reading->document.arena;
+    size_t start = text->size, limit = text->limit, third = arena_left(arena) / 3;
     int status;
 
-    if (reading->decoded) {
-        status = print_reading(reading, mount, text);
-        if (status != -EFBIG)
-            return status;
-        reading->decoded = false;
+    if (third < limit - start)
+        text->limit = start + third;
+    arena_charge(arena, 2 * third);
+    status = print_reading(reading, mount, text);
+    arena_discharge(arena, 2 * third);
+    text->limit = limit;
+    if (status == -EFBIG) {
         text->size = start;
         text->status = 0;
     }
+    return status;
+}
+
+/*
+ * The canonical text: of a decoded value, or the raw form. Indentation, which can be most of a text, is given up
+ * first.
+ */
+static int print_canonical(struct bytes stored, struct reading *reading,
+                           const struct dialect *mount, struct buffer *text)
+{
+    int status;
+
+    if (!reading->decoded)
+        return print_raw(stored, text);
+    status = print_within_limit(reading, mount, text);
+    if (status == -EFBIG) {
+        reading->document.flat = true;
+        status = print_within_limit(reading, mount, text);
+    }
+    if (status != -EFBIG)
+        return status;
+    reading->decoded = false;
     return print_raw(stored, text);
 }
 
@@ -484,6 +511,7 @@ static int means_current(struct reading *reading, struct current *current,
 
     if (!current->stored)
         return 0;
+    reading->document.flat = current->reading.document.flat;
     status = print_reading(reading, mount, &text);
     if (!status)
         status = current_is(current, buffer_bytes(&text));

@@ -14,7 +14,7 @@ enum { EXPRESSION_WIDTH = 79 };
 
 /*
  * Appends the expression without a final newline. The text is canonical: equal graphs print
- * equally. Uses document->protocol and document->python2. -ENOMEM, -EFBIG (the buffer's limit).
+ * equally. Uses document->protocol, document->python2 and document->flat. -ENOMEM, -EFBIG (the buffer's limit).
  */
 int expression_print(struct document *document, struct buffer *text);
 

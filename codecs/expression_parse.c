@@ -15,22 +15,21 @@
 #include "codecs/expression_call.h"
 #include "codecs/expression_parser.h"
 #include "codecs/literal.h"
+#include "src/array.h"
 #include "src/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 int parser_push(struct parser *p, struct frame frame)
 {
     if (p->count == p->capacity) {
-        size_t capacity = p->capacity ? p->capacity * 2 : 32;
-        struct frame *frames = realloc(p->frames, capacity * sizeof *frames);
+        struct arena *arena = &p->document->arena;
+        struct frame *frames = array_double_in(arena, p->frames, NULL, &p->capacity, sizeof *frames);
 
         if (!frames)
-            return -ENOMEM;
+            return arena_status(arena);
         p->frames = frames;
-        p->capacity = capacity;
     }
     if (frame.kind >= FRAME_ROUND)
         p->scanner.brackets++;
@@ -529,6 +528,6 @@ int expression_parse(struct bytes text, struct document *document, struct failur
                         : 0;
     scanner_release(&p.scanner);
     known_release(&p.known);
-    free(p.frames);
+    array_free_in(&document->arena, p.frames, NULL, p.capacity, sizeof *p.frames);
     return status;
 }

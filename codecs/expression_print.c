@@ -22,7 +22,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 enum {
     DEPTH = 90,       /* brackets; Python 3.8 reads 99 */
@@ -47,9 +46,11 @@ static const struct {
 static void *with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
 {
     if (count == *capacity) {
-        array = array_double(array, p->first_tasks, capacity, size);
+        struct arena *arena = &p->document->arena;
+
+        array = array_double_in(arena, array, p->first_tasks, capacity, size);
         if (!array)
-            p->status = -ENOMEM;
+            p->status = arena_status(arena);
     }
     return array;
 }
@@ -470,6 +471,13 @@ static void print_document(struct printer *p)
     }
 }
 
+static void start_layout(struct printer *p, struct buffer *text)
+{
+    layout_init(&p->layout, text, EXPRESSION_WIDTH);
+    if (p->document->flat)
+        p->layout.levels = 0;
+}
+
 static void walk(struct printer *p, enum walk walk)
 {
     p->walk = walk;
@@ -500,18 +508,18 @@ int expression_print(struct document *document, struct buffer *text)
     if (status)
         return status;
     p.tasks = p.first_tasks;
-    layout_init(&p.layout, text, EXPRESSION_WIDTH);
+    start_layout(&p, text);
     walk(&p, WALK_PLAIN);
     if (p.too_deep) {
         layout_release(&p.layout);
-        layout_init(&p.layout, text, EXPRESSION_WIDTH);
+        start_layout(&p, text);
         buffer_resize(text, start);
         print_deep(&p);
     }
     status = layout_finish(&p.layout);
     layout_release(&p.layout);
-    array_free(p.tasks, p.first_tasks);
-    free(p.names);
-    free(p.parts);
+    array_free_in(&document->arena, p.tasks, p.first_tasks, p.capacity, sizeof *p.tasks);
+    array_free_in(&document->arena, p.names, NULL, p.name_capacity, sizeof *p.names);
+    array_free_in(&document->arena, p.parts, NULL, p.part_capacity, sizeof *p.parts);
     return p.status ? p.status : status;
 }

@@ -32,6 +32,7 @@ void layout_init(struct layout *layout, struct buffer *out, size_t width)
     *layout = (struct layout){.out = out,
                               .width = width,
                               .most = SIZE_MAX,
+                              .levels = LAYOUT_LEVELS,
                               .capacity = ARRAY_SIZE(layout->first_marks),
                               .again = BUFFER_INIT};
     layout->marks = layout->first_marks;
@@ -112,7 +113,7 @@ static void write_close(struct layout *layout)
 
 static bool may_break(const struct layout *layout)
 {
-    return !layout->flat && layout->level < LAYOUT_LEVELS;
+    return !layout->flat && layout->level < layout->levels;
 }
 
 static bool is_pending(const struct layout *layout)

@@ -44,6 +44,7 @@ struct layout {
     struct buffer *out;
     size_t width;
     size_t column;
+    unsigned levels; /* how many groups in one another may be broken: LAYOUT_LEVELS, or fewer */
     unsigned level; /* open groups that were broken */
     unsigned flat;  /* open groups inside of them that stay on the line */
     /* Places since the opening of a group that is not decided yet: what is behind it is written as if it stayed on its line. */

@@ -433,7 +433,7 @@ static ALWAYS_INLINE void run_container(struct pickle_machine *machine, const st
         machine_push_gathered(machine, VALUE_SET, machine->depth);
         break;
     case PICKLE_EMPTY_TUPLE:
-        machine_push_gathered(machine, VALUE_TUPLE, machine->depth);
+        push_constant(machine, &machine->document->empty_tuple, VALUE_TUPLE);
         break;
     case PICKLE_TUPLE1:
     case PICKLE_TUPLE2:

@@ -17,8 +17,9 @@
  */
 #include "codecs/pickle_encoder.h"
 
+#include "src/array.h"
+
 #include <errno.h>
-#include <stdlib.h>
 
 enum { BATCH = 1000 };
 
@@ -74,15 +75,15 @@ void encoder_fail_memory(struct encoder *encoder)
 static void push_task(struct encoder *encoder, struct task task)
 {
     if (encoder->depth == encoder->capacity) {
-        size_t capacity = encoder->capacity ? encoder->capacity * 2 : 64;
-        struct task *tasks = realloc(encoder->tasks, capacity * sizeof *tasks);
+        struct arena *arena = &encoder->document->arena;
+        struct task *tasks =
+            array_double_in(arena, encoder->tasks, NULL, &encoder->capacity, sizeof *tasks);
 
         if (!tasks) {
-            encoder_fail_memory(encoder);
+            encoder_fail(encoder, arena_status(arena), "the value needs too much memory");
             return;
         }
         encoder->tasks = tasks;
-        encoder->capacity = capacity;
     }
     encoder->tasks[encoder->depth++] = task;
 }
@@ -413,7 +414,7 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     if (encoder.status)
         out->size = size;
     document_release(&encoder.scratch);
-    free(encoder.tasks);
+    array_free_in(&document->arena, encoder.tasks, NULL, encoder.capacity, sizeof *encoder.tasks);
     pickle_globals_release(&encoder.globals);
     return encoder.status;
 }

@@ -28,12 +28,13 @@ void machine_fail_empty(struct pickle_machine *machine)
 static bool grow(struct pickle_machine *machine, void **array, const void *first, size_t *capacity,
                  size_t size)
 {
-    void *grown = array_double(*array, first, capacity, size);
+    struct arena *arena = &machine->document->arena;
+    void *grown = array_double_in(arena, *array, first, capacity, size);
 
     if (grown)
         *array = grown;
     else
-        machine_fail_memory(machine, -ENOMEM);
+        machine_fail_memory(machine, arena_status(arena));
     return grown != NULL;
 }
 
@@ -43,12 +44,17 @@ void machine_start(struct pickle_machine *machine)
     machine->capacity = ARRAY_SIZE(machine->first_stack);
     machine->marks = machine->first_marks;
     machine->mark_capacity = ARRAY_SIZE(machine->first_marks);
+    machine->memo.arena = &machine->document->arena;
 }
 
 void machine_release(struct pickle_machine *machine)
 {
-    array_free(machine->stack, machine->first_stack);
-    array_free(machine->marks, machine->first_marks);
+    struct arena *arena = &machine->document->arena;
+
+    array_free_in(arena, machine->stack, machine->first_stack, machine->capacity,
+                  sizeof *machine->stack);
+    array_free_in(arena, machine->marks, machine->first_marks, machine->mark_capacity,
+                  sizeof *machine->marks);
     pickle_memo_release(&machine->memo);
     buffer_release(&machine->scratch);
 }
@@ -150,7 +156,7 @@ static struct value *own_target(struct pickle_machine *machine, size_t at)
 {
     struct value *value = machine->stack[at], *own;
 
-    if (value->kind > VALUE_TRUE || value->last_step)
+    if ((value->kind > VALUE_TRUE && value != machine->document->empty_tuple) || value->last_step)
         return value;
     own = value_new(machine->document, value->kind);
     if (own) {
@@ -265,13 +271,15 @@ void machine_duplicate(struct pickle_machine *machine)
 void machine_memo_put(struct pickle_machine *machine, uint64_t index)
 {
     struct value *value;
+    int status;
 
     if (!machine_has(machine, 1))
         return;
     value = machine->stack[machine->depth - 1];
     value->flags |= PICKLE_MEMOISED;
-    if (pickle_memo_put(&machine->memo, index, value))
-        machine_fail_memory(machine, -ENOMEM);
+    status = pickle_memo_put(&machine->memo, index, value);
+    if (status)
+        machine_fail_memory(machine, status);
 }
 
 /* What is written anew each time it occurs. */

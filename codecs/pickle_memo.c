@@ -14,9 +14,10 @@ enum {
 
 void pickle_memo_release(struct pickle_memo *memo)
 {
-    array_free(memo->dense, memo->first);
+    array_free_in(memo->arena, memo->dense, memo->first, memo->dense_size, sizeof *memo->dense);
+    arena_discharge(memo->arena, memo->sparse_size * sizeof *memo->sparse);
     free(memo->sparse);
-    *memo = (struct pickle_memo){0};
+    *memo = (struct pickle_memo){.arena = memo->arena};
 }
 
 /* The finaliser of splitmix64 (Steele, Lea, Flood), keyed. */
@@ -55,9 +56,12 @@ static int sparse_grow(struct pickle_memo *memo)
             return status;
         memo->key = key.words[0];
     }
+    if (!arena_charge(memo->arena, (size - old.sparse_size) * sizeof *memo->sparse))
+        return -EFBIG;
     memo->sparse = calloc(size, sizeof *memo->sparse);
     if (!memo->sparse) {
         memo->sparse = old.sparse;
+        arena_discharge(memo->arena, (size - old.sparse_size) * sizeof *memo->sparse);
         return -ENOMEM;
     }
     memo->sparse_size = size;
@@ -95,7 +99,7 @@ struct value *pickle_memo_get_sparse(const struct pickle_memo *memo, uint64_t in
 /* Makes room for `index` < limit, doubling but not beyond the limit. */
 static int dense_grow(struct pickle_memo *memo, uint64_t index, size_t limit)
 {
-    size_t size = memo->dense_size * 2;
+    size_t size = memo->dense_size * 2, more;
     struct value **dense;
 
     if (!memo->dense_size) {
@@ -108,9 +112,14 @@ static int dense_grow(struct pickle_memo *memo, uint64_t index, size_t limit)
         size = (size_t)index + 1;
     if (size > limit)
         size = limit;
+    more = (size - (memo->dense == memo->first ? 0 : memo->dense_size)) * sizeof *dense;
+    if (!arena_charge(memo->arena, more))
+        return -EFBIG;
     dense = realloc(memo->dense == memo->first ? NULL : memo->dense, size * sizeof *dense);
-    if (!dense)
+    if (!dense) {
+        arena_discharge(memo->arena, more);
         return -ENOMEM;
+    }
     if (memo->dense == memo->first)
         memcpy(dense, memo->first, sizeof memo->first);
     memset(dense + memo->dense_size, 0, (size - memo->dense_size) * sizeof *dense);

@@ -17,6 +17,7 @@ struct pickle_memo_slot {
 };
 
 struct pickle_memo {
+    struct arena *arena; /* against whose limit its memory counts */
     struct value **dense;
     size_t dense_size;
     struct value *first[64]; /* where it starts */
@@ -27,11 +28,11 @@ struct pickle_memo {
     size_t count; /* distinct indices stored: what MEMOIZE uses as the next index */
 };
 
-/* An all-zero memo is empty. One that was used must stay where it is. */
+/* A memo that is all zero but for its arena is empty. One that was used must stay where it is. */
 void pickle_memo_release(struct pickle_memo *memo);
 /* pickle_memo_put() of an index that the array does not cover, or where there is a table too. */
 int pickle_memo_put_anywhere(struct pickle_memo *memo, uint64_t index, struct value *value);
-/* -ENOMEM or 0. */
+/* -ENOMEM, -EFBIG (the arena's limit) or 0. */
 static inline int pickle_memo_put(struct pickle_memo *memo, uint64_t index, struct value *value)
 {
     if (index >= memo->dense_size || memo->sparse_size)

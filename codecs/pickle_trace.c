@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "codecs/pickle_globals.h"
+#include "src/array.h"
 #include "src/digest.h"
 
 struct pickle_trace {
@@ -56,15 +57,15 @@ static uint64_t hash_of(const struct pickle_trace *trace, const struct value *va
 static void set_hash(struct pickle_trace *trace, struct value *value, uint64_t hash)
 {
     if (trace->count == trace->capacity) {
-        size_t capacity = trace->capacity ? trace->capacity * 2 : 256;
-        uint64_t *hashes = realloc(trace->hashes, capacity * sizeof *hashes);
+        struct arena *arena = &trace->document->arena;
+        uint64_t *hashes =
+            array_double_in(arena, trace->hashes, NULL, &trace->capacity, sizeof *hashes);
 
         if (!hashes) {
-            trace->status = -ENOMEM;
+            trace->status = arena_status(arena);
             return;
         }
         trace->hashes = hashes;
-        trace->capacity = capacity;
     }
     trace->hashes[trace->count++] = hash;
     value_set_mark(trace->document, value, (uint32_t)trace->count);
@@ -248,6 +249,7 @@ int pickle_faithful(struct bytes stored, struct document *document)
     struct buffer again;
     struct digest_key key;
     uint64_t events[2] = {0, 0};
+    size_t left = arena_left(&document->arena);
     int status;
 
     if (!document->suspect)
@@ -255,14 +257,15 @@ int pickle_faithful(struct bytes stored, struct document *document)
     status = changes_twins(document);
     if (status)
         return status < 0 ? status : 0;
-    buffer_init(&again, document->arena.limit);
+    buffer_init(&again, arena_left(&document->arena));
     status = digest_key_random(&key);
     if (!status)
         status = pickle_encode(document, document->protocol, &again, NULL);
+    left = again.size < left ? left - again.size : 0;
     if (!status)
-        status = trace_pickle(stored, &key, document->arena.limit, &events[0]);
+        status = trace_pickle(stored, &key, left, &events[0]);
     if (!status)
-        status = trace_pickle(buffer_bytes(&again), &key, document->arena.limit, &events[1]);
+        status = trace_pickle(buffer_bytes(&again), &key, left, &events[1]);
     buffer_release(&again);
     return status ? status : events[0] == events[1];
 }

@@ -46,6 +46,16 @@ void *arena_fail(struct arena *arena, int code)
     return NULL;
 }
 
+bool arena_charge(struct arena *arena, size_t size)
+{
+    if (size > arena_left(arena)) {
+        arena_fail(arena, -EFBIG);
+        return false;
+    }
+    arena->used += size;
+    return true;
+}
+
 static size_t aligned(size_t size)
 {
     return (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
@@ -61,10 +71,11 @@ static bool arena_add_chunk(struct arena *arena, size_t want)
         size = LARGEST_CHUNK;
     if (size < want + sizeof *chunk)
         size = want + sizeof *chunk;
-    if (size > arena->limit - arena->used) {
-        arena_fail(arena, -EFBIG);
+    /* Near the limit a smaller chunk may do. */
+    if (size > arena_left(arena) && want + sizeof *chunk <= arena_left(arena))
+        size = want + sizeof *chunk;
+    if (!arena_charge(arena, size))
         return false;
-    }
     chunk = malloc(size);
     if (!chunk) {
         arena_fail(arena, -ENOMEM);
@@ -72,7 +83,6 @@ static bool arena_add_chunk(struct arena *arena, size_t want)
     }
     *chunk = (struct arena_chunk){.next = arena->chunks, .size = size};
     arena->chunks = chunk;
-    arena->used += size;
     arena->next = (uint8_t *)(chunk + 1);
     arena->room = size - sizeof *chunk;
     return true;

@@ -16,7 +16,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     uint8_t *next;              /* free room in the newest chunk */
     size_t room; /* 0 after a failure */
-    size_t used;  /* bytes taken from the system, all chunks */
+    size_t used;  /* bytes taken from the system: all chunks, and what was charged */
     size_t limit; /* most bytes to take; SIZE_MAX: no limit */
     int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
 };
@@ -34,6 +34,21 @@ void *arena_fail(struct arena *arena, int code);
 enum { ARENA_ALIGNMENT = 8 };
 /* arena_alloc() of aligned `want` bytes where the newest chunk has no room for them, or after a failure. */
 void *arena_alloc_chunk(struct arena *arena, size_t want);
+/*
+ * Counts `size` bytes as taken that somebody else has from the system for the same work, until they are given back. False, and the
+ * arena fails, if that exceeds the limit.
+ */
+bool arena_charge(struct arena *arena, size_t size);
+static inline void arena_discharge(struct arena *arena, size_t size)
+{
+    arena->used -= size;
+}
+/* What may still be taken. */
+static inline size_t arena_left(const struct arena *arena)
+{
+    return arena->limit - arena->used;
+}
+
 /* NULL after a failure; `size` may be 0. */
 static inline void *arena_alloc(struct arena *arena, size_t size)
 {

@@ -8,7 +8,7 @@
 #ifndef SHELVEFS_ARRAY_H
 #define SHELVEFS_ARRAY_H
 
-#include "src/base.h"
+#include "src/arena.h"
 
 /*
  * The array `at` of `capacity` elements of `size` bytes, all of which are kept, in room for twice as many (at least 16). NULL: no
@@ -16,5 +16,10 @@
  */
 MUST_CHECK void *array_double(void *at, const void *first, size_t *capacity, size_t size);
 void array_free(void *at, const void *first);
+
+/* The same for one whose memory counts against an arena's limit: then that fails, too. */
+MUST_CHECK void *array_double_in(struct arena *arena, void *at, const void *first, size_t *capacity,
+                                 size_t size);
+void array_free_in(struct arena *arena, void *at, const void *first, size_t capacity, size_t size);
 
 #endif

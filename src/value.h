@@ -125,16 +125,21 @@ struct document {
     bool marshal;              /* a marshal of version `protocol`: its own kinds may occur */
     bool suspect;              /* the order of effects may differ from the graph's: pickle_faithful() */
     bool counted;              /* value_count_references() was done: the graph is final */
+    bool flat;                 /* to be printed on one line: expression_print() */
     bool unshared;             /* who made it says: each node that may need a name has one reference */
     uint32_t walk;             /* the current walk's number */
     struct value *none, *true_, *false_, *ellipsis, *stop_iteration; /* one node each */
+    struct value *empty_tuple; /* likewise, of a pickle */
     struct value *helpers[HELPER_COUNT]; /* as the pickle names them, or NULL */
 };
 
-/* The graph's memory follows the input's size: a few bytes can ask for gigabytes. */
+/*
+ * What a value may take, as a few bytes can ask for gigabytes: 64 bytes for each byte of the input, and a mebibyte. The graph, the stacks and tables
+ * of those who make and print it, and its text count.
+ */
 static inline size_t document_limit(size_t input)
 {
-    return input < (SIZE_MAX >> 7) - (1 << 20) ? input * 128 + (1 << 20) : SIZE_MAX;
+    return input < (SIZE_MAX >> 6) - (1 << 20) ? input * 64 + (1 << 20) : SIZE_MAX;
 }
 
 /* `limit`: most bytes of memory for the graph (SIZE_MAX: none). */

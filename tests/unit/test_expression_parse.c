@@ -363,7 +363,7 @@ static void test_memory_limit(void **state)
     struct document document;
     struct failure failure = {0};
 
-    document_init(&document, 4096);
+    document_init(&document, 8192);
     document.protocol = 4;
     assert_int_equal(expression_parse(BYTES("[[[[[]]]]]"), &document, NULL), 0);
     document_release(&document);
