@@ -235,8 +235,7 @@ void attributes_drop(struct attribute_table *table, struct bytes key)
     page = &table->pages[page_of(entry->key)];
     page->count--;
     table->count--;
-    memmove(entry, entry + 1,
-            (size_t)(page->entries + page->count - entry) * sizeof *entry);
+    memmove(entry, entry + 1, (size_t)(page->entries + page->count - entry) * sizeof *entry);
     page->changed = true;
 }
 

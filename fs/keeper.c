@@ -183,8 +183,8 @@ static int put_changed(struct writing *writing, struct buffer *content)
 {
     int code = remove_gone(writing);
 
-    for (unsigned page = 0;
-         code == 0 && (page = next_page(writing->tree, page)) < ATTRIBUTE_PAGES; page++)
+    for (unsigned page = 0; code == 0 && (page = next_page(writing->tree, page)) < ATTRIBUTE_PAGES;
+         page++)
         code = put_page(writing, page, content);
     return code;
 }
@@ -252,7 +252,8 @@ static int write_changed(struct writing *writing, bool durable)
     }
     failed(writing);
     if (!keeper->told)
-        log_error(keeper->log, "what the database can't hold is not kept at present: %s", failure.message);
+        log_error(keeper->log, "what the database can't hold is not kept at present: %s",
+                  failure.message);
     keeper->told = true;
     return code;
 }

@@ -108,8 +108,7 @@ static void read_record(void *context, struct bytes name, struct bytes content)
     if (bytes_start_with(name, BYTES(KEEPER_PAGES)) &&
         !read_page(reading->keeper, bytes_part(name, strlen(KEEPER_PAGES), SIZE_MAX), content))
         reading->wrong = true;
-    if (kept_number(name) &&
-        !kept_records_add(&reading->keeper->files, kept_number(name), content))
+    if (kept_number(name) && !kept_records_add(&reading->keeper->files, kept_number(name), content))
         reading->wrong = true;
     for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
         if (!bytes_equal(name, bytes_of_string(records[i].name)))
@@ -309,8 +308,7 @@ static void give_files(struct keeper *keeper, struct tree *tree)
 {
     size_t wrong;
 
-    if (!keeper->sidecar ||
-        (!sidecar_writable(keeper->sidecar) && !tree->options.read_only)) {
+    if (!keeper->sidecar || (!sidecar_writable(keeper->sidecar) && !tree->options.read_only)) {
         kept_records_release(&keeper->files);
         return;
     }

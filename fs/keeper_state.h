@@ -14,9 +14,9 @@ struct sidecar;
 struct identity {
     char engine[16];
     uint64_t device, inode;
-    struct timespec changed;         /* its mtime */
-    struct timespec foreign, names;  /* tree->foreign_change and names_change */
-    uint64_t known; /* entries when all of them belonged to keys that exist */
+    struct timespec changed;        /* its mtime */
+    struct timespec foreign, names; /* tree->foreign_change and names_change */
+    uint64_t known;                 /* entries when all of them belonged to keys that exist */
 };
 
 struct keeper {
@@ -29,10 +29,10 @@ struct keeper {
     bool all;                /* the file is a new one: everything is to be put */
 
     struct digest_key secret;
-    struct identity identity;        /* as read or written last; no engine: none */
+    struct identity identity; /* as read or written last; no engine: none */
     struct dialect dialect;
     bool has_dialect;
-    struct attributes directory;     /* of the root, as read or written last */
+    struct attributes directory;       /* of the root, as read or written last */
     struct attribute_table attributes; /* as read; the tree's after keeper_give() */
     struct kept_records files;         /* as read; empty after keeper_give() */
     size_t kept, kept_bytes;           /* scratch files that have a record */

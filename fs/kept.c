@@ -339,8 +339,8 @@ static bool is_transient(const struct kept_file *file)
 static int restore_in(struct tree *tree, struct fold *fold, struct kept_file *file,
                       const struct kept_record *record)
 {
-    bool late = is_transient(file) &&
-                is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
+    bool late =
+        is_transient(file) && is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
     struct node *node;
     int code;
 

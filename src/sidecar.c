@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,17 +22,17 @@ enum { RECORD_FORMAT = 1, RECORD_HEAD = 1 + sizeof(struct digest) };
 static const struct digest_key checksum_key = {{0x7368656c76656673, 0x7369646563617273}};
 
 enum {
-    HASH_SIZE = 1021,    /* chains; 4 kB */
-    WAIT_SECONDS = 2,    /* for another process to let go */
-    READ_ATTEMPTS = 3,   /* libtdb does not lock for who only reads: it may see half a commit */
+    HASH_SIZE = 1021,  /* chains; 4 kB */
+    WAIT_SECONDS = 2,  /* for another process to let go */
+    READ_ATTEMPTS = 3, /* libtdb does not lock for who only reads: it may see half a commit */
     READ_WAIT_SECONDS = 1,
 };
 
 struct sidecar {
     char *path, *database, *old;
-    struct tdbfile *file; /* NULL: there is none, or none that is used */
-    bool read_only;       /* for good */
-    bool fresh;           /* nothing was committed to the file yet */
+    struct tdbfile *file;  /* NULL: there is none, or none that is used */
+    atomic_bool read_only; /* for good; asked by threads that don't hold our user's lock */
+    bool fresh;            /* nothing was committed to the file yet */
 };
 
 /* --- names --- */
@@ -159,9 +160,10 @@ static int claim(struct sidecar *sidecar, struct failure *failure)
         return 0;
     sidecar->read_only = true;
     return failure_set(failure, status, 0,
-                       status == -EBUSY ? "%s is in use by another mount of this database: what this "
-                                          "one would keep there lasts until it is unmounted"
-                                        : "%s can't be locked",
+                       status == -EBUSY
+                           ? "%s is in use by another mount of this database: what this "
+                             "one would keep there lasts until it is unmounted"
+                           : "%s can't be locked",
                        sidecar->path);
 }
 
@@ -331,9 +333,9 @@ static void check_name(struct sidecar *sidecar)
 {
     struct stat named, opened;
 
-    if (!sidecar->file || (lstat(sidecar->path, &named) == 0 &&
-                           tdbfile_stat(sidecar->file, &opened) == 0 &&
-                           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino))
+    if (!sidecar->file ||
+        (lstat(sidecar->path, &named) == 0 && tdbfile_stat(sidecar->file, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino))
         return;
     tdbfile_close(sidecar->file);
     sidecar->file = NULL;

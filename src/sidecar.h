@@ -13,7 +13,7 @@
  *   one there meanwhile, that one is left alone, and nothing is kept any more (-EEXIST).
  * - Transactions: a process killed at any moment leaves all records as before or after one.
  *
- * Not for several threads at once. Errors are negative errno.
+ * Not for several threads at once, but for sidecar_writable() and sidecar_name(). Errors are negative errno.
  */
 #ifndef SHELVEFS_SIDECAR_H
 #define SHELVEFS_SIDECAR_H

@@ -217,7 +217,8 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
     struct buffer heads = BUFFER_INIT;
     int status = read_heads(file, &heads);
 
-    for (size_t at = 0; (!status || status == -EIO) && at < heads.size && !visit.stopped; at += HEAD_SIZE) {
+    for (size_t at = 0; (!status || status == -EIO) && at < heads.size && !visit.stopped;
+         at += HEAD_SIZE) {
         if (memcmp(heads.data + at, empty, HEAD_SIZE) == 0)
             continue;
         errno = 0;

@@ -69,8 +69,7 @@ static void assert_filled(const struct attribute_table *table, unsigned step)
     char room[32];
 
     for (unsigned i = 0; i < KEYS; i++) {
-        const struct attributes *found =
-            attributes_find(table, key_of(room, sizeof room, i));
+        const struct attributes *found = attributes_find(table, key_of(room, sizeof room, i));
         struct attributes wanted = some_attributes(i);
 
         if (i % step) {
@@ -140,8 +139,8 @@ static void test_pages(void **state)
     assert_int_equal(attribute_page_changed(&copy, 0), ATTRIBUTE_PAGES);
     attributes_drop(&copy, key_of(room, sizeof room, 5));
     assert_in_range(attribute_page_changed(&copy, 0), 0, ATTRIBUTE_PAGES - 1);
-    assert_int_equal(
-        attribute_page_changed(&copy, attribute_page_changed(&copy, 0) + 1), ATTRIBUTE_PAGES);
+    assert_int_equal(attribute_page_changed(&copy, attribute_page_changed(&copy, 0) + 1),
+                     ATTRIBUTE_PAGES);
     attribute_table_taint(&copy);
     assert_true(attribute_page_changed(&copy, 1) < 10);
     attribute_table_release(&table);

@@ -62,15 +62,15 @@ static void test_refused(void **state)
         {NULL, 0},
         BYTES("s"),
         BYTES("?\0\0\0name\0\0"),
-        BYTES("s\xff\0\0name\0\0"),          /* attributes of no version */
-        BYTES("s\0nowhere\0\0name\0\0"),     /* no such directory */
-        BYTES("s\0.shelvefs\0\0name\0\0"),   /* nothing is made there */
-        BYTES("r\0\0\0name\0\0"),            /* a refused text among the keys */
+        BYTES("s\xff\0\0name\0\0"),        /* attributes of no version */
+        BYTES("s\0nowhere\0\0name\0\0"),   /* no such directory */
+        BYTES("s\0.shelvefs\0\0name\0\0"), /* nothing is made there */
+        BYTES("r\0\0\0name\0\0"),          /* a refused text among the keys */
         BYTES("s\0.shelvefs/rejected\0\0name\0\0"),
-        BYTES("s\0\0\0\0\0text"),            /* no name */
+        BYTES("s\0\0\0\0\0text"), /* no name */
         BYTES("s\0\0\0..\0\0"),
         BYTES("s\0\0\0a/b\0\0"),
-        BYTES("s\0\0\0name"),                /* cut off */
+        BYTES("s\0\0\0name"), /* cut off */
         BYTES("s\0\0\0name\0"),
     };
     struct kept_file file;
@@ -86,14 +86,10 @@ static void test_numbers(void **state)
         struct bytes name;
         uint64_t number;
     } rows[] = {
-        {BYTES("file/0000000000000001"), 1},
-        {BYTES("file/ffffffffffffffff"), UINT64_MAX},
-        {BYTES("file/00000000000000001"), 0},
-        {BYTES("file/000000000000000g"), 0},
-        {BYTES("file/000000000000000A"), 0},
-        {BYTES("file/0000000000000000"), 0},
-        {BYTES("fila/0000000000000001"), 0},
-        {BYTES(""), 0},
+        {BYTES("file/0000000000000001"), 1},  {BYTES("file/ffffffffffffffff"), UINT64_MAX},
+        {BYTES("file/00000000000000001"), 0}, {BYTES("file/000000000000000g"), 0},
+        {BYTES("file/000000000000000A"), 0},  {BYTES("file/0000000000000000"), 0},
+        {BYTES("fila/0000000000000001"), 0},  {BYTES(""), 0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -245,9 +241,12 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_bounds),
-        IN_WORLD(test_restored),               IN_WORLD(test_restored_read_only),
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_bounds),
+        IN_WORLD(test_restored),
+        IN_WORLD(test_restored_read_only),
         IN_WORLD(test_hostile),
     };
 

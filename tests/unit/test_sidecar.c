@@ -76,8 +76,8 @@ static int reopen(struct world *world, bool read_only)
 static void put(struct world *world, const char *name, const char *content)
 {
     assert_in_range(sidecar_begin(world->sidecar, &world->failure), 0, 1);
-    assert_int_equal(
-        sidecar_put(world->sidecar, bytes_of_string(name), bytes_of_string(content)), 0);
+    assert_int_equal(sidecar_put(world->sidecar, bytes_of_string(name), bytes_of_string(content)),
+                     0);
     assert_int_equal(sidecar_end(world->sidecar, 0, false), 0);
 }
 
@@ -507,11 +507,12 @@ static void test_foreign_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_paths),   TEST(test_made_when_needed), TEST(test_read_only),
-        TEST(test_owned_as_the_database),
-        TEST(test_planted), TEST(test_planted_later),    TEST(test_taken_away),
-        TEST(test_one_owner),
-        TEST(test_killed),  TEST(test_damage),           TEST(test_foreign_records),
+        TEST(test_paths),           TEST(test_made_when_needed),
+        TEST(test_read_only),       TEST(test_owned_as_the_database),
+        TEST(test_planted),         TEST(test_planted_later),
+        TEST(test_taken_away),      TEST(test_one_owner),
+        TEST(test_killed),          TEST(test_damage),
+        TEST(test_foreign_records),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
