@@ -135,6 +135,13 @@ class Database:
         suffixes = {'dumb': ['.dir', '.dat'], 'ndbm': ['.db']}.get(self.engine, [''])
         return [self.path + suffix for suffix in suffixes]
 
+    @property
+    def sidecar(self):
+        """Where its mounts keep what it can't hold: the rule of the man page, written down a second time."""
+        path = pathlib.Path(self.files[-1])
+        name = path.name[:-4] if path.name.endswith('.dat') else path.name
+        return path.parent / ('.%s.shelvefs' % name)
+
     def create(self, pairs=()):
         if self.engine == 'tdb':
             tdb.open(self.path, 0, tdb.DEFAULT, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600).close()

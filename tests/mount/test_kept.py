@@ -18,15 +18,8 @@ from test_editors import Terminal
 KILLS = 25  # on each engine
 
 
-def sidecar(database):
-    """The path of the sidecar: the rule of the man page, written down a second time."""
-    path = pathlib.Path(database.files[-1])
-    name = path.name[:-4] if path.name.endswith('.dat') else path.name
-    return path.parent / ('.%s.shelvefs' % name)
-
-
 def holds(database, marker):
-    return sidecar(database).exists() and marker in sidecar(database).read_bytes()
+    return database.sidecar.exists() and marker in database.sidecar.read_bytes()
 
 
 def make_companions(mount):

@@ -2,7 +2,6 @@
 """What outlasts the mount: times and modes, in the sidecar beside the database."""
 
 import os
-import pathlib
 import pickle
 import stat
 import subprocess
@@ -12,13 +11,6 @@ import pytest
 from mounting import Mount, eventually, sh
 
 KEYS = 10000
-
-
-def sidecar(database):
-    """The path of the sidecar: the rule of the man page, written down a second time."""
-    path = pathlib.Path(database.files[-1])
-    name = path.name[:-4] if path.name.endswith('.dat') else path.name
-    return path.parent / ('.%s.shelvefs' % name)
 
 
 def with_keys(database, count):
@@ -122,12 +114,12 @@ def test_made_on_first_need(database, mounter):
     mount.remount('ro')
     (mount / 'list').stat()
     assert mount.stop() == []
-    assert not sidecar(database).exists()
+    assert not database.sidecar.exists()
     mount.options = ()
     mount.start()
     (mount / 'list').stat()
     assert mount.stop() == []
-    made, of = sidecar(database).stat(), os.stat(database.files[-1])
+    made, of = database.sidecar.stat(), os.stat(database.files[-1])
     assert (made.st_mode, made.st_uid, made.st_gid) == (of.st_mode, of.st_uid, of.st_gid)
 
 
@@ -141,7 +133,7 @@ def test_none_and_elsewhere(database, mounter, tmp_path):
     mount.remount()
     assert (mount / 'list').stat().st_mtime == 1000
     assert mount.stop() == []
-    assert not sidecar(database).exists()
+    assert not database.sidecar.exists()
     assert (tmp_path / 'elsewhere').exists()
 
 
@@ -150,12 +142,12 @@ def test_read_only_mounts_read_it(database, mounter):
     os.utime(mount / 'list', ns=(5, 1111111111222222222))
     os.chmod(mount / 'list', 0o640)
     mount.remount('ro')
-    before = sidecar(database).read_bytes()
+    before = database.sidecar.read_bytes()
     found = (mount / 'list').stat()
     assert (found.st_mtime_ns, found.st_atime_ns) == (1111111111222222222, 5)
     assert stat.S_IMODE(found.st_mode) == 0o440
     assert mount.stop() == []
-    assert sidecar(database).read_bytes() == before
+    assert database.sidecar.read_bytes() == before
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can be somebody else')
@@ -178,7 +170,7 @@ def test_creators_are_kept(database, mounter, tmp_path):
     assert (mount / 'theirs').stat().st_uid == 1234
     assert (mount / 'ours').stat().st_uid == 1111
     assert mount.stop() == []
-    assert sidecar(database).stat().st_uid == 1111
+    assert database.sidecar.stat().st_uid == 1111
 
 
 def test_it_goes_with_the_database(database, mounter, tmp_path, engine, new_database):
@@ -187,7 +179,7 @@ def test_it_goes_with_the_database(database, mounter, tmp_path, engine, new_data
     os.utime(mount / 'list', (1000, 1000))
     assert mount.stop() == []
     copy = new_database('other')
-    for old, new in zip([*database.files, sidecar(database)], [*copy.files, sidecar(copy)]):
+    for old, new in zip([*database.files, database.sidecar], [*copy.files, copy.sidecar]):
         sh('cp -p %s %s' % (old, new), tmp_path)
     mount = mounter(copy)
     assert (mount / 'list').stat().st_mtime == 1000
@@ -198,7 +190,7 @@ def test_it_goes_with_the_database(database, mounter, tmp_path, engine, new_data
     mount.start()
     assert (mount / 'list').stat().st_mtime > 1000
     assert mount.stop() == []
-    assert sidecar(copy).with_name(sidecar(copy).name + '.old').exists() == ('another database' in mount.log)
+    assert copy.sidecar.with_name(copy.sidecar.name + '.old').exists() == ('another database' in mount.log)
 
 
 @pytest.mark.parametrize('damage', ['torn', 'garbage', 'byte', 'link', 'directory'])
@@ -206,7 +198,7 @@ def test_damaged_or_planted(database, mounter, tmp_path, damage):
     mount = mounter(database)
     os.utime(mount / 'list', (1000, 1000))
     assert mount.stop() == []
-    path = sidecar(database)
+    path = database.sidecar
     content = path.read_bytes()
     victim = tmp_path / 'victim'
     victim.write_bytes(b'not yours')
@@ -281,7 +273,7 @@ def test_failing_writes(database, mounter, tmp_path, when):
     os.utime(mount / 'list', (1000, 1000))
     assert mount.stop() == []
     failing = FailingMount(database.path, tmp_path / 'failing')
-    failing.sidecar, failing.when = sidecar(database), when
+    failing.sidecar, failing.when = database.sidecar, when
     failing.start()
     try:
         for i in range(3):
@@ -302,7 +294,7 @@ def test_failing_writes(database, mounter, tmp_path, when):
 def test_killed(mount, database):
     """Times reach the file within seconds; a kill at any moment leaves it whole, and values as saved."""
     os.utime(mount / 'list', (1000, 1000))
-    eventually(sidecar(database).exists, 20)
+    eventually(database.sidecar.exists, 20)
     mount.kill()
     mount.start()
     assert (mount / 'list').stat().st_mtime == 1000
