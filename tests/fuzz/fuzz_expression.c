@@ -23,6 +23,19 @@ static bool is_program(struct bytes text)
     return text.size && memmem(text.data, text.size, "asm", 3);
 }
 
+/*
+ * A class that is changed where it is called with itself is one object in what is stored: shown, the change stands where it is named
+ * first, and is stored there the next time.
+ */
+static bool is_shown_as(const struct dialect *dialect, struct bytes stored, struct bytes text)
+{
+    struct buffer shown = BUFFER_INIT;
+    bool same = codec_render(dialect, stored, &shown, NULL) == 0 && bytes_equal(buffer_bytes(&shown), text);
+
+    buffer_release(&shown);
+    return same;
+}
+
 static void check_dialect(const struct dialect *dialect, struct bytes text)
 {
     struct buffer stored = BUFFER_INIT, shown = BUFFER_INIT, again = BUFFER_INIT;
@@ -40,7 +53,8 @@ static void check_dialect(const struct dialect *dialect, struct bytes text)
         status = codec_accept(dialect, &RULES, buffer_bytes(&shown), NULL, &again, NULL);
         demand(status == 0);
         demand(header_parse(text, &found) || header_parse(buffer_bytes(&shown), &found) || is_program(text) ||
-               bytes_equal(buffer_bytes(&again), old));
+               bytes_equal(buffer_bytes(&again), old) ||
+               is_shown_as(dialect, buffer_bytes(&again), buffer_bytes(&shown)));
     }
     buffer_release(&stored);
     buffer_release(&shown);
