@@ -256,13 +256,14 @@ static void end_dict(struct decoder *d, size_t offset)
 
 /* Objects */
 
+/* What is no new object. */
 static bool is_constant(enum marshal_type type)
 {
-    return type == MARSHAL_NONE || type == MARSHAL_FALSE || type == MARSHAL_TRUE || type == MARSHAL_ELLIPSIS ||
+    return type == MARSHAL_NULL || type == MARSHAL_REF || type == MARSHAL_NONE || type == MARSHAL_FALSE || type == MARSHAL_TRUE || type == MARSHAL_ELLIPSIS ||
            type == MARSHAL_STOP_ITERATION;
 }
 
-/* Constants are read with a flag, too, but nobody writes them so, and no reference counts them. */
+/* They are read with a flag, too, but nobody writes them so, and no reference counts them. */
 static void note_flag(struct decoder *d, enum marshal_type type)
 {
     d->flagged = true;

@@ -146,4 +146,4 @@ def test_edits(protocol):
             # Where nothing is stored, and over what was shown: then what only looks like a value is refused.
             judge(pick.choice((codec.save, codec.over)), text, counts)
     print(counts)
-    assert counts["literal"] > COUNT // 20
+    assert counts["literal"] > COUNT // 30
