@@ -12,9 +12,9 @@
 #include <stdlib.h>
 
 enum {
-    DEEP_SHOWN = 100,  /* keys */
-    KEY_SHOWN = 200,   /* bytes of each */
-    PATH_SHOWN = 300,  /* bytes of a file's path in messages, less some from its middle */
+    DEEP_SHOWN = 100, /* keys */
+    KEY_SHOWN = 200,  /* bytes of each */
+    PATH_SHOWN = 300, /* bytes of a file's path in messages, less some from its middle */
 };
 
 void control_release(struct control *control)
@@ -121,8 +121,9 @@ static int report_status(struct tree *tree, struct buffer *out)
     if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else
-        buffer_printf(out, "keys: %zu\nkeys in folded directories: %zu\n"
-                           "keys with a path of %d bytes or more: %zu\n",
+        buffer_printf(out,
+                      "keys: %zu\nkeys in folded directories: %zu\n"
+                      "keys with a path of %d bytes or more: %zu\n",
                       census.keys, census.folded, PATH_MAX, census.deep);
     buffer_add(out, buffer_bytes(&census.examples));
     buffer_release(&census.examples);
@@ -261,7 +262,7 @@ static void bound_rejected(struct tree *tree)
 
 /* Tree lock held. Its node, pinned; NULL: no memory. */
 static struct node *keep_text(struct tree *tree, const struct node *refused, struct text *text,
-                      const char *reason)
+                              const char *reason)
 {
     struct place place = {DIRECTORY_REJECTED, refused->fold};
     struct node *node = nodes_find(&tree->nodes, place, refused->name->text);
@@ -269,7 +270,8 @@ static struct node *keep_text(struct tree *tree, const struct node *refused, str
 
     if (node)
         forget_rejected(tree, node);
-    if (node_name_new(KEYNAME_EXACT, (struct place){.home = place.home}, refused->name->text, &name))
+    if (node_name_new(KEYNAME_EXACT, (struct place){.home = place.home}, refused->name->text,
+                      &name))
         return NULL;
     if (nodes_add(&tree->nodes, place, NODE_REJECTED, name, &node)) {
         free(name);

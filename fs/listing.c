@@ -22,9 +22,9 @@
 struct tree_listing {
     struct tree *tree;
     struct node *directory; /* pinned */
-    struct buffer names;   /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
-    struct buffer offsets; /* size_t each: where an entry starts in `names` */
-    bool damaged;          /* there may be keys that the store can't list: told behind the last one */
+    struct buffer names;    /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
+    struct buffer offsets;  /* size_t each: where an entry starts in `names` */
+    bool damaged; /* there may be keys that the store can't list: told behind the last one */
 };
 
 /* A set of names: filled, sorted, then searched or walked. */

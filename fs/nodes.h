@@ -84,17 +84,17 @@ int node_name_new(enum keyname_style style, struct place place, const char *name
 int node_name_refusal(struct place place, const struct node_name *name);
 
 struct node {
-    struct chain_link by_id;     /* tree */
-    struct chain_link by_name;   /* tree; a member while `linked` */
-    uint64_t id;                 /* constant */
-    uint64_t lookups;            /* tree */
-    unsigned pins;               /* tree */
-    enum directory_number home;  /* constant: the view's directory that it is or was in */
-    struct fold *fold;           /* node+tree: the fold in that, pinned; NULL: none */
-    struct place opens;          /* constant: for NODE_DIRECTORY, which one it is; pinned */
-    enum node_kind kind;         /* node+tree */
-    struct node_name *name;      /* node+tree; the last one when it is not linked any more */
-    bool linked;                 /* node+tree: the name leads here */
+    struct chain_link by_id;    /* tree */
+    struct chain_link by_name;  /* tree; a member while `linked` */
+    uint64_t id;                /* constant */
+    uint64_t lookups;           /* tree */
+    unsigned pins;              /* tree */
+    enum directory_number home; /* constant: the view's directory that it is or was in */
+    struct fold *fold;          /* node+tree: the fold in that, pinned; NULL: none */
+    struct place opens;         /* constant: for NODE_DIRECTORY, which one it is; pinned */
+    enum node_kind kind;        /* node+tree */
+    struct node_name *name;     /* node+tree; the last one when it is not linked any more */
+    bool linked;                /* node+tree: the name leads here */
 
     pthread_mutex_t lock;
     struct draft *draft;         /* node: what was written and is not saved, or NULL */

@@ -32,12 +32,9 @@ void options_pass(struct options *options, const char *name, const char *value)
 /* --- the command line --- */
 
 static const struct option long_options[] = {
-    {"check", no_argument, NULL, 'C'},
-    {"dis", no_argument, NULL, 'D'},
-    {"help", no_argument, NULL, 'h'},
-    {"info", no_argument, NULL, 'I'},
-    {"version", no_argument, NULL, 'V'},
-    {0},
+    {"check", no_argument, NULL, 'C'},   {"dis", no_argument, NULL, 'D'},
+    {"help", no_argument, NULL, 'h'},    {"info", no_argument, NULL, 'I'},
+    {"version", no_argument, NULL, 'V'}, {0},
 };
 
 static int unknown_switch(char **argv, struct failure *failure)
@@ -114,8 +111,9 @@ static int parse_operands(struct options *options, int count, char **operands,
     int wanted = usage->second ? 2 : 1;
 
     if (count < 1)
-        return failure_set(failure, -EINVAL, 0, "no database%s%s; %s", usage->second ? " and no " : "",
-                           usage->second ? usage->second : "", usage->line);
+        return failure_set(failure, -EINVAL, 0, "no database%s%s; %s",
+                           usage->second ? " and no " : "", usage->second ? usage->second : "",
+                           usage->line);
     if (count < wanted)
         return failure_set(failure, -EINVAL, 0, "no %s; %s", usage->second, usage->line);
     if (count > wanted)
@@ -137,7 +135,8 @@ static int check_combination(const struct options *options, struct failure *fail
         return failure_set(failure, -EINVAL, 0, "'create' does not go with a read-only mount");
     if (options->protocol != OPTIONS_AS_FOUND && options->codec != OPTIONS_AS_FOUND &&
         options->codec != CODEC_PICKLE && options->codec != CODEC_MARSHAL)
-        return failure_set(failure, -EINVAL, 0, "'protocol' goes with codec=pickle and codec=marshal only");
+        return failure_set(failure, -EINVAL, 0,
+                           "'protocol' goes with codec=pickle and codec=marshal only");
     if (options->python2 && (options->protocol < 0 || options->protocol > 2))
         return failure_set(failure, -EINVAL, 0, "'python2' goes with protocol=0, 1 or 2 only");
     return 0;
@@ -184,21 +183,23 @@ void options_help(struct buffer *out)
              "Mounts a dbm or shelve database as a directory in which every key is a file.\n\n");
     settings_help_line(out, "-h, --help", "print this help");
     settings_help_line(out, "-V, --version", "print the version and what this build can open");
-    settings_help_line(out, "--dis", "with DATABASE KEY, a key's file name: list the\n"
-                           "instructions of its pickle instead of mounting");
+    settings_help_line(out, "--dis",
+                       "with DATABASE KEY, a key's file name: list the\n"
+                       "instructions of its pickle instead of mounting");
     settings_help_line(out, "--info", "with DATABASE: say what it is and who has it locked");
     settings_help_line(out, "--check", "with DATABASE: read everything, name what is damaged");
     settings_help_line(out, "-f", "stay in the foreground");
     settings_help_line(out, "-d", "stay in the foreground and show libfuse's messages");
     settings_help_line(out, "-s", "serve one request at a time");
-    settings_help_line(out, "-o OPTION[,OPTION...]", "see below; mount -t fuse.shelvefs takes them as well");
+    settings_help_line(out, "-o OPTION[,OPTION...]",
+                       "see below; mount -t fuse.shelvefs takes them as well");
     buffer_add_string(out, "\nOptions of shelvefs:\n");
     settings_help(SETTINGS_OURS, out);
     buffer_add_string(out, "\nOptions of FUSE, besides those of mount(8) and fstab(5):\n");
     settings_help(SETTINGS_OF_FUSE, out);
-    buffer_add_string(out,
-                      "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
-                      "Exit status: 0 mounted or listed, 1 no such key or damage, 2 wrong usage, 3 the\n"
-                      "database cannot be opened, 4 it is locked by another process, 5 it cannot be\n"
-                      "mounted.\n");
+    buffer_add_string(
+        out, "\nUnmount with: fusermount3 -u MOUNTPOINT\n"
+             "Exit status: 0 mounted or listed, 1 no such key or damage, 2 wrong usage, 3 the\n"
+             "database cannot be opened, 4 it is locked by another process, 5 it cannot be\n"
+             "mounted.\n");
 }

@@ -315,7 +315,8 @@ static const struct option_row our_options[] = {
     {"nulkeys", NULL, set_nulkeys,
      "keys end in NUL, as C programs store them; names do\nnot show it"},
     {"sidecar", "PATH", set_sidecar,
-     "where times, modes and what is no key are kept; by\ndefault in .NAME.shelvefs; none: nowhere"},
+     "where times, modes and what is no key are kept; by\ndefault in .NAME.shelvefs; none: "
+     "nowhere"},
 };
 
 static const struct option_row fuse_options[] = {

@@ -7,7 +7,8 @@
 /* A directory's name: 238 letters and its suffix. */
 #define TEN(unit) unit unit unit unit unit unit unit unit unit unit
 #define PIECE(unit)                                                                                \
-    TEN(TEN(unit)) TEN(TEN(unit)) unit unit unit unit unit unit unit unit TEN(unit) TEN(unit) TEN(unit)
+    TEN(TEN(unit))                                                                                 \
+    TEN(TEN(unit)) unit unit unit unit unit unit unit unit TEN(unit) TEN(unit) TEN(unit)
 #define A PIECE("a")
 #define B PIECE("b")
 
@@ -86,7 +87,8 @@ static void test_reading(void **state)
     assert_shows(world, A "%+/1.key", "one\n");
     assert_shows(world, A "%+/" B "%+/deep", "three\n");
     assert_non_null(cat(world, ".shelvefs/raw/" A "%+/" B "%+/deep"));
-    assert_int_equal(tree_getxattr(world->tree, find(world, A "%+/1.key"), "user.shelvefs.key", &key), 0);
+    assert_int_equal(
+        tree_getxattr(world->tree, find(world, A "%+/1.key"), "user.shelvefs.key", &key), 0);
     assert_true(bytes_equal(buffer_bytes(&key), BYTES(A "1.key")));
     buffer_release(&key);
     /* Not a way to a key. */
@@ -340,7 +342,8 @@ static void test_attributes_of_folds(void **state)
     struct stat in = {.st_mode = 0700, .st_mtim = {1000, 5}}, out;
     uint64_t id = find(world, A "%+");
 
-    assert_int_equal(tree_setattr(world->tree, id, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out), 0);
+    assert_int_equal(tree_setattr(world->tree, id, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out),
+                     0);
     tree_forget(world->tree, id, 1000);
     assert_true(find(world, A "%+") == id);
     assert_int_equal(tree_getattr(world->tree, id, &out), 0);
@@ -358,7 +361,8 @@ static void test_attributes_of_folds(void **state)
 static void test_ids_are_constant(void **state)
 {
     struct world *world = *state;
-    uint64_t fold = find(world, A "%+"), file = find(world, A "%+/1.key"), raw = find(world, ".shelvefs/raw/" A "%+/1.key");
+    uint64_t fold = find(world, A "%+"), file = find(world, A "%+/1.key"),
+             raw = find(world, ".shelvefs/raw/" A "%+/1.key");
 
     world_remount(world);
     assert_true(find(world, ".shelvefs/raw/" A "%+/1.key") == raw);

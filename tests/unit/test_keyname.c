@@ -53,16 +53,26 @@ static const struct pair pairs[] = {
 
 /* With -o nulkeys. */
 static const struct pair nul_pairs[] = {
-    {BYTES("greeting\0"), "greeting"}, {BYTES("greeting"), "greeting%-"},
-    {BYTES("\0"), "%"},                {BYTES(""), "%%-"},
-    {BYTES("%\0"), "%25"},             {BYTES("%"), "%25%-"},
-    {BYTES("%-\0"), "%25-"},           {BYTES("%-"), "%25-%-"},
-    {BYTES("a%-\0"), "a%25-"},         {BYTES("%-a\0"), "%-a"},
-    {BYTES("%%-\0"), "%%25-"},         {BYTES("a%+\0"), "a%25+"},
-    {BYTES("a%+"), "a%25+%-"},         {BYTES("a\0\0"), "a%00"},
-    {BYTES("a\0b"), "a%00b%-"},        {BYTES(".\0"), "%2E"},
-    {BYTES("."), "%2E%-"},             {BYTES(".shelvefs\0"), "%2Eshelvefs"},
-    {BYTES("100%\0"), "100%"},         {BYTES("100%"), "100%%-"},
+    {BYTES("greeting\0"), "greeting"},
+    {BYTES("greeting"), "greeting%-"},
+    {BYTES("\0"), "%"},
+    {BYTES(""), "%%-"},
+    {BYTES("%\0"), "%25"},
+    {BYTES("%"), "%25%-"},
+    {BYTES("%-\0"), "%25-"},
+    {BYTES("%-"), "%25-%-"},
+    {BYTES("a%-\0"), "a%25-"},
+    {BYTES("%-a\0"), "%-a"},
+    {BYTES("%%-\0"), "%%25-"},
+    {BYTES("a%+\0"), "a%25+"},
+    {BYTES("a%+"), "a%25+%-"},
+    {BYTES("a\0\0"), "a%00"},
+    {BYTES("a\0b"), "a%00b%-"},
+    {BYTES(".\0"), "%2E"},
+    {BYTES("."), "%2E%-"},
+    {BYTES(".shelvefs\0"), "%2Eshelvefs"},
+    {BYTES("100%\0"), "100%"},
+    {BYTES("100%"), "100%%-"},
 };
 
 static void check_pair(enum keyname_style style, const struct pair *pair)
@@ -87,16 +97,25 @@ static void test_pairs(void **state)
 }
 
 static const struct bytes aliases[] = {
-    BYTES(""),       BYTES("."),      BYTES(".."),          BYTES(".shelvefs"), BYTES("a/b"),
-    BYTES("a\0b"),   BYTES("a\n"),    BYTES("\x7f"),        BYTES("\xff"),      BYTES("\xed\xa0\x80"),
-    BYTES("%41"),    BYTES("%2f"),    BYTES("%2e"),         BYTES("%2E%2E"),    BYTES(".%2E"),
-    BYTES("%2Ea"),   BYTES("%ff"),    BYTES("%C3%BC"),      BYTES("%25x"),      BYTES("a%25"),
-    BYTES("%25%25"), BYTES("a%+"),    BYTES("%+"),          BYTES("a%25+b"),    BYTES("%20"),
-    BYTES("%7E"),    BYTES("%2Eshelvef"),
+    BYTES(""),           BYTES("."),
+    BYTES(".."),         BYTES(".shelvefs"),
+    BYTES("a/b"),        BYTES("a\0b"),
+    BYTES("a\n"),        BYTES("\x7f"),
+    BYTES("\xff"),       BYTES("\xed\xa0\x80"),
+    BYTES("%41"),        BYTES("%2f"),
+    BYTES("%2e"),        BYTES("%2E%2E"),
+    BYTES(".%2E"),       BYTES("%2Ea"),
+    BYTES("%ff"),        BYTES("%C3%BC"),
+    BYTES("%25x"),       BYTES("a%25"),
+    BYTES("%25%25"),     BYTES("a%+"),
+    BYTES("%+"),         BYTES("a%25+b"),
+    BYTES("%20"),        BYTES("%7E"),
+    BYTES("%2Eshelvef"),
 };
 
 static const struct bytes nul_aliases[] = {
-    BYTES("a%-%-x%2f"), BYTES("a%25-%2d"), BYTES("%25%2500"), BYTES("%-"), BYTES(".%-"), BYTES("%25-%25-"),
+    BYTES("a%-%-x%2f"), BYTES("a%25-%2d"), BYTES("%25%2500"),
+    BYTES("%-"),        BYTES(".%-"),      BYTES("%25-%25-"),
 };
 
 static void check_alias(enum keyname_style style, struct bytes path)
@@ -151,7 +170,8 @@ static const struct {
     {{{"/", 81}}, {{"%2F", 79}, {"%+/", 1}, {"%2F", 2}}},
     {{{"a", 237}, {"\xc3\xbc", 2}}, {{"a", 237}, {"%+/\xc3\xbc\xc3\xbc", 1}}},
     {{{"a", 236}, {"\xc3\xbc", 3}}, {{"a", 236}, {"\xc3\xbc%+/\xc3\xbc\xc3\xbc", 1}}},
-    {{{"a", 235}, {"\xf0\x9f\x90\x8d", 2}}, {{"a", 235}, {"%+/\xf0\x9f\x90\x8d\xf0\x9f\x90\x8d", 1}}},
+    {{{"a", 235}, {"\xf0\x9f\x90\x8d", 2}},
+     {{"a", 235}, {"%+/\xf0\x9f\x90\x8d\xf0\x9f\x90\x8d", 1}}},
     {{{"a", 237}, {"\xff", 2}}, {{"a", 237}, {"%+/%FF%FF", 1}}},
     {{{"a", 237}, {"%41", 2}}, {{"a", 237}, {"%+/%2541%2541", 1}}},
     {{{"a", 235}, {"%41", 2}}, {{"a", 235}, {"%25%+/41%2541", 1}}},
@@ -189,10 +209,10 @@ static void test_long_names_are_folded(void **state)
 
 static const struct run unfoldable[][8] = {
     {{"a", 241}},
-    {{"a", 238}, {"%+/aa", 1}},           /* it fits into one name */
-    {{"a", 237}, {"%+/aaaa", 1}},         /* cut too early */
-    {{"a", 239}, {"%+/aaaa", 1}},         /* and too late */
-    {{"a", 238}, {"/aaaa", 1}},           /* no directory's name */
+    {{"a", 238}, {"%+/aa", 1}},   /* it fits into one name */
+    {{"a", 237}, {"%+/aaaa", 1}}, /* cut too early */
+    {{"a", 239}, {"%+/aaaa", 1}}, /* and too late */
+    {{"a", 238}, {"/aaaa", 1}},   /* no directory's name */
     {{"a", 238}, {"%+aaaa", 1}},
     {{"a", 238}, {"%+//aaaa", 1}},
     {{"/", 1}, {"a", 238}, {"%+/aaaa", 1}},
@@ -201,9 +221,9 @@ static const struct run unfoldable[][8] = {
     {{"a", 238}, {"%+/aaaa%+", 1}},
     {{"a", 238}, {"%+/aaaa%+/a", 1}},
     {{"a", 238}, {"%+/", 1}, {"a", 239}},
-    {{"a", 237}, {"%%+/41aa", 1}},        /* '%' before digits is escaped wherever the cut is */
+    {{"a", 237}, {"%%+/41aa", 1}}, /* '%' before digits is escaped wherever the cut is */
     {{"a", 235}, {"%25%+/zzzz", 1}},
-    {{"a", 235}, {"%C3%+/%BCaa", 1}},     /* together they are a character */
+    {{"a", 235}, {"%C3%+/%BCaa", 1}}, /* together they are a character */
     {{"a", 238}, {"%+/", 1}, {"a", 238}, {"%+/.", 1}},
     {{"a", 238}, {"%+/", 1}, {"a", 238}, {"%+/%2E%2E", 1}},
     {{"a%+/aaaa", 1}},
@@ -247,7 +267,9 @@ static const struct {
     {{{"a", 237}, {"%%+", 1}}, {{"z1", 119}, {"%+", 1}}, 1},
     {{{"a", 237}, {"%%+", 1}}, {{"41", 119}, {"%+", 1}}, 0},
     {{{"a", 235}, {"%C3%+", 1}}, {{"%BC", 1}, {"a", 235}, {"%+", 1}}, 0},
-    {{{"a", 238}, {"%+", 1}}, {{"a", 235}, {"%25%+", 1}}, 1}, /* also before the "+" that ends a key */
+    {{{"a", 238}, {"%+", 1}},
+     {{"a", 235}, {"%25%+", 1}},
+     1}, /* also before the "+" that ends a key */
 };
 
 static void test_directories(void **state)
@@ -304,7 +326,8 @@ static unsigned random_keys(void)
 /* Bytes that the rules are about come often, all others now and then. */
 static size_t random_bytes(uint8_t *out, size_t most)
 {
-    static const uint8_t likely[] = "%%%%+/-..0123456789ABCDEFabcdef\0\0\n\x7f\xc3\xbc\xed\xa0\x80.shelvefs";
+    static const uint8_t likely[] =
+        "%%%%+/-..0123456789ABCDEFabcdef\0\0\n\x7f\xc3\xbc\xed\xa0\x80.shelvefs";
     size_t size = (size_t)rand() % (most + 1);
 
     for (size_t i = 0; i < size; i++)
@@ -403,7 +426,8 @@ static void test_random_keys_and_names(void **state)
     srand(20261121);
     for (unsigned i = 0; i < random_keys(); i++) {
         enum keyname_style style = i & 1 ? KEYNAME_NUL_HIDDEN : KEYNAME_EXACT;
-        struct bytes bytes = bytes_of(room, i % 4 ? random_bytes(room, i % 3 ? 6 : 24) : random_long_key(room));
+        struct bytes bytes =
+            bytes_of(room, i % 4 ? random_bytes(room, i % 3 ? 6 : 24) : random_long_key(room));
 
         check_key(style, bytes, &path, &b);
         check_path(style, bytes, &a, &b);
