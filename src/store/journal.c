@@ -358,7 +358,7 @@ static int forget_unbegun(const struct journal *journal, int fd, const struct st
 {
     struct record_head head;
     struct bytes ranges;
-    size_t start;
+    size_t start = 0;
     int status;
 
     if (!last_record(*content, &head, &ranges, &start) || head.applied ||
