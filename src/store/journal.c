@@ -188,7 +188,7 @@ static bool is_of_this_boot(const struct journal *journal, const struct record_h
            memcmp(journal->boot, head->boot, sizeof head->boot) == 0;
 }
 
-/* The record at `*position`, if a whole one is there that continues the one before. */
+/* The record at `*position`, if there is a whole one that continues the one before. Its digest isn't looked at. */
 static bool next_record(struct bytes content, size_t *position, struct record_head *head,
                         struct bytes *ranges)
 {
@@ -203,10 +203,21 @@ static bool next_record(struct bytes content, size_t *position, struct record_he
         head->size > rest.size - sizeof *head)
         return false;
     *ranges = bytes_part(rest, sizeof *head, head->size);
-    if (!digest_equal(record_digest(head, *ranges), head->digest))
-        return false;
     *position += sizeof *head + head->size;
     return true;
+}
+
+/* What of a file is records that were written to their end. */
+static struct bytes whole_records(struct bytes content)
+{
+    struct record_head head = {0};
+    struct bytes ranges;
+    size_t position = 0, end = 0;
+
+    while (next_record(content, &position, &head, &ranges) &&
+           digest_equal(record_digest(&head, ranges), head.digest))
+        end = position;
+    return bytes_part(content, 0, end);
 }
 
 /* Room that a file grew by is zero until it is written. */
@@ -227,7 +238,7 @@ struct question {
 /* Whether some update of the journal made the byte what it is, or found it so. */
 static bool is_known(struct bytes content, struct question question)
 {
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes ranges;
     struct change change;
     size_t position = 0;
@@ -281,7 +292,7 @@ static void note_size(struct limits *limits, uint64_t size)
 static int is_ours(int fd, const struct stat *stat, struct bytes content)
 {
     struct limits limits = {.smallest = UINT64_MAX};
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes ranges;
     struct change change;
     size_t position = 0;
@@ -332,7 +343,7 @@ static int is_untouched(int fd, const struct stat *stat, const struct record_hea
 
 static int write_again(int fd, struct bytes content)
 {
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes ranges;
     size_t position = 0;
     int status = 0;
@@ -356,7 +367,7 @@ static int64_t mtime_of(const struct stat *stat)
 static bool last_record(struct bytes content, struct record_head *head, struct bytes *ranges,
                         size_t *start)
 {
-    struct record_head next;
+    struct record_head next = {0};
     struct bytes next_ranges;
     size_t position = 0, before = 0;
     bool found = false;
@@ -377,7 +388,7 @@ static bool last_record(struct bytes content, struct record_head *head, struct b
 static int forget_unbegun(const struct journal *journal, int fd, const struct stat *stat,
                           struct bytes *content)
 {
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes ranges;
     size_t start = 0;
     int status;
@@ -394,7 +405,7 @@ static int forget_unbegun(const struct journal *journal, int fd, const struct st
 /* What was written to the database after the last update was written by another program, which found that complete. */
 static bool has_moved_on(const struct stat *stat, struct bytes content)
 {
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes ranges;
     size_t start;
 
@@ -416,14 +427,14 @@ static int replay(struct journal *journal, int fd, const struct stat *stat,
                   enum journal_replay *out)
 {
     struct buffer content;
-    struct record_head head;
+    struct record_head head = {0};
     struct bytes rest, ranges;
     size_t position = 0;
     int status;
 
     buffer_init(&content, LARGEST);
     status = io_read_all(journal->fd, &content);
-    rest = buffer_bytes(&content);
+    rest = whole_records(buffer_bytes(&content));
     if (!status)
         status = forget_unbegun(journal, fd, stat, &rest);
     /* If not even the first record is whole, the database was not touched. */
