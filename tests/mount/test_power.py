@@ -41,8 +41,8 @@ with database.opened(write=True) as store:
 """
 
 
-# The others change their files in place.
-PROMISED = ['dumb', 'sqlite', 'tdb']
+# All of them: what changes its file in place has a journal.
+PROMISED = ('dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb')
 
 
 def run(*command):
