@@ -39,6 +39,12 @@ class Terminal:
         return done.returncode != 0
 
 
+@pytest.fixture(autouse=True)
+def private_temporaries(monkeypatch, tmp_path):
+    """Emacs leaves what it compiles there."""
+    monkeypatch.setenv('TMPDIR', str(tmp_path))
+
+
 @pytest.fixture
 def terminal(mount, tmp_path):
     """terminal(command): runs it in the mount's directory."""
