@@ -150,10 +150,9 @@ def test_refused_texts_of_folded_names(mount, database):
     assert mount.control('rejected/' + path) == '[1, 2'
 
 
-def test_an_unmount_that_cannot_save(database, mounter, engine):
+@pytest.mark.parametrize('engine', ['tdb'], indirect=True)  # can be held by a lock that the mount respects, and be read
+def test_an_unmount_that_cannot_save(database, mounter):
     """Another program holds the database when a signal ends the mount: the text goes to the sidecar, and the status says so."""
-    if engine != 'tdb':
-        pytest.skip('only a tdb database can be held by a lock that the mount respects, and be read all the same')
     mount = mounter(database, 'lock_timeout=0')
     descriptor = os.open(mount / 'list', os.O_WRONLY | os.O_TRUNC)
     os.write(descriptor, b'[4, 5]\n')
