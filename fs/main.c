@@ -17,9 +17,11 @@
 
 static int print(struct buffer *text)
 {
-    bool printed = buffer_status(text) == 0 &&
-                   fwrite(text->data, 1, text->size, stdout) == text->size && fflush(stdout) == 0;
+    bool printed = buffer_status(text) == 0;
 
+    if (text->size)
+        printed = printed && fwrite(text->data, 1, text->size, stdout) == text->size;
+    printed = printed && fflush(stdout) == 0;
     buffer_release(text);
     return printed ? EXIT_SUCCESS : EXIT_FAILURE;
 }

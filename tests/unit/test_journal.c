@@ -63,6 +63,7 @@ static void plan(struct fixture *f)
     memset(f->after + 100, 'x', 5);
     memset(f->after + 4000, 'y', 300);
     memset(f->after + SIZE, 'z', 100);
+    changes_release(&f->changes);
     f->changes = CHANGES_INIT;
     f->changes.size_before = SIZE;
     f->changes.size_after = SIZE + 100;
