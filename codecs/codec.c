@@ -47,11 +47,22 @@ static bool reads_as_python2(const struct document *document, const struct diale
            (document->python2 || (mount->codec == CODEC_PICKLE && mount->python2));
 }
 
-/* Protocols 0 and 1 don't say what they are, and write these alike. */
-static bool is_of_protocol_1_too(struct bytes stored)
+/*
+ * Protocols 0 and 1 don't say what they are, and write some values alike (None, bools, long numbers): such a one is of the
+ * mount's protocol 1. -ENOMEM, or 0.
+ */
+static int settle_protocol(struct document *document, struct bytes stored, const struct dialect *mount)
 {
-    return bytes_equal(stored, BYTES("N.")) || bytes_equal(stored, BYTES("I00\n.")) ||
-           bytes_equal(stored, BYTES("I01\n."));
+    struct buffer again = {.limit = stored.size};
+    int status;
+
+    if (mount->codec != CODEC_PICKLE || mount->protocol != 1 || document->protocol != 0)
+        return 0;
+    status = pickle_encode(document, 1, &again, NULL);
+    if (!status && bytes_equal(buffer_bytes(&again), stored))
+        document->protocol = 1;
+    buffer_release(&again);
+    return status == -ENOMEM ? status : 0;
 }
 
 /* How a codec whose values have a text reads and writes them. */
@@ -73,9 +84,9 @@ static int read_pickle(struct bytes stored, const struct dialect *mount, struct 
     if (status == 0 || status == -EINVAL || status == -EFBIG)
         status = pickle_program_of(stored, document);
     reading->decoded = status >= 0;
-    if (mount->codec == CODEC_PICKLE && mount->protocol == 1 && is_of_protocol_1_too(stored))
-        document->protocol = 1;
     document->python2 = reads_as_python2(document, mount);
+    if (status >= 0)
+        status = settle_protocol(document, stored, mount);
     reading->dialect = (struct dialect){CODEC_PICKLE, document->protocol, document->python2};
     return status < 0 ? status : 0;
 }

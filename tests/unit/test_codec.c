@@ -69,6 +69,9 @@ static const struct {
     /* what protocol 1 writes as protocol 0 does, and what it doesn't */
     {{CODEC_PICKLE, 1, true}, BYTES("I01\n."), BYTES("True\n")},
     {{CODEC_PICKLE, 1, false}, BYTES("N."), BYTES("None\n")},
+    {{CODEC_PICKLE, 1, true}, BYTES("L5L\n."), BYTES("long(5)\n")},
+    {{CODEC_PICKLE, 1, true}, BYTES("L99999999999999999999L\n."), BYTES("99999999999999999999\n")},
+    {{CODEC_PICKLE, 1, true}, BYTES("(lp1\nI1\na."), BYTES("# pickle protocol 0 (Python 2 str)\n[1]\n")},
     {{CODEC_PICKLE, 1, false}, BYTES("I7\n."), BYTES("# pickle protocol 0\n7\n")},
     {{CODEC_PICKLE, 4, false}, P4("\x95\x04\0\0\0\0\0\0\0\x8c\0\x94"), BYTES("")},
     {{CODEC_PICKLE, 4, false}, P4("\x95\x05\0\0\0\0\0\0\0\x8c\x01\n\x94"), BYTES("\n\n")},
