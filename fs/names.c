@@ -51,6 +51,20 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct sta
     return code;
 }
 
+/* Ends what entered `directory` to make `node`: on success the kernel knows that, and `*out` is as it was found. */
+static int leave_directory(struct tree *tree, struct node *directory, struct node *node, int code,
+                           const struct stat *found, struct stat *out)
+{
+    if (code == 0) {
+        node_looked_up(tree, node);
+        *out = *found;
+    }
+    node_unpin(tree, directory);
+    node_unpin(tree, node);
+    tree_notify(tree);
+    return code;
+}
+
 /* The directory, pinned, in a mount that may be written. */
 static int enter_to_change(struct tree *tree, uint64_t parent, struct node **out)
 {
@@ -301,14 +315,7 @@ int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const cha
         pthread_mutex_unlock(&node->lock);
     }
     pthread_mutex_unlock(&tree->names);
-    if (code == 0) {
-        node_looked_up(tree, node);
-        *out = found;
-    }
-    node_unpin(tree, directory);
-    node_unpin(tree, node);
-    tree_notify(tree);
-    return code;
+    return leave_directory(tree, directory, node, code, &found, out);
 }
 
 /* names and node lock held. */
@@ -438,14 +445,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode
     pthread_mutex_lock(&tree->names);
     code = start_directory(tree, directory->opens, name, mode, caller, &node, &found);
     pthread_mutex_unlock(&tree->names);
-    if (code == 0) {
-        node_looked_up(tree, node);
-        *out = found;
-    }
-    node_unpin(tree, directory);
-    node_unpin(tree, node);
-    tree_notify(tree);
-    return code;
+    return leave_directory(tree, directory, node, code, &found, out);
 }
 
 static bool fold_is_empty(const struct fold *fold)

@@ -295,6 +295,18 @@ int io_draft_publish(struct io_draft *draft, enum io_publish how)
     return status;
 }
 
+int io_draft_create(struct io_draft *draft, int (*make)(const char *path))
+{
+    int status = io_draft_name(draft);
+
+    if (!status)
+        status = make(draft->temporary);
+    if (!status)
+        return io_draft_publish(draft, IO_CREATE);
+    io_draft_discard(draft);
+    return status;
+}
+
 int io_write_file(const char *path, struct bytes content, enum io_publish how)
 {
     struct io_draft draft;

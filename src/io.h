@@ -53,6 +53,8 @@ enum io_publish {
 };
 /* fsync, rename, fsync of the directory. The draft is gone afterwards, also on failure. */
 int io_draft_publish(struct io_draft *draft, enum io_publish how);
+/* Publishes as new what `make` writes under the draft's name, or discards it. Ends the draft either way. */
+int io_draft_create(struct io_draft *draft, int (*make)(const char *path));
 void io_draft_discard(struct io_draft *draft);
 /* The three in one. */
 int io_write_file(const char *path, struct bytes content, enum io_publish how);

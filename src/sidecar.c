@@ -341,21 +341,17 @@ static void check_name(struct sidecar *sidecar)
     sidecar->file = NULL;
 }
 
+static int make_records(const char *path)
+{
+    return tdbfile_make(path, HASH_SIZE);
+}
+
 static int make_file(struct sidecar *sidecar, const struct stat *database)
 {
     struct io_draft draft;
     int status = io_draft_new(sidecar->path, database, &draft);
 
-    if (status)
-        return status;
-    status = io_draft_name(&draft);
-    if (status == 0)
-        status = tdbfile_make(draft.temporary, HASH_SIZE);
-    if (status) {
-        io_draft_discard(&draft);
-        return status;
-    }
-    return io_draft_publish(&draft, IO_CREATE);
+    return status ? status : io_draft_create(&draft, make_records);
 }
 
 /* What another process put at the name meanwhile is not ours to fill, nor to be looked for again and again. */

@@ -236,24 +236,20 @@ static int ndbm_engine_open(const char *path, const struct store_options *option
     return status;
 }
 
+static int make_file(const char *path)
+{
+    DB *db = NULL;
+    int status = open_library(path, DB_CREATE, &db);
+
+    return status ? status : error_of(db->close(db, 0));
+}
+
 static int create_file(const char *path)
 {
     struct io_draft draft;
-    DB *db = NULL;
     int status = io_draft_open(path, &draft);
 
-    if (status)
-        return status;
-    status = io_draft_name(&draft);
-    if (!status)
-        status = open_library(draft.temporary, DB_CREATE, &db);
-    if (!status)
-        status = error_of(db->close(db, 0));
-    if (status) {
-        io_draft_discard(&draft);
-        return status;
-    }
-    return io_draft_publish(&draft, IO_CREATE);
+    return status ? status : io_draft_create(&draft, make_file);
 }
 
 /* Where Python makes it: dbm.ndbm adds the suffix itself. */

@@ -531,15 +531,7 @@ static int sqlite_create(const char *path, struct failure *failure)
     struct io_draft draft;
     int status = io_draft_open(path, &draft);
 
-    if (status)
-        return status;
-    status = io_draft_name(&draft);
-    if (!status)
-        status = sqlite_file_make(draft.temporary);
-    if (!status)
-        return io_draft_publish(&draft, IO_CREATE);
-    io_draft_discard(&draft);
-    return status;
+    return status ? status : io_draft_create(&draft, sqlite_file_make);
 }
 
 static int sqlite_check(struct store *store, const struct store_progress *progress,

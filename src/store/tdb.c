@@ -184,21 +184,17 @@ static int tdb_engine_open(const char *path, const struct store_options *options
     return 0;
 }
 
+static int make_file(const char *path)
+{
+    return tdbfile_make(path, NEW_HASH_SIZE);
+}
+
 static int tdb_engine_create(const char *path, struct failure *failure)
 {
     struct io_draft draft;
     int status = io_draft_open(path, &draft);
 
-    if (status)
-        return status;
-    status = io_draft_name(&draft);
-    if (!status)
-        status = tdbfile_make(draft.temporary, NEW_HASH_SIZE);
-    if (status) {
-        io_draft_discard(&draft);
-        return status;
-    }
-    return io_draft_publish(&draft, IO_CREATE);
+    return status ? status : io_draft_create(&draft, make_file);
 }
 
 static int tdb_engine_check(struct store *store, const struct store_progress *progress,
