@@ -242,8 +242,7 @@ static int write_changed(struct writing *writing, bool durable)
     int code = begin(writing, &failure);
 
     if (code == 0)
-        code = sidecar_end(keeper->sidecar, put_all(writing), durable);
-    failure_set(&failure, code, 0, "%s: %s", sidecar_name(keeper->sidecar), strerror(-code));
+        code = sidecar_end(keeper->sidecar, put_all(writing), durable, &failure);
     if (code == 0) {
         keeper->identity = writing->identity;
         keeper->directory = writing->directory;

@@ -5,6 +5,7 @@
 #include "src/io.h"
 #include "src/patience.h"
 #include "src/tdbfile.h"
+#include "src/reservation.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,7 +24,7 @@ static const struct digest_key checksum_key = {{0x7368656c76656673, 0x7369646563
 
 enum {
     HASH_SIZE = 1021,  /* chains; 4 kB */
-    WAIT_SECONDS = 2,  /* for another process to let go */
+    WAIT_SECONDS = 3,  /* for another process to let go */
     READ_ATTEMPTS = 3, /* libtdb does not lock for who only reads: it may see half a commit */
     READ_WAIT_SECONDS = 1,
 };
@@ -31,8 +32,10 @@ enum {
 struct sidecar {
     char *path, *database, *old;
     struct tdbfile *file;  /* NULL: there is none, or none that is used */
+    struct io_draft draft; /* `file` until its first commit gives it its name */
+    bool fresh;            /* there is a draft */
     atomic_bool read_only; /* for good; asked by threads that don't hold our user's lock */
-    bool fresh;            /* nothing was committed to the file yet */
+    int reservation;       /* to have the file, or make it; negative: another process may have it */
 };
 
 /* --- names --- */
@@ -75,6 +78,7 @@ int sidecar_new(const char *path, const char *database, bool read_only, struct s
     if (!sidecar)
         return -ENOMEM;
     sidecar->read_only = read_only;
+    sidecar->reservation = -1;
     sidecar->path = strdup(path);
     sidecar->database = strdup(database);
     if (!sidecar->path || !sidecar->database ||
@@ -87,11 +91,23 @@ int sidecar_new(const char *path, const char *database, bool read_only, struct s
     return 0;
 }
 
+/* Lets go of the file, and of a draft for good. */
+static void close_file(struct sidecar *sidecar)
+{
+    tdbfile_close(sidecar->file);
+    sidecar->file = NULL;
+    if (sidecar->fresh)
+        io_draft_discard(&sidecar->draft);
+    sidecar->fresh = false;
+}
+
 void sidecar_free(struct sidecar *sidecar)
 {
     if (!sidecar)
         return;
-    tdbfile_close(sidecar->file);
+    close_file(sidecar);
+    if (sidecar->reservation >= 0)
+        close(sidecar->reservation);
     free(sidecar->path);
     free(sidecar->database);
     free(sidecar->old);
@@ -139,20 +155,25 @@ static int open_file(struct sidecar *sidecar, struct failure *failure)
     /* What was opened need not be what was looked at. */
     if (status == 0 && tdbfile_stat(sidecar->file, &file) == 0)
         status = check_trust(sidecar, &file, failure);
-    if (status && sidecar->file) {
-        tdbfile_close(sidecar->file);
-        sidecar->file = NULL;
-    }
+    if (status)
+        close_file(sidecar);
     return status;
 }
 
-/* Whoever does not own the file goes on reading it. A mount that was just unmounted may need a moment to write it. */
+/* A mount that was just unmounted may need a moment to make the file, or write it. */
+static void reserve(struct sidecar *sidecar)
+{
+    if (!sidecar->read_only && sidecar->reservation < 0)
+        sidecar->reservation = reservation_take(sidecar->path, WAIT_SECONDS);
+}
+
+/* Whoever does not own the file goes on reading it. Who has the reservation waits for those that it does not keep out. */
 static int claim(struct sidecar *sidecar, struct failure *failure)
 {
     struct patience patience;
     int status;
 
-    patience_start(&patience, WAIT_SECONDS);
+    patience_start(&patience, sidecar->reservation < 0 ? 0 : WAIT_SECONDS);
     do
         status = tdbfile_claim(sidecar->file);
     while (status == -EBUSY && patience_wait(&patience));
@@ -169,8 +190,7 @@ static int claim(struct sidecar *sidecar, struct failure *failure)
 
 int sidecar_set_aside(struct sidecar *sidecar)
 {
-    tdbfile_close(sidecar->file);
-    sidecar->file = NULL;
+    close_file(sidecar);
     if (sidecar->read_only)
         return 0;
     return rename(sidecar->path, sidecar->old) ? -errno : 0;
@@ -230,9 +250,11 @@ static int follow_owner(struct sidecar *sidecar, const struct stat *database)
 
 int sidecar_open(struct sidecar *sidecar, struct failure *failure)
 {
-    int status = open_any_way(sidecar, failure), claimed = 0;
+    int status, claimed = 0;
     struct stat database;
 
+    reserve(sidecar);
+    status = open_any_way(sidecar, failure);
     if (status == -EUCLEAN)
         return damaged(sidecar, failure);
     if (status == -ENOENT)
@@ -337,75 +359,94 @@ static void check_name(struct sidecar *sidecar)
         (lstat(sidecar->path, &named) == 0 && tdbfile_stat(sidecar->file, &opened) == 0 &&
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino))
         return;
-    tdbfile_close(sidecar->file);
-    sidecar->file = NULL;
-}
-
-static int make_records(const char *path)
-{
-    return tdbfile_make(path, HASH_SIZE);
-}
-
-static int make_file(struct sidecar *sidecar, const struct stat *database)
-{
-    struct io_draft draft;
-    int status = io_draft_new(sidecar->path, database, &draft);
-
-    return status ? status : io_draft_create(&draft, make_records);
+    close_file(sidecar);
 }
 
 /* What another process put at the name meanwhile is not ours to fill, nor to be looked for again and again. */
-static int make_and_open(struct sidecar *sidecar, const struct stat *database,
-                         struct failure *failure)
+static int taken(struct sidecar *sidecar, struct failure *failure)
+{
+    sidecar->read_only = true;
+    return failure_set(failure, -EEXIST, 0,
+                       "%s was made by another mount of this database meanwhile: what this one "
+                       "would keep there lasts until it is unmounted",
+                       sidecar->path);
+}
+
+/* A file without a name that anybody knows: nobody else can see it, so it needs no transaction. */
+static int make_file(struct sidecar *sidecar, const struct stat *database, struct failure *failure)
 {
     struct stat found;
-    int status = lstat(sidecar->path, &found) == 0 ? -EEXIST : make_file(sidecar, database);
+    int status;
 
-    if (status == -EEXIST) {
-        sidecar->read_only = true;
-        return failure_set(failure, status, 0,
-                           "%s was made by another mount of this database meanwhile: what this one "
-                           "would keep there lasts until it is unmounted",
-                           sidecar->path);
-    }
+    if (lstat(sidecar->path, &found) == 0)
+        return taken(sidecar, failure);
+    status = io_draft_new(sidecar->path, database, &sidecar->draft);
+    if (status)
+        return status;
+    sidecar->fresh = true;
+    status = io_draft_name(&sidecar->draft);
     if (status == 0)
-        status = open_file(sidecar, failure);
+        status = tdbfile_make(sidecar->draft.temporary, HASH_SIZE);
     if (status == 0)
-        status = claim(sidecar, failure);
-    if (status == 0)
-        sidecar->fresh = true;
+        status = tdbfile_open(sidecar->draft.temporary, TDBFILE_NO_FOLLOW, &sidecar->file);
+    if (status)
+        close_file(sidecar);
     return status;
+}
+
+/* Closing the draft drops all locks of the file, so it is claimed only then. */
+static int publish(struct sidecar *sidecar, struct failure *failure)
+{
+    int status = io_draft_publish(&sidecar->draft, IO_CREATE);
+
+    sidecar->fresh = false;
+    if (status)
+        close_file(sidecar);
+    if (status == -EEXIST)
+        return taken(sidecar, failure);
+    return status ? status : claim(sidecar, failure);
+}
+
+static int begin_in_file(struct sidecar *sidecar, const struct stat *database)
+{
+    int status = follow_owner(sidecar, database);
+
+    return status ? status : tdbfile_begin(sidecar->file, WAIT_SECONDS);
 }
 
 int sidecar_begin(struct sidecar *sidecar, struct failure *failure)
 {
     struct stat database;
-    int status = 0;
+    int status;
 
     if (sidecar->read_only)
         return failure_set(failure, -EROFS, 0, "%s is not ours to change", sidecar->path);
     if (stat(sidecar->database, &database))
         return failure_set(failure, -errno, 0, "the database is gone");
     check_name(sidecar);
-    if (!sidecar->file)
-        status = make_and_open(sidecar, &database, failure);
-    if (status == 0)
-        status = follow_owner(sidecar, &database);
-    if (status == 0)
-        status = tdbfile_begin(sidecar->file, WAIT_SECONDS);
+    if (sidecar->file)
+        status = begin_in_file(sidecar, &database);
+    else
+        status = make_file(sidecar, &database, failure);
     if (status)
         return failure_set(failure, status, 0, "%s: %s", sidecar->path, strerror(-status));
     return sidecar->fresh;
 }
 
-int sidecar_end(struct sidecar *sidecar, int status, bool durable)
+int sidecar_end(struct sidecar *sidecar, int status, bool durable, struct failure *failure)
 {
-    tdbfile_wait_for_disk(sidecar->file, durable);
-    status = tdbfile_end(sidecar->file, status);
-    if (status == 0)
-        sidecar->fresh = false;
-    /* libtdb met something that makes no sense: all that is known is put into a new file. */
-    if (status == -EIO)
-        sidecar_set_aside(sidecar);
+    if (sidecar->fresh && status)
+        close_file(sidecar);
+    else if (sidecar->fresh)
+        status = publish(sidecar, failure);
+    else {
+        tdbfile_wait_for_disk(sidecar->file, durable);
+        status = tdbfile_end(sidecar->file, status);
+        /* libtdb met something that makes no sense: all that is known is put into a new file. */
+        if (status == -EIO)
+            sidecar_set_aside(sidecar);
+    }
+    if (status)
+        failure_set(failure, status, 0, "%s: %s", sidecar->path, strerror(-status));
     return status;
 }

@@ -3,11 +3,12 @@
  * The file beside a database that keeps what the database can't: named records in a file of libtdb, each with a checksum.
  * What they mean is its user's business.
  *
- * - Made by the first sidecar_begin(), complete under its name or not at all, with the owner and mode of the database,
- *   which it also follows later.
+ * - Made by the first sidecar_begin(), and under its name from that transaction's sidecar_end() on, with all that was put
+ *   in it; with the owner and mode of the database, which it also follows later.
  * - Never reached through a symbolic link, and not used if it has another name (hard link) or belongs to anybody but the
  *   database's owner, us or root: who may not change the database must not change what is told about it.
- * - One process at a time changes it; another may read it.
+ * - One process at a time changes it; another may read it. Who opens it to change it waits some seconds for one that is
+ *   just ending, also where there is no file yet.
  * - A file that is damaged, or that its user does not want, is renamed to NAME.old (one is kept), and the next
  *   sidecar_begin() makes a new one. So does it when somebody took the file away; but when somebody else put
  *   one there meanwhile, that one is left alone, and nothing is kept any more (-EEXIST).
@@ -49,10 +50,7 @@ typedef void sidecar_visitor(void *context, struct bytes name, struct bytes cont
 int sidecar_visit(struct sidecar *sidecar, sidecar_visitor *visitor, void *context,
                   size_t *damaged);
 
-/*
- * Starts a transaction; makes the file if need be. 0, or 1: the file is new and has nothing of what was put before, so
- * everything must be put again; this stays so until a commit succeeds.
- */
+/* Starts a transaction; makes the file if need be. 0, or 1: the file is new, so everything must be put again. */
 int sidecar_begin(struct sidecar *sidecar, struct failure *failure);
 int sidecar_put(struct sidecar *sidecar, struct bytes name, struct bytes content);
 /* A record that isn't there is no error. */
@@ -61,7 +59,7 @@ int sidecar_remove(struct sidecar *sidecar, struct bytes name);
  * Commits if `status` is 0, else takes back what was done and returns `status`. `durable`: waits until it survives a power
  * cut.
  */
-int sidecar_end(struct sidecar *sidecar, int status, bool durable);
+int sidecar_end(struct sidecar *sidecar, int status, bool durable, struct failure *failure);
 
 /* Renames the file to NAME.old. */
 int sidecar_set_aside(struct sidecar *sidecar);

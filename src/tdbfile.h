@@ -53,7 +53,10 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
 
 /* Waits `seconds` for another process's transaction, then -EBUSY. */
 int tdbfile_begin(struct tdbfile *file, unsigned seconds);
-/* These belong between tdbfile_begin() and tdbfile_end(). `insert`: -EEXIST if the key exists. */
+/*
+ * These belong between tdbfile_begin() and tdbfile_end(), unless nobody else knows the file yet. `insert`: -EEXIST if
+ * the key exists.
+ */
 int tdbfile_put(struct tdbfile *file, struct bytes key, struct bytes value, bool insert);
 int tdbfile_remove(struct tdbfile *file, struct bytes key);
 /* Commits if `status` is 0, else takes back what was done and returns `status`. */

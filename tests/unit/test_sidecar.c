@@ -78,7 +78,7 @@ static void put(struct world *world, const char *name, const char *content)
     assert_in_range(sidecar_begin(world->sidecar, &world->failure), 0, 1);
     assert_int_equal(sidecar_put(world->sidecar, bytes_of_string(name), bytes_of_string(content)),
                      0);
-    assert_int_equal(sidecar_end(world->sidecar, 0, false), 0);
+    assert_int_equal(sidecar_end(world->sidecar, 0, false, NULL), 0);
 }
 
 static void add_record(void *context, struct bytes name, struct bytes content)
@@ -151,19 +151,21 @@ static void test_made_when_needed(void **state)
     assert_int_equal(sidecar_begin(world->sidecar, NULL), 1);
     assert_int_equal(sidecar_put(world->sidecar, BYTES("a"), BYTES("1")), 0);
     /* What was taken back is as never done, and everything is still wanted. */
-    assert_int_equal(sidecar_end(world->sidecar, -ENOSPC, false), -ENOSPC);
+    assert_int_equal(sidecar_end(world->sidecar, -ENOSPC, false, NULL), -ENOSPC);
     assert_holds(world, "");
     assert_int_equal(sidecar_begin(world->sidecar, NULL), 1);
     assert_int_equal(sidecar_put(world->sidecar, BYTES("a"), BYTES("1")), 0);
-    assert_int_equal(sidecar_end(world->sidecar, 0, true), 0);
+    /* Who finds the file finds the records. */
+    assert_int_equal(access(world->path, F_OK), -1);
+    assert_int_equal(sidecar_end(world->sidecar, 0, true, NULL), 0);
     assert_int_equal(sidecar_begin(world->sidecar, NULL), 0);
     assert_int_equal(sidecar_remove(world->sidecar, BYTES("absent")), 0);
-    assert_int_equal(sidecar_end(world->sidecar, 0, false), 0);
+    assert_int_equal(sidecar_end(world->sidecar, 0, false, NULL), 0);
     assert_int_equal(reopen(world, false), 0);
     assert_holds(world, "a=1 ");
     assert_int_equal(sidecar_begin(world->sidecar, NULL), 0);
     assert_int_equal(sidecar_remove(world->sidecar, BYTES("a")), 0);
-    assert_int_equal(sidecar_end(world->sidecar, 0, false), 0);
+    assert_int_equal(sidecar_end(world->sidecar, 0, false, NULL), 0);
     assert_int_equal(reopen(world, true), 0);
     assert_holds(world, "");
 }
@@ -286,6 +288,22 @@ static void test_planted_later(void **state)
     assert_int_equal(sidecar_begin(world->sidecar, NULL), -EROFS);
 }
 
+/* Planted while the records were put. */
+static void test_planted_last(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(reopen(world, false), -ENOENT);
+    assert_int_equal(sidecar_begin(world->sidecar, &world->failure), 1);
+    assert_int_equal(sidecar_put(world->sidecar, BYTES("a"), BYTES("1")), 0);
+    make_dangling_link(world);
+    assert_int_equal(sidecar_end(world->sidecar, 0, false, &world->failure), -EEXIST);
+    assert_non_null(strstr(world->failure.message, "made by another mount"));
+    assert_int_equal(access(world->victim, F_OK), -1);
+    assert_holds(world, "");
+    assert_int_equal(sidecar_begin(world->sidecar, NULL), -EROFS);
+}
+
 static void test_taken_away(void **state)
 {
     struct world *world = *state;
@@ -295,7 +313,7 @@ static void test_taken_away(void **state)
     assert_int_equal(unlink(world->path), 0);
     assert_int_equal(sidecar_begin(world->sidecar, NULL), 1);
     assert_int_equal(sidecar_put(world->sidecar, BYTES("b"), BYTES("2")), 0);
-    assert_int_equal(sidecar_end(world->sidecar, 0, false), 0);
+    assert_int_equal(sidecar_end(world->sidecar, 0, false, NULL), 0);
     assert_holds(world, "b=2 ");
     assert_int_equal(sidecar_set_aside(world->sidecar), 0);
     assert_int_equal(access(world->old, F_OK), 0);
@@ -330,7 +348,7 @@ static pid_t start_owner(struct world *world, bool writes)
             sidecar_begin(world->sidecar, NULL);
             sidecar_put(world->sidecar, BYTES("first"), bytes_of_string(number));
             sidecar_put(world->sidecar, BYTES("second"), bytes_of_string(number));
-            if (sidecar_end(world->sidecar, 0, false))
+            if (sidecar_end(world->sidecar, 0, false, NULL))
                 _exit(2);
         }
         for (;;)
@@ -340,6 +358,37 @@ static pid_t start_owner(struct world *world, bool writes)
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return child;
+}
+
+/* The first mount is just ending when the next one opens the sidecar, which is not there yet. */
+static void test_made_while_the_next_one_waits(void **state)
+{
+    struct world *world = *state;
+    int ready[2];
+    char byte;
+    int status;
+    pid_t child;
+
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        reopen(world, false);
+        if (write(ready[1], "", 1) != 1)
+            _exit(1);
+        usleep(300000);
+        put(world, "last", "1");
+        sidecar_free(world->sidecar);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(reopen(world, false), 0);
+    assert_true(sidecar_writable(world->sidecar));
+    assert_holds(world, "last=1 ");
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ready[0]);
+    close(ready[1]);
 }
 
 static void end_owner(pid_t child)
@@ -507,12 +556,19 @@ static void test_foreign_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_paths),           TEST(test_made_when_needed),
-        TEST(test_read_only),       TEST(test_owned_as_the_database),
-        TEST(test_planted),         TEST(test_planted_later),
-        TEST(test_taken_away),      TEST(test_one_owner),
-        TEST(test_killed),          TEST(test_damage),
+        TEST(test_paths),
+        TEST(test_made_when_needed),
+        TEST(test_read_only),
+        TEST(test_owned_as_the_database),
+        TEST(test_planted),
+        TEST(test_planted_later),
+        TEST(test_planted_last),
+        TEST(test_taken_away),
+        TEST(test_one_owner),
+        TEST(test_killed),
+        TEST(test_damage),
         TEST(test_foreign_records),
+        TEST(test_made_while_the_next_one_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
