@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything is read, right after mounting, in the ways of a user: beside the floor of FUSE, the files themselves, and what one would write instead."""
+import os
+import sys
+
+import commands
+import data
+import peers
+from measure import Goal, interleaved
+
+RECORDS, SMALL = 100000, 100
+OF_FLOOR = {"gdbm": 1.2, "tdb": 1.2, "sqlite": 1.5, "dumb": 1.5}
+READ_ONLY = ["tar c", "grep -r", "rsync -a"]
+NAIVE = {"ls -l": 10, "tar c": 8}
+FEWER = 10  # the naive mount gets that many times fewer records, or it would take all the time there is
+
+
+def works(place, command, peer, *goals):
+    return peer.who, lambda: commands.cold(command, peer, place.path("out")), goals
+
+
+def script(place, database):
+    command = "mkdir {out} && %s %s out {d} {out}" % (sys.executable, os.path.join(peers.HERE, "dump.py"))
+    return "script", lambda: commands.timed(command, database, place.path("out")), ()
+
+
+def writable(place, command, databases):
+    for engine, path in databases.items():
+        yield works(place, command, peers.shelvefs(place, path), Goal("floor", OF_FLOOR[engine]))
+
+
+def read_only(place, command, databases, *more):
+    for path in databases.values():
+        yield works(place, command, peers.shelvefs(place, path, "ro"), Goal("floor", 3, faster=True), Goal("tmpfs", 3), *more)
+
+
+def rows(build, small):
+    count, runs = (SMALL, 1) if small else (RECORDS, 5)
+    with peers.temporary(build) as place:
+        records = data.Records(count)
+        databases = {engine: data.write(place.folder, "all", engine, records) for engine in data.ENGINES}
+        floor = peers.floor(place, databases["gdbm"])
+        tmpfs = peers.Directory(place, databases["gdbm"])
+        for name, command in commands.READING.items():
+            turn = [works(place, command, floor), works(place, command, tmpfs), *writable(place, command, databases)]
+            if name == "tar c":
+                turn.insert(0, script(place, databases["gdbm"]))
+            if name in READ_ONLY:
+                turn += read_only(place, command, databases, *([Goal("script", 1)] if name == "tar c" else []))
+            yield from interleaved("%s, cold" % name, turn, runs)
+        copy = commands.READING["cp -r"]
+        yield from interleaved("dump by cp -r", [script(place, databases["gdbm"])] + [
+            works(place, copy, peers.shelvefs(place, databases["gdbm"], *options), Goal("script", 2)) for options in [(), ("ro",)]], runs)
+        few = data.write(place.folder, "few", "gdbm", data.Records(count // FEWER))
+        for name, times in NAIVE.items():
+            yield from interleaved("%s, cold, 1/%d records" % (name, FEWER), [
+                works(place, commands.READING[name], peers.naive(place, few)),
+                works(place, commands.READING[name], peers.shelvefs(place, few), Goal("naive fusepy", times, faster=True))], runs)
