@@ -124,6 +124,8 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
     if (foreign || !first)
         tree_notice(tree, node);
     pthread_mutex_unlock(&tree->lock);
+    if (foreign && !first)
+        told_changed(node);
 }
 
 /* Another process removed the key. A node that is being written stays: its save brings the key back. */

@@ -14,7 +14,7 @@ static bool wants_to_change(int flags)
 }
 
 int handle_new(struct tree *tree, struct node *node, int flags, struct text *text,
-               struct tree_handle **out)
+               enum tree_cache cache, struct tree_handle **out)
 {
     struct tree_handle *handle = malloc(sizeof *handle);
 
@@ -27,7 +27,9 @@ int handle_new(struct tree *tree, struct node *node, int flags, struct text *tex
         .text = text,
         .writable = (flags & O_ACCMODE) != O_RDONLY,
         .append = flags & O_APPEND,
+        .paged = cache != TREE_CACHE_BYPASS,
     };
+    told_read(handle);
     node->handles = handle;
     list_init(&handle->all);
     pthread_mutex_lock(&tree->lock);
@@ -54,8 +56,12 @@ void handles_free(struct node *node)
 /*
  * The kernel has one set of pages for all handles of a file, so a text may go there only while no handle reads another one.
  */
-static enum tree_cache cache_of(struct node *node, struct text_id id)
+static enum tree_cache cache_of(struct node *node, const struct text *text)
 {
+    struct text_id id = text->id;
+
+    if (!told_fits(node, text->bytes.size))
+        return TREE_CACHE_BYPASS;
     if (text_id_equal(node->pages, id))
         return TREE_CACHE_KEEP;
     for (struct tree_handle *handle = node->handles; handle; handle = handle->next) {
@@ -104,13 +110,14 @@ static int open_text(struct tree *tree, struct node *node, int flags, struct tex
         *cache = TREE_CACHE_DROP;
         text_release(*text);
         *text = NULL;
+        told_emptied(node);
         return content_empty(tree, node);
     }
     if (node->draft)
         *cache =
             text_id_equal(node->pages, node->draft->base) ? TREE_CACHE_KEEP : TREE_CACHE_BYPASS;
     else if (*text)
-        *cache = cache_of(node, (*text)->id);
+        *cache = cache_of(node, *text);
     else
         *cache = TREE_CACHE_DROP;
     return 0;
@@ -146,7 +153,7 @@ int tree_open(struct tree *tree, uint64_t id, int flags, struct tree_handle **ou
     if (code == 0) {
         code = open_text(tree, node, flags, &text, &chosen);
         if (code == 0) {
-            code = handle_new(tree, node, flags, text, out);
+            code = handle_new(tree, node, flags, text, chosen, out);
             if (code)
                 text_release(text);
             else
@@ -164,22 +171,23 @@ int tree_read(struct tree_handle *handle, off_t offset, size_t size, tree_reader
 {
     struct node *node = handle->node;
     struct text *text = NULL;
+    int code = 0;
 
     if (offset < 0)
         return -EINVAL;
     pthread_mutex_lock(&node->lock);
     if (node->draft)
         reply(context, bytes_part(buffer_bytes(&node->draft->text->bytes), (size_t)offset, size));
-    else if (handle->text)
-        text = text_reference(handle->text);
-    else
+    else if (!handle->text)
         reply(context, (struct bytes){NULL, 0});
+    else if ((code = told_read(handle)) == 0)
+        text = text_reference(handle->text);
     pthread_mutex_unlock(&node->lock);
     if (text) {
         reply(context, bytes_part(buffer_bytes(&text->bytes), (size_t)offset, size));
         text_release(text);
     }
-    return 0;
+    return code;
 }
 
 /* A part is missing from now on, so what is there must not be saved as if it were all. */
@@ -216,9 +224,11 @@ int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
         size_t at = handle->append ? node->draft->text->bytes.size : (size_t)offset;
 
         code = content_write(tree, node, at, bytes);
-        if (code && fresh)
+        if (code == 0)
+            told_written(node, (size_t)offset + bytes.size);
+        else if (fresh)
             content_drop_draft(tree, node);
-        else if (code)
+        else
             refuse_part(tree, node, code);
     }
     pthread_mutex_unlock(&node->lock);

@@ -4,6 +4,7 @@
 #define SHELVEFS_FILES_H
 
 #include "fs/nodes.h"
+#include "fs/tree.h"
 
 struct tree_handle {
     struct tree *tree;
@@ -14,11 +15,13 @@ struct tree_handle {
         text; /* what it opened or what was saved since; NULL while it only knows the draft; node lock */
     bool writable;
     bool append;
+    bool paged;      /* constant: it reads through the kernel's pages */
+    int64_t read_ms; /* node lock: when it was opened or read from (told.h) */
 };
 
 /* Node lock held. A handle in the node's list; the node gets a pin. Takes ownership of `text` on success. */
 int handle_new(struct tree *tree, struct node *node, int flags, struct text *text,
-               struct tree_handle **out);
+               enum tree_cache cache, struct tree_handle **out);
 /* Frees what is still open at the end of the mount. */
 void handles_free(struct node *node);
 

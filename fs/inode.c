@@ -43,7 +43,6 @@ static void stat_directory(struct tree *tree, const struct node *node, struct st
     out->st_mode = directory_mode(out->st_mode);
     out->st_nlink = 2;
     out->st_size = BLOCK;
-    out->st_blocks = BLOCK / 512;
     pthread_mutex_lock(&tree->lock);
     if (fold)
         out->st_mtim = fold->changed.tv_sec ? fold->changed : tree->foreign_change;
@@ -138,7 +137,8 @@ static int measure(struct tree *tree, struct node *node, size_t *size)
     return code;
 }
 
-int tree_stat(struct tree *tree, struct node *node, struct stat *out)
+/* All that tree_stat() says, but for the kernel's ears. */
+static int look(struct tree *tree, struct node *node, struct stat *out)
 {
     struct stat made;
     size_t size = 0;
@@ -163,12 +163,25 @@ int tree_stat(struct tree *tree, struct node *node, struct stat *out)
     }
     made.st_ino = node->id;
     made.st_size = (off_t)size;
-    made.st_blocks = (blkcnt_t)((size + 511) / 512);
     pthread_mutex_lock(&tree->lock);
     made.st_nlink = node->linked ? 1 : 0;
     stat_attributes(tree, node, &made);
     force(tree, node, &made);
     pthread_mutex_unlock(&tree->lock);
+    *out = made;
+    return 0;
+}
+
+int tree_stat(struct tree *tree, struct node *node, struct stat *out)
+{
+    struct stat made;
+    int code = look(tree, node, &made);
+
+    if (code)
+        return code;
+    if (node->kind != NODE_DIRECTORY)
+        made.st_size = (off_t)told_answer(node, (size_t)made.st_size);
+    made.st_blocks = (made.st_size + 511) / 512;
     *out = made;
     return 0;
 }
@@ -231,7 +244,7 @@ static int check_owner(struct tree *tree, struct node *node, const struct stat *
 
     if (!(set & (TREE_SET_UID | TREE_SET_GID)))
         return 0;
-    code = tree_stat(tree, node, &now);
+    code = look(tree, node, &now);
     if (code)
         return code;
     if ((set & TREE_SET_UID && in->st_uid != now.st_uid) ||

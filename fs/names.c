@@ -207,21 +207,20 @@ static int start_file(struct tree *tree, struct node *node, mode_t mode, int fla
     if (code == 0)
         code = tree_stat(tree, node, stat);
     if (code == 0)
-        code = handle_new(tree, node, flags, NULL, handle);
+        code = handle_new(tree, node, flags, NULL, TREE_CACHE_DROP, handle);
     if (code)
         abandon(tree, node);
     return code;
 }
 
 static int open_existing(struct tree *tree, struct node *node, int flags, struct stat *stat,
-                         struct tree_handle **handle)
+                         struct tree_handle **handle, enum tree_cache *cache)
 {
-    enum tree_cache cache;
     int code;
 
     if (flags & O_EXCL)
         return -EEXIST;
-    code = tree_open(tree, node->id, flags, handle, &cache);
+    code = tree_open(tree, node->id, flags, handle, cache);
     if (code)
         return code;
     pthread_mutex_lock(&node->lock);
@@ -233,8 +232,10 @@ static int open_existing(struct tree *tree, struct node *node, int flags, struct
 }
 
 int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
-                const struct tree_caller *caller, struct stat *out, struct tree_handle **handle)
+                const struct tree_caller *caller, struct stat *out, struct tree_handle **handle,
+                enum tree_cache *cache)
 {
+    enum tree_cache chosen = TREE_CACHE_DROP;
     struct tree_handle *opened;
     struct node *directory, *node = NULL;
     struct stat found;
@@ -252,11 +253,12 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mod
     }
     pthread_mutex_unlock(&tree->names);
     if (code == 0 && !made)
-        code = open_existing(tree, node, flags, &found, &opened);
+        code = open_existing(tree, node, flags, &found, &opened, &chosen);
     if (code == 0) {
         node_looked_up(tree, node);
         *out = found;
         *handle = opened;
+        *cache = chosen;
     }
     node_unpin(tree, directory);
     node_unpin(tree, node);

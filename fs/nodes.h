@@ -44,6 +44,7 @@
 #include "fs/folds.h"
 #include "fs/scratch.h"
 #include "fs/texts.h"
+#include "fs/told.h"
 #include "fs/views.h"
 #include "src/digest.h"
 #include "src/list.h"
@@ -105,6 +106,7 @@ struct node {
     bool stamped;                /* node: `stamp` is valid */
     int trouble;                 /* node: why the value can't be shown, negative errno */
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
+    struct told told;            /* node: the size that the kernel believes in */
     bool refused;                /* node: the last save failed; control.c knows why */
     struct cached_text cached;   /* tree: the content as last rendered, written or generated */
     struct attributes own; /* tree: of a file that is no key; its times as first seen if it is */

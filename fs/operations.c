@@ -30,6 +30,14 @@ static struct tree_handle *file_handle(const struct fuse_file_info *file)
     return file ? (struct tree_handle *)(uintptr_t)file->fh : NULL;
 }
 
+static void set_cache(struct fuse_file_info *file, struct tree_handle *handle,
+                      enum tree_cache cache)
+{
+    file->fh = (uintptr_t)handle;
+    file->keep_cache = cache == TREE_CACHE_KEEP;
+    file->direct_io = cache == TREE_CACHE_BYPASS;
+}
+
 static struct tree_listing *file_listing(const struct fuse_file_info *file)
 {
     return (struct tree_listing *)(uintptr_t)file->fh;
@@ -84,12 +92,13 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 {
     struct tree_caller caller = request_caller(request);
     struct tree_handle *handle;
+    enum tree_cache cache;
     struct stat stat;
     int status = -EPERM;
 
     if (S_ISREG(mode))
         status = tree_create(request_tree(request), parent, name, mode, O_CREAT | O_EXCL | O_WRONLY,
-                             &caller, &stat, &handle);
+                             &caller, &stat, &handle, &cache);
     if (status == 0)
         tree_release(handle);
     reply_entry(request, status, &stat);
@@ -102,15 +111,17 @@ static void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
     struct tree_caller caller = request_caller(request);
     struct fuse_entry_param entry;
     struct tree_handle *handle;
+    enum tree_cache cache;
     struct stat stat;
-    int status = tree_create(tree, parent, name, mode, file->flags, &caller, &stat, &handle);
+    int status =
+        tree_create(tree, parent, name, mode, file->flags, &caller, &stat, &handle, &cache);
 
     if (status) {
         reply_status(request, status);
         return;
     }
     entry = reply_entry_of(&stat);
-    file->fh = (uintptr_t)handle;
+    set_cache(file, handle, cache);
     if (fuse_reply_create(request, &entry, file)) {
         tree_release(handle);
         tree_forget(tree, stat.st_ino, 1);
@@ -256,6 +267,17 @@ static void op_statfs(fuse_req_t request, fuse_ino_t node)
 
 /* --- files --- */
 
+/*
+ * Who opens a text of another size than the kernel believes in asks for that next. Without pages (a negative offset) the
+ * kernel waits for nothing here, so this may happen within a request.
+ */
+static void forget_size(fuse_req_t request, fuse_ino_t node)
+{
+    struct mount *mount = fuse_req_userdata(request);
+
+    fuse_lowlevel_notify_inval_inode(mount->session, node, -1, 0);
+}
+
 static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
     struct tree_handle *handle;
@@ -266,9 +288,9 @@ static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *
         reply_status(request, status);
         return;
     }
-    file->fh = (uintptr_t)handle;
-    file->keep_cache = cache == TREE_CACHE_KEEP;
-    file->direct_io = cache == TREE_CACHE_BYPASS;
+    set_cache(file, handle, cache);
+    if (file->direct_io)
+        forget_size(request, node);
     /* A reader has nothing to save: its close needs no round trip. */
     file->noflush = (file->flags & O_ACCMODE) == O_RDONLY;
     if (fuse_reply_open(request, file))

@@ -37,7 +37,7 @@ struct tree_options {
     enum keyname_style names;
     /* Owner, group and permission bits that all files show, whatever is kept of them; as far as they are set. */
     struct attributes shown;
-    bool scratch; /* editors' files stay out of the database */
+    bool scratch;               /* editors' files stay out of the database */
     unsigned transient_seconds; /* how long a transient may stay closed before it becomes a key */
     /*
      * Called from any thread, without locks held, when what the kernel may have cached is no longer true: of the
@@ -68,11 +68,19 @@ void tree_free(struct tree *tree); /* NULL is allowed */
 /* Does what time makes due. Returns the seconds until it wants to be called again. */
 unsigned tree_tick(struct tree *tree);
 
+/* How the kernel may cache the file that was opened. */
+enum tree_cache {
+    TREE_CACHE_KEEP,   /* what it has of this file is still true */
+    TREE_CACHE_DROP,   /* it must read the file anew */
+    TREE_CACHE_BYPASS, /* the kernel has another text or size: this handle must not share its pages */
+};
+
 /* --- names --- */
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out);
 void tree_forget(struct tree *tree, uint64_t node, uint64_t count);
 int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
-                const struct tree_caller *caller, struct stat *stat, struct tree_handle **out);
+                const struct tree_caller *caller, struct stat *stat, struct tree_handle **out,
+                enum tree_cache *cache);
 int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const char *target,
                  const struct tree_caller *caller, struct stat *out);
 int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode,
@@ -97,8 +105,8 @@ enum tree_set {
 };
 int tree_getattr(struct tree *tree, uint64_t node, struct stat *out);
 /* `handle`: the open file that asks (ftruncate), or NULL: a truncation by path is then saved at once. */
-int tree_setattr(struct tree *tree, uint64_t node, struct tree_handle *handle, const struct stat *in,
-                 unsigned set, struct stat *out);
+int tree_setattr(struct tree *tree, uint64_t node, struct tree_handle *handle,
+                 const struct stat *in, unsigned set, struct stat *out);
 int tree_access(struct tree *tree, uint64_t node, int mask, const struct tree_caller *caller);
 int tree_getxattr(struct tree *tree, uint64_t node, const char *name, struct buffer *value);
 /* Appends NUL-terminated names. */
@@ -106,12 +114,6 @@ int tree_listxattr(struct tree *tree, uint64_t node, struct buffer *names);
 int tree_statfs(struct tree *tree, struct statvfs *out);
 
 /* --- files --- */
-/* How the kernel may cache the file that was opened. */
-enum tree_cache {
-    TREE_CACHE_KEEP,   /* what it has of this file is still true */
-    TREE_CACHE_DROP,   /* it must read the file anew */
-    TREE_CACHE_BYPASS, /* an older text is still open: this handle must not share its pages */
-};
 int tree_open(struct tree *tree, uint64_t node, int flags, struct tree_handle **out,
               enum tree_cache *cache);
 /* Calls `reply` exactly once on success with the bytes that are there (fewer at the end), else never. */

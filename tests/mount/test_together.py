@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Python process and the mount change the same database at the same time; SHELVEFS_CHANGES is how often each does.
+"""A Python process and the mount change the same database at the same time; SHELVEFS_CHANGES is how often each does, and
+SHELVEFS_LOOKS how often readers look at one that changes all the time.
 
 tdb, SQLite and gdbm order both by their locks. dbm.dumb and Berkeley DB have no locks that Python would take: of them
 only what our own processes do to one another is tested.
@@ -8,7 +9,9 @@ only what our own processes do to one another is tested.
 import ast
 import collections
 import contextlib
+import errno
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -20,6 +23,7 @@ import mounting
 from mounting import refused
 
 CHANGES = int(os.environ.get('SHELVEFS_CHANGES', '300'))
+LOOKS = int(os.environ.get('SHELVEFS_LOOKS', '1000'))
 LOCKING = ['gdbm', 'sqlite', 'tdb']
 # Saves numbered values under keys of its own and a shared one, then says how many.
 OTHER = """
@@ -49,18 +53,14 @@ def start_other(database, count):
 
 
 class Reader(threading.Thread):
-    """Looks at what both change, as another process: at whole values only; and through the mount at what the other does.
-
-    The kernel has one size for all who have a file open: a text that was opened before a change, and read after the kernel
-    heard of it, may be cut to the size of the next one. Such sights are counted.
-    """
+    """Looks at what both change, as another process: at whole values only; and through the mount at what the other does."""
 
     def __init__(self, mount, database):
         super().__init__()
         self.mount = mount
         self.database = database
         self.ended = False
-        self.looks = self.cut = 0
+        self.looks = 0
         self.torn = []
 
     def run(self):
@@ -70,8 +70,8 @@ class Reader(threading.Thread):
                 value = ast.literal_eval(self.mount.text('theirs %d' % (self.looks % 100)))
             except FileNotFoundError:
                 continue
-            except SyntaxError:
-                self.cut += 1
+            except (SyntaxError, ValueError) as error:
+                self.torn.append(error)
             else:
                 self.judge(value)
             with contextlib.suppress(KeyError, OSError), self.database.opened() as store:
@@ -111,7 +111,86 @@ def test_nothing_is_lost(mounter, new_database, capfd):
     assert len(records) == 210
     database.verify()
     with capfd.disabled():
-        print('\n%s: %d changes by each, none lost; %d looks, %d cut' % (database.engine, CHANGES, reader.looks, reader.cut))
+        print('\n%s: %d changes by each, none lost; %d looks, none torn' % (database.engine, CHANGES, reader.looks))
+
+
+# Values of all sizes under three keys, until its input ends; then says how many.
+CHANGER = """
+import pickle, select, sys
+sys.path.insert(0, sys.argv[1])
+from mounting import Database
+database, number = Database(*sys.argv[2:4]), 0
+print('changing', flush=True)
+while not select.select([sys.stdin], [], [], 0.002)[0]:
+    with database.opened(write=True) as store:
+        for number in range(number + 1, number + 20):
+            with database.transaction(store):
+                store[b'key %d' % (number % 3)] = pickle.dumps([number, 'x' * (number * 37 % 3000)], 4)
+print(number)
+"""
+
+
+def whole(text):
+    """Whether it is one of the texts that were stored."""
+    try:
+        number, filler = ast.literal_eval(text.decode())
+    except (SyntaxError, ValueError):
+        return False
+    return filler == 'x' * (number * 37 % 3000)
+
+
+def read_to_its_end(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return b''.join(iter(lambda: os.read(descriptor, 1 << 17), b''))
+    finally:
+        os.close(descriptor)
+
+
+class Onlooker(threading.Thread):
+    """Reads files by `read(path)`, until it has done so LOOKS times."""
+
+    def __init__(self, mount, read):
+        super().__init__()
+        self.mount = mount
+        self.read = read
+        self.torn = []
+        self.stale = 0
+
+    def run(self):
+        for number in range(LOOKS):
+            path = self.mount / ('key %d' % (number % 3))
+            try:
+                text = self.read(path)
+            except OSError as error:
+                # It waited too long between open() and read(); the kernel would have shown a piece.
+                assert error.errno == errno.ESTALE
+                self.stale += 1
+            else:
+                if not whole(text):
+                    self.torn.append(text)
+
+
+@pytest.mark.parametrize('engine', LOCKING, indirect=True)
+def test_no_reader_sees_a_piece(mounter, new_database, capfd):
+    """The kernel has one size for all who have a file open, whatever each of them has opened."""
+    database = new_database().create((b'key %d' % key, pickle.dumps([0, ''], 4)) for key in range(3))
+    mount = mounter(database, 'lock_timeout=60')
+    onlookers = [Onlooker(mount, read) for read in (read_to_its_end, read_to_its_end, pathlib.Path.read_bytes)]
+    command = [sys.executable, '-c', CHANGER, os.path.dirname(mounting.__file__), database.engine, database.path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as changer:
+        assert changer.stdout.readline() == b'changing\n'
+        for onlooker in onlookers:
+            onlooker.start()
+        while any(onlooker.is_alive() for onlooker in onlookers):
+            for key in range(3):
+                os.stat(mount / ('key %d' % key))
+        changes = int(changer.communicate()[0])
+    assert [onlooker.torn for onlooker in onlookers] == [[], [], []]
+    stale = sum(onlooker.stale for onlooker in onlookers)
+    assert stale < LOOKS and changes > 3
+    with capfd.disabled():
+        print('\n%s: %d changes, %d looks, none torn, %d refused' % (database.engine, changes, 3 * LOOKS, stale))
 
 
 def test_two_mounts_of_one_database(database, mounter, tmp_path):

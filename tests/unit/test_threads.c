@@ -84,8 +84,8 @@ static void open_and_use(struct worker *worker, const char *path)
         if (tree_open(worker->tree, stat.st_ino, chosen, &handle, &cache) == 0)
             use_handle(worker, handle);
         tree_forget(worker->tree, stat.st_ino, 1);
-    } else if (tree_create(worker->tree, directory, path, 0644, O_RDWR, &caller, &stat, &handle) ==
-               0) {
+    } else if (tree_create(worker->tree, directory, path, 0644, O_RDWR, &caller, &stat, &handle,
+                           &cache) == 0) {
         use_handle(worker, handle);
         tree_forget(worker->tree, stat.st_ino, 1);
     }

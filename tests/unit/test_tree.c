@@ -267,6 +267,7 @@ static void test_owners(void **state)
     struct stat theirs = {.st_uid = getuid() + 1, .st_gid = getgid() + 1};
     struct tree_handle *handle;
     struct tree_caller other = {77, 78, 1};
+    enum tree_cache cache;
     struct stat out;
 
     assert_int_equal(set(world, "k", mine, TREE_SET_UID | TREE_SET_GID), 0);
@@ -277,7 +278,8 @@ static void test_owners(void **state)
     assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_SIZE), -EPERM);
     /* A new file belongs to its creator, also as a key. */
     assert_int_equal(
-        tree_create(world->tree, TREE_ROOT, "new", 0600, O_WRONLY, &other, &out, &handle), 0);
+        tree_create(world->tree, TREE_ROOT, "new", 0600, O_WRONLY, &other, &out, &handle, &cache),
+        0);
     assert_int_equal(out.st_uid, 77);
     assert_int_equal(tree_write(handle, 0, BYTES("x\n")), 0);
     tree_release(handle);
@@ -370,9 +372,11 @@ static void test_access(void **state)
         {&root, R_OK | W_OK, 0},  {&root, X_OK, -EACCES},
     };
     struct stat stat;
+    enum tree_cache cache;
 
     assert_int_equal(
-        tree_create(world->tree, TREE_ROOT, "f", 0640, O_WRONLY, &owner, &stat, &handle), 0);
+        tree_create(world->tree, TREE_ROOT, "f", 0640, O_WRONLY, &owner, &stat, &handle, &cache),
+        0);
     tree_release(handle);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         assert_int_equal(tree_access(world->tree, stat.st_ino, rows[i].mask, rows[i].caller),

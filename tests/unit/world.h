@@ -181,7 +181,8 @@ static inline int open_file(struct world *world, const char *path, int flags,
     int code = tree_lookup(world->tree, parent, name, &stat);
 
     if (code == -ENOENT && flags & O_CREAT)
-        return tree_create(world->tree, parent, name, 0644, flags, &world->caller, &stat, handle);
+        return tree_create(world->tree, parent, name, 0644, flags, &world->caller, &stat, handle,
+                           &cache);
     if (code)
         return code;
     if (flags & O_EXCL)
