@@ -517,14 +517,17 @@ static bool current_is_structure(const struct current *current)
 static int means_current(struct reading *reading, struct current *current,
                          const struct dialect *mount)
 {
-    struct buffer text = BUFFER_INIT;
+    /* A longer text is another one, and a short value may have a very long one. */
+    struct buffer text = {.limit = current->text.size};
     int status;
 
     if (!current->stored)
         return 0;
     reading->document.flat = current->reading.document.flat;
     status = print_reading(reading, mount, &text);
-    if (!status)
+    if (buffer_status(&text) == -EFBIG)
+        status = 0;
+    else if (!status)
         status = current_is(current, buffer_bytes(&text));
     buffer_release(&text);
     return status;

@@ -169,7 +169,7 @@ static int apply_name(struct parser *p, const struct frame *frame)
     struct value *value = p->value;
 
     if (!name)
-        return -ENOMEM;
+        return arena_status(&p->document->arena);
     if (!name->value) {
         name->value = value;
     } else {

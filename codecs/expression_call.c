@@ -3,6 +3,7 @@
 
 #include "codecs/code_layout.h"
 #include "codecs/datetime_call.h"
+#include "codecs/globals.h"
 #include "codecs/pickle_asm.h"
 #include "src/bigint.h"
 
@@ -120,7 +121,8 @@ static int build_find_class(const struct builder *b, struct value **out)
         return FAIL(b, "expected find_class(module, name)");
     module = argument(b, 0);
     name = argument(b, 1);
-    if (is_plain(module, VALUE_STR) && is_plain(name, VALUE_STR))
+    if (is_plain(module, VALUE_STR) && is_plain(name, VALUE_STR) && module->bytes.size <= GLOBAL_NAME_LONGEST &&
+        name->bytes.size <= GLOBAL_NAME_LONGEST)
         return finish(b, known_global(b->known, module->bytes, name->bytes), out);
     return finish(b, value_new_global(b->document, argument(b, 0), argument(b, 1)), out);
 }

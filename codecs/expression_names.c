@@ -6,9 +6,7 @@
 #include "codecs/expression_names.h"
 
 #include "codecs/expression_words.h"
-
-#include <errno.h>
-#include <stdlib.h>
+#include "src/array.h"
 
 /* What a node is known as; strings by their kind, which is below these. */
 enum { ROLE_GLOBAL = VALUE_GLOBAL, ROLE_MODULE, ROLE_NAME };
@@ -21,8 +19,10 @@ int known_init(struct known *known, struct document *document)
 
 void known_release(struct known *known)
 {
-    free(known->names);
-    free(known->values);
+    struct arena *arena = &known->document->arena;
+
+    array_free_in(arena, known->names, NULL, known->name_room, sizeof *known->names);
+    array_free_in(arena, known->values, NULL, known->value_room, sizeof *known->values);
 }
 
 /* The place of `number`, or the free one where it belongs. */
@@ -37,18 +37,19 @@ static struct known_name *find_name(struct known_name *names, size_t room, uint3
 
 static bool grow_names(struct known *known)
 {
+    struct arena *arena = &known->document->arena;
     size_t room = known->name_room ? known->name_room * 2 : 16;
     struct known_name *names;
 
     if (known->name_count * 2 < known->name_room)
         return true;
-    names = calloc(room, sizeof *names);
+    names = array_new_in(arena, room, sizeof *names);
     if (!names)
         return false;
     for (size_t i = 0; i < known->name_room; i++)
         if (known->names[i].number)
             *find_name(names, room, known->names[i].number) = known->names[i];
-    free(known->names);
+    array_free_in(arena, known->names, NULL, known->name_room, sizeof *names);
     known->names = names;
     known->name_room = room;
     return true;
@@ -119,18 +120,19 @@ static struct value **find_value(const struct known *known, struct value **value
 
 static bool grow_values(struct known *known)
 {
+    struct arena *arena = &known->document->arena;
     size_t room = known->value_room ? known->value_room * 2 : 64;
     struct value **values;
 
     if (known->value_count * 2 < known->value_room)
         return true;
-    values = calloc(room, sizeof *values);
+    values = array_new_in(arena, room, sizeof *values);
     if (!values)
         return false;
     for (size_t i = 0; i < known->value_room; i++)
         if (known->values[i])
             *find_value(known, values, room, identity_of(known->values[i])) = known->values[i];
-    free(known->values);
+    array_free_in(arena, known->values, NULL, known->value_room, sizeof *values);
     known->values = values;
     known->value_room = room;
     return true;
@@ -139,10 +141,8 @@ static bool grow_values(struct known *known)
 /* The place of a known value or of the one to be made; NULL: no memory. */
 static struct value **place_of(struct known *known, struct identity identity)
 {
-    if (!grow_values(known)) {
-        arena_fail(&known->document->arena, -ENOMEM);
+    if (!grow_values(known))
         return NULL;
-    }
     return find_value(known, known->values, known->value_room, identity);
 }
 

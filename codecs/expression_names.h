@@ -19,7 +19,7 @@ struct known_name {
 struct known {
     struct document *document;
     struct digest_key key;
-    struct known_name *names; /* a hash table by number */
+    struct known_name *names; /* a hash table by number; both are charged to the document's limit */
     size_t name_count, name_room;
     struct value **values; /* a hash table by role and content */
     size_t value_count, value_room;
@@ -30,7 +30,7 @@ struct known {
 int known_init(struct known *known, struct document *document);
 void known_release(struct known *known);
 
-/* The entry of `_number`, made if there is none; valid until the next call. NULL: no memory. */
+/* The entry of `_number`, made if there is none; valid until the next call. NULL: the arena failed. */
 struct known_name *known_name(struct known *known, uint32_t number, size_t offset);
 /* The mentioned name that was never defined, whose first mention comes first, or NULL. */
 const struct known_name *known_undefined(const struct known *known);

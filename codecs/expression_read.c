@@ -25,7 +25,7 @@ static int read_name_use(struct parser *p, uint32_t number, size_t start)
     struct known_name *name = known_name(&p->known, number, start);
 
     if (!name)
-        return -ENOMEM;
+        return arena_status(&p->document->arena);
     p->document->unshared = false;
     if (!name->value)
         name->value = value_new(p->document, VALUE_NONE);
@@ -122,7 +122,7 @@ static int open_name(struct parser *p, uint32_t number, size_t start)
     struct known_name *name = known_name(&p->known, number, start);
 
     if (!name)
-        return -ENOMEM;
+        return arena_status(&p->document->arena);
     if (name->defined)
         return FAIL(p, start, "_%" PRIu32 " has been defined already", number);
     if (!p->count)

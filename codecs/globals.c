@@ -88,6 +88,11 @@ bool global_parts(const struct value *global, struct bytes *module, struct bytes
     return true;
 }
 
+static bool is_long(struct bytes module, struct bytes name)
+{
+    return module.size > GLOBAL_NAME_LONGEST || name.size > GLOBAL_NAME_LONGEST;
+}
+
 static bool harmless(struct bytes module, struct bytes name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(HARMLESS); i++)
@@ -167,10 +172,24 @@ static int refuse(const struct value *global, struct failure *failure)
     if (!global_parts(global, &module, &name))
         return failure_set(failure, -EPERM, 0,
                            "a computed global may be any function; -o globals=any allows it");
+    if (is_long(module, name))
+        return failure_set(failure, -EPERM, 0,
+                           "names a class or function whose module or name has more than %d bytes; "
+                           "-o globals=any allows it",
+                           GLOBAL_NAME_LONGEST);
     return failure_set(failure, -EPERM, 0,
                        "names %.*s.%.*s, which the stored value does not name; -o globals=any allows it",
                        (int)(module.size < 80 ? module.size : 80), (const char *)module.data,
                        (int)(name.size < 80 ? name.size : 80), (const char *)name.data);
+}
+
+/* What is_known() can find in a list that is sorted. */
+static bool is_comparable(const struct value *global)
+{
+    struct bytes module, name;
+
+    return global->kind == VALUE_EXTENSION ||
+           (global->kind == VALUE_GLOBAL && global_parts(global, &module, &name) && !is_long(module, name));
 }
 
 static bool is_known(struct value *global, const struct value_list *sorted)
@@ -183,7 +202,7 @@ static bool is_known(struct value *global, const struct value_list *sorted)
     if (global->kind == VALUE_GLOBAL) {
         if (global->items.count != 2)
             return true; /* decoding failed in the middle of it: a loader stops there, too */
-        if (!global_parts(global, &module, &name))
+        if (!global_parts(global, &module, &name) || is_long(module, name))
             return false;
         if (harmless(module, name))
             return true;
@@ -204,8 +223,9 @@ int globals_check(const struct document *document, const struct document *old,
         known.at = malloc(old->globals.count * sizeof *known.at);
         if (!known.at)
             return failure_set(failure, -ENOMEM, 0, "out of memory");
-        known.count = old->globals.count;
-        memcpy(known.at, old->globals.at, known.count * sizeof *known.at);
+        for (uint32_t i = 0; i < old->globals.count; i++)
+            if (is_comparable(old->globals.at[i]))
+                known.at[known.count++] = old->globals.at[i];
         qsort(known.at, known.count, sizeof *known.at, compare_globals);
     }
     for (uint32_t i = 0; i < document->globals.count && !status; i++)

@@ -19,6 +19,12 @@
 int globals_check(const struct document *document, const struct document *old,
                   struct failure *failure);
 
+/*
+ * Longer modules and names, which nobody has, are compared by what they are an object of, not by content: a short value may look up
+ * one long name very often. A save may not name such a global.
+ */
+enum { GLOBAL_NAME_LONGEST = 1024 };
+
 /* Module and name, where both are plain text; false: computed, or cut off by a failure. */
 bool global_parts(const struct value *global, struct bytes *module, struct bytes *name);
 /*

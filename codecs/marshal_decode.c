@@ -13,8 +13,9 @@
  */
 #include "codecs/marshal_decoder.h"
 
+#include "src/array.h"
+
 #include <errno.h>
-#include <stdlib.h>
 
 enum { NO_REF = UINT32_MAX, UNBOUNDED = UINT32_MAX };
 
@@ -44,15 +45,14 @@ void decoder_fail_memory(struct decoder *d, int status)
 bool decoder_remember(struct decoder *d, struct stack *stack, struct value *value)
 {
     if (stack->count == stack->capacity) {
-        size_t capacity = stack->capacity ? stack->capacity * 2 : 64;
-        struct value **at = realloc(stack->at, capacity * sizeof *at);
+        struct arena *arena = &d->document->arena;
+        struct value **at = array_double_in(arena, stack->at, NULL, &stack->capacity, sizeof *at);
 
         if (!at) {
-            decoder_fail_memory(d, -ENOMEM);
+            decoder_fail_memory(d, arena_status(arena));
             return false;
         }
         stack->at = at;
-        stack->capacity = capacity;
     }
     stack->at[stack->count++] = value;
     return true;
@@ -97,15 +97,15 @@ static void push_known(struct decoder *d, const struct stack *stack, size_t offs
 static void open_frame(struct decoder *d, struct frame frame)
 {
     if (d->frame_count == d->frame_capacity) {
-        size_t capacity = d->frame_capacity ? d->frame_capacity * 2 : 32;
-        struct frame *frames = realloc(d->frames, capacity * sizeof *frames);
+        struct arena *arena = &d->document->arena;
+        struct frame *frames =
+            array_double_in(arena, d->frames, NULL, &d->frame_capacity, sizeof *frames);
 
         if (!frames) {
-            decoder_fail_memory(d, -ENOMEM);
+            decoder_fail_memory(d, arena_status(arena));
             return;
         }
         d->frames = frames;
-        d->frame_capacity = capacity;
     }
     frame.base = d->children.count;
     d->frames[d->frame_count++] = frame;
@@ -370,6 +370,11 @@ static void settle(struct decoder *d)
     }
 }
 
+static void release_stack(struct decoder *d, struct stack *stack)
+{
+    array_free_in(&d->document->arena, stack->at, NULL, stack->capacity, sizeof *stack->at);
+}
+
 /* One pass in one way; leaves the document empty but for `globals` on failure. */
 static int decode(struct decoder *d, struct bytes stored, struct document *document, bool python2,
                   enum code_layout layout, struct failure *failure)
@@ -396,10 +401,10 @@ static int decode(struct decoder *d, struct bytes stored, struct document *docum
         d->possible &= ALL_2;
     document->marshal = true;
     document->python2 = python2;
-    free(d->frames);
-    free(d->children.at);
-    free(d->refs.at);
-    free(d->strings.at);
+    release_stack(d, &d->children);
+    release_stack(d, &d->refs);
+    release_stack(d, &d->strings);
+    array_free_in(&document->arena, d->frames, NULL, d->frame_capacity, sizeof *d->frames);
     return d->status;
 }
 

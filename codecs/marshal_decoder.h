@@ -29,7 +29,7 @@ enum {
 
 struct frame;
 
-/* A growing array outside of the arena. */
+/* A growing array outside of the arena, charged to its limit. */
 struct stack {
     struct value **at;
     size_t count, capacity;

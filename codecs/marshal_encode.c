@@ -14,12 +14,12 @@
 #include "codecs/code_layout.h"
 #include "codecs/expression_words.h"
 #include "codecs/marshal_types.h"
+#include "src/array.h"
 #include "src/bigint.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* In a mark: the node's children are being written, and may not refer to it. */
 #define MARK_OPEN (UINT32_C(1) << 31)
@@ -47,6 +47,13 @@ static void refuse(struct encoder *e, const char *why)
 {
     if (!e->status)
         e->status = failure_set(e->failure, -EINVAL, 0, "%s", why);
+}
+
+static void fail_memory(struct encoder *e, int status)
+{
+    if (!e->status)
+        e->status = failure_set(e->failure, status, 0,
+                                status == -EFBIG ? "the value needs too much memory" : "out of memory");
 }
 
 static void add_little(struct encoder *e, uint64_t number, unsigned size)
@@ -187,7 +194,7 @@ static void add_long(struct encoder *e, const struct value *value)
     if (negative)
         bigint_negate(buffer_bytes(&bytes), &positive);
     if (buffer_status(&bytes) || buffer_status(&positive))
-        e->status = failure_set(e->failure, -ENOMEM, 0, "out of memory");
+        fail_memory(e, -ENOMEM);
     else
         add_digits(e, buffer_bytes(negative ? &positive : &bytes), negative);
     buffer_release(&bytes);
@@ -253,15 +260,14 @@ static size_t latin1_size(struct bytes text)
 static void open_container(struct encoder *e, struct value *value)
 {
     if (e->count == e->capacity) {
-        size_t capacity = e->capacity ? e->capacity * 2 : 32;
-        struct frame *frames = realloc(e->frames, capacity * sizeof *frames);
+        struct arena *arena = &e->document->arena;
+        struct frame *frames = array_double_in(arena, e->frames, NULL, &e->capacity, sizeof *frames);
 
         if (!frames) {
-            e->status = failure_set(e->failure, -ENOMEM, 0, "out of memory");
+            fail_memory(e, arena_status(arena));
             return;
         }
         e->frames = frames;
-        e->capacity = capacity;
     }
     e->frames[e->count++] = (struct frame){.value = value};
 }
@@ -441,8 +447,10 @@ static int encode(struct document *document, bool as_read, struct buffer *out, s
     size_t start = out->size;
     int status = value_count_references(document);
 
-    if (status)
-        return failure_set(failure, status, 0, "out of memory");
+    if (status) {
+        fail_memory(&e, status);
+        return e.status;
+    }
     if (document->effects.count || document->rest.size)
         refuse(&e, "marshal has no do(...) and no stream(...)");
     value_start_walk(document);
@@ -450,7 +458,7 @@ static int encode(struct document *document, bool as_read, struct buffer *out, s
         add_value(&e, document->root);
     while (e.count && !e.status && !buffer_status(out))
         step(&e);
-    free(e.frames);
+    array_free_in(&document->arena, e.frames, NULL, e.capacity, sizeof *e.frames);
     if (!e.status && buffer_status(out))
         e.status = failure_set(failure, buffer_status(out), 0, "too large");
     if (e.status && !buffer_status(out))

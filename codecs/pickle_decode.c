@@ -239,11 +239,18 @@ static void push_instance(struct pickle_machine *machine, const struct pickle_op
     push_object(machine, start);
 }
 
+static bool is_ascii(struct value *value)
+{
+    if (!(value->flags & PICKLE_ASCII) && bytes_are_ascii(value->bytes))
+        value->flags |= PICKLE_ASCII;
+    return value->flags & PICKLE_ASCII;
+}
+
 /* Whether it is a str, or may turn out to be one. */
-static bool may_be_name(const struct value *value)
+static bool may_be_name(struct value *value)
 {
     return value->kind == VALUE_STR || value->kind >= VALUE_GLOBAL ||
-           (value->kind == VALUE_STR8 && bytes_are_ascii(value->bytes));
+           (value->kind == VALUE_STR8 && is_ascii(value));
 }
 
 /* Python 3 looks up by str, and makes one of an 8-bit string before: as a name the two are the same. */

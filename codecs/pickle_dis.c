@@ -75,17 +75,12 @@ static void add_size(struct bytes whole, struct bytes shown, struct buffer *out)
         buffer_printf(out, "... (%zu bytes)", whole.size);
 }
 
-static void add_text(struct bytes content, struct buffer *out)
+/* What is known to be text: an argument may be long, and be on the stack again and again. */
+static void add_valid_text(struct bytes content, struct buffer *out)
 {
-    bool text = utf8_valid(content, UTF8_SURROGATES);
-    struct bytes shown = first_part(content, text);
+    struct bytes shown = first_part(content, true);
 
-    if (text) {
-        literal_print_text(shown, out);
-    } else {
-        buffer_add_byte(out, 'b');
-        literal_print_bytes(shown, out);
-    }
+    literal_print_text(shown, out);
     add_size(content, shown, out);
 }
 
@@ -96,6 +91,14 @@ static void add_bytes(struct bytes content, struct buffer *out)
     buffer_add_byte(out, 'b');
     literal_print_bytes(shown, out);
     add_size(content, shown, out);
+}
+
+static void add_text(struct bytes content, struct buffer *out)
+{
+    if (utf8_valid(content, UTF8_SURROGATES))
+        add_valid_text(content, out);
+    else
+        add_bytes(content, out);
 }
 
 /* A line of a text instruction as it is, if that is harmless to look at. */
@@ -136,9 +139,9 @@ static void add_global(const struct value *global, struct buffer *out)
         buffer_add_byte(out, '.');
         buffer_add(out, name);
     } else {
-        add_text(module, out);
+        add_valid_text(module, out);
         buffer_add_byte(out, ' ');
-        add_text(name, out);
+        add_valid_text(name, out);
     }
 }
 
@@ -164,7 +167,7 @@ static void add_value(const struct value *value, struct buffer *out)
         buffer_printf(out, "%" PRId64, value->integer);
         break;
     case VALUE_STR:
-        add_text(value->bytes, out);
+        add_valid_text(value->bytes, out);
         break;
     case VALUE_STR8:
     case VALUE_BYTES:
@@ -372,6 +375,14 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+/* Long ones are the same if they are one object's. */
+static int compare_content(struct bytes a, struct bytes b)
+{
+    if (a.size <= GLOBAL_NAME_LONGEST || b.size <= GLOBAL_NAME_LONGEST)
+        return bytes_compare(a, b);
+    return compare_numbers((uintptr_t)a.data, (uintptr_t)b.data);
+}
+
 static int compare_names(const struct found *a, const struct found *b)
 {
     struct bytes module[2], name[2];
@@ -382,8 +393,8 @@ static int compare_names(const struct found *a, const struct found *b)
         return plain[0] ? -1 : 1;
     if (!plain[0])
         return compare_numbers(a->offset, b->offset); /* nobody knows whether they are the same */
-    order = bytes_compare(module[0], module[1]);
-    return order ? order : bytes_compare(name[0], name[1]);
+    order = compare_content(module[0], module[1]);
+    return order ? order : compare_content(name[0], name[1]);
 }
 
 /* Strings by content, anything else by its place. */
@@ -395,7 +406,7 @@ static int compare_ids(const struct found *a, const struct found *b)
         return left->kind < right->kind ? -1 : 1;
     if (!value_has_bytes(left) || left->last_step || right->last_step)
         return compare_numbers(a->offset, b->offset);
-    return bytes_compare(left->bytes, right->bytes);
+    return compare_content(left->bytes, right->bytes);
 }
 
 static int compare_things(const struct found *a, const struct found *b)

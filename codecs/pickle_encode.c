@@ -69,7 +69,11 @@ void encoder_fail(struct encoder *encoder, int code, const char *sentence)
 
 void encoder_fail_memory(struct encoder *encoder)
 {
-    encoder_fail(encoder, -ENOMEM, "out of memory");
+    bool large = arena_status(&encoder->scratch.arena) == -EFBIG ||
+                 arena_status(&encoder->document->arena) == -EFBIG;
+
+    encoder_fail(encoder, large ? -EFBIG : -ENOMEM,
+                 large ? "the value needs too much memory" : "out of memory");
 }
 
 static void push_task(struct encoder *encoder, struct task task)
@@ -80,7 +84,7 @@ static void push_task(struct encoder *encoder, struct task task)
             array_double_in(arena, encoder->tasks, NULL, &encoder->capacity, sizeof *tasks);
 
         if (!tasks) {
-            encoder_fail(encoder, arena_status(arena), "the value needs too much memory");
+            encoder_fail_memory(encoder);
             return;
         }
         encoder->tasks = tasks;
@@ -396,6 +400,7 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     struct encoder encoder = {
         .document = document,
         .failure = failure,
+        .globals = {.arena = &document->arena},
         .writer = {.out = out, .protocol = protocol, .python2 = document->python2 && protocol <= 2},
     };
     size_t size = out->size;
@@ -408,7 +413,7 @@ int pickle_encode(struct document *document, unsigned protocol, struct buffer *o
     /* The names of built-in types changed with Python 3; from there on the nodes serve all protocols. */
     if ((protocol < 3) == (document->protocol < 3))
         memcpy(encoder.helpers, document->helpers, sizeof encoder.helpers);
-    document_init(&encoder.scratch, SIZE_MAX);
+    arena_start_at(&encoder.scratch.arena, &document->arena);
     value_start_walk(document);
     encode(&encoder);
     if (encoder.status)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codecs/pickle_globals.h"
 
-#include <stdlib.h>
+#include "codecs/globals.h"
+#include "src/array.h"
 
 bool pickle_global_is_plain(const struct value *global)
 {
@@ -36,16 +37,16 @@ static bool reserve(struct pickle_globals *globals)
     if (old.used < old.size / 2)
         return true;
     globals->size = old.size ? old.size * 2 : 32;
-    globals->slots = calloc(globals->size, sizeof *globals->slots);
+    globals->slots = array_new_in(globals->arena, globals->size, sizeof *globals->slots);
     if (!globals->slots || (!old.size && digest_key_random(&globals->key))) {
-        free(globals->slots);
+        pickle_globals_release(globals);
         *globals = old;
         return false;
     }
     for (size_t i = 0; i < old.size; i++)
         if (old.slots[i])
             *find_slot(globals, old.slots[i]) = old.slots[i];
-    free(old.slots);
+    pickle_globals_release(&old);
     return true;
 }
 
@@ -53,6 +54,8 @@ struct value *pickle_globals_add(struct pickle_globals *globals, struct value *g
 {
     struct value **slot;
 
+    if (global->items.at[0]->bytes.size > GLOBAL_NAME_LONGEST || global->items.at[1]->bytes.size > GLOBAL_NAME_LONGEST)
+        return global;
     if (!reserve(globals))
         return NULL;
     slot = find_slot(globals, global);
@@ -65,6 +68,6 @@ struct value *pickle_globals_add(struct pickle_globals *globals, struct value *g
 
 void pickle_globals_release(struct pickle_globals *globals)
 {
-    free(globals->slots);
-    *globals = (struct pickle_globals){0};
+    array_free_in(globals->arena, globals->slots, NULL, globals->size, sizeof *globals->slots);
+    *globals = (struct pickle_globals){.arena = globals->arena};
 }

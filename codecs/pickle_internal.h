@@ -13,6 +13,7 @@ enum pickle_flag {
     PICKLE_ANONYMOUS = 1 << 3, /* the encoder must not store it in the memo (pickle_lower.c) */
     PICKLE_TOLD_APART = 1 << 4, /* it was changed, and a trace knows it by a number since */
     PICKLE_SCRATCH = 1 << 5,   /* made by the encoder, which makes another one next time */
+    PICKLE_ASCII = 1 << 6,     /* an 8-bit string that was found to be ASCII: it may be asked often */
 };
 
 struct pickle_trace;

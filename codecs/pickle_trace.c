@@ -212,7 +212,7 @@ static int trace_pickle(struct bytes stored, const struct digest_key *key, size_
     return status;
 }
 
-/* Notes the plain globals that are changed, or tells whether another one has the name of such a one: 1, 0 or -ENOMEM. */
+/* Notes the plain globals that are changed, or tells whether another one has the name of such a one: 1, 0 or negative errno. */
 static int find_changed_twins(const struct document *document, bool changed, struct pickle_globals *found)
 {
     for (uint32_t i = 0; i < document->globals.count; i++) {
@@ -222,7 +222,7 @@ static int find_changed_twins(const struct document *document, bool changed, str
             continue;
         first = pickle_globals_add(found, global);
         if (!first)
-            return -ENOMEM;
+            return arena_status(&document->arena) ? arena_status(&document->arena) : -ENOMEM;
         if (first != global && first->last_step)
             return 1;
     }
@@ -233,9 +233,9 @@ static int find_changed_twins(const struct document *document, bool changed, str
  * Whether a class that the value changes is also looked up by another instruction. It is one object, which a graph of
  * two nodes doesn't say.
  */
-static int changes_twins(const struct document *document)
+static int changes_twins(struct document *document)
 {
-    struct pickle_globals found = {0};
+    struct pickle_globals found = {.arena = &document->arena};
     int status = find_changed_twins(document, true, &found);
 
     if (!status && found.used)

@@ -25,9 +25,15 @@ void arena_start_in(struct arena *arena, void *room, size_t size)
     arena->room = size;
 }
 
+void arena_start_at(struct arena *arena, struct arena *payer)
+{
+    *arena = (struct arena){.limit = payer->limit, .payer = payer};
+}
+
 void arena_release(struct arena *arena)
 {
     struct arena_chunk *chunk = arena->chunks;
+    struct arena *payer = arena->payer;
 
     while (chunk) {
         struct arena_chunk *next = chunk->next;
@@ -35,7 +41,9 @@ void arena_release(struct arena *arena)
         free(chunk);
         chunk = next;
     }
-    arena_init(arena, arena->limit);
+    if (payer)
+        payer->used -= arena->used;
+    *arena = (struct arena){.limit = arena->limit, .payer = payer};
 }
 
 void *arena_fail(struct arena *arena, int code)
@@ -46,7 +54,7 @@ void *arena_fail(struct arena *arena, int code)
     return NULL;
 }
 
-bool arena_charge(struct arena *arena, size_t size)
+static bool charge(struct arena *arena, size_t size)
 {
     if (size > arena_left(arena)) {
         arena_fail(arena, -EFBIG);
@@ -54,6 +62,17 @@ bool arena_charge(struct arena *arena, size_t size)
     }
     arena->used += size;
     return true;
+}
+
+bool arena_charge(struct arena *arena, size_t size)
+{
+    if (!charge(arena, size))
+        return false;
+    if (!arena->payer || charge(arena->payer, size))
+        return true;
+    arena->used -= size;
+    arena_fail(arena, -EFBIG);
+    return false;
 }
 
 static size_t aligned(size_t size)

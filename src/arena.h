@@ -18,6 +18,7 @@ struct arena {
     size_t room; /* 0 after a failure */
     size_t used;  /* bytes taken from the system: all chunks, and what was charged */
     size_t limit; /* most bytes to take; SIZE_MAX: no limit */
+    struct arena *payer; /* what this one takes counts there, too; or NULL */
     int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
 };
 
@@ -27,7 +28,9 @@ void arena_init(struct arena *arena, size_t limit);
  * as taken.
  */
 void arena_start_in(struct arena *arena, void *room, size_t size);
-/* The arena is then empty and takes only memory of its own. */
+/* Begins an empty arena whose memory counts against the limit of `payer`, which must outlive it. */
+void arena_start_at(struct arena *arena, struct arena *payer);
+/* The arena is then empty and takes only memory of its own; it keeps its limit and its payer. */
 void arena_release(struct arena *arena);
 /* Makes it fail from now on, with the first code that it is given. NULL. */
 void *arena_fail(struct arena *arena, int code);
@@ -42,6 +45,8 @@ bool arena_charge(struct arena *arena, size_t size);
 static inline void arena_discharge(struct arena *arena, size_t size)
 {
     arena->used -= size;
+    if (arena->payer)
+        arena->payer->used -= size;
 }
 /* What may still be taken. */
 static inline size_t arena_left(const struct arena *arena)

@@ -40,6 +40,19 @@ void *array_double_in(struct arena *arena, void *at, const void *first, size_t *
     return larger;
 }
 
+void *array_new_in(struct arena *arena, size_t capacity, size_t size)
+{
+    void *array;
+
+    if (!arena_charge(arena, capacity * size))
+        return NULL;
+    array = calloc(capacity, size);
+    if (array)
+        return array;
+    arena_discharge(arena, capacity * size);
+    return arena_fail(arena, -ENOMEM);
+}
+
 void array_free(void *at, const void *first)
 {
     if (at != first)

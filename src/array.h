@@ -20,6 +20,8 @@ void array_free(void *at, const void *first);
 /* The same for one whose memory counts against an arena's limit: then that fails, too. */
 MUST_CHECK void *array_double_in(struct arena *arena, void *at, const void *first, size_t *capacity,
                                  size_t size);
+/* A zeroed one of `capacity` elements, for a table that is filled anew when it grows. NULL: the arena has failed. */
+MUST_CHECK void *array_new_in(struct arena *arena, size_t capacity, size_t size);
 void array_free_in(struct arena *arena, void *at, const void *first, size_t capacity, size_t size);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/value.h"
 
+#include "src/array.h"
+
 #include <errno.h>
-#include <stdlib.h>
 
 _Static_assert(sizeof(struct value) == 40, "memory is promised per byte of input");
 
@@ -125,6 +126,7 @@ bool value_has_effect(const struct value *value)
 
 /* Nodes whose children have not been looked at yet. */
 struct pending {
+    struct arena *arena;
     struct value **at;
     size_t count, capacity;
 };
@@ -132,13 +134,12 @@ struct pending {
 static int pending_push(struct pending *pending, struct value *value)
 {
     if (pending->count == pending->capacity) {
-        size_t capacity = pending->capacity ? pending->capacity * 2 : 64;
-        struct value **at = realloc(pending->at, capacity * sizeof *at);
+        struct value **at =
+            array_double_in(pending->arena, pending->at, NULL, &pending->capacity, sizeof *at);
 
         if (!at)
-            return -ENOMEM;
+            return arena_status(pending->arena);
         pending->at = at;
-        pending->capacity = capacity;
     }
     pending->at[pending->count++] = value;
     return 0;
@@ -189,7 +190,7 @@ bool value_hold(struct document *document, struct value *value)
 
 int value_count_references(struct document *document)
 {
-    struct pending pending = {0};
+    struct pending pending = {.arena = &document->arena};
     int status;
 
     if (document->counted)
@@ -198,6 +199,6 @@ int value_count_references(struct document *document)
     for (uint32_t i = 0; i < document->held.count; i++)
         document->held.at[i]->references += document->held.at[i]->references > 0;
     document->counted = !status;
-    free(pending.at);
+    array_free_in(pending.arena, pending.at, NULL, pending.capacity, sizeof *pending.at);
     return status;
 }

@@ -248,7 +248,7 @@ bool value_has_effect(const struct value *value);
 
 /*
  * Sets `references` of every node reachable from the effects and the root: the number of edges to it. Only the
- * first call does work; the graph must not change after it. Returns -ENOMEM or 0.
+ * first call does work; the graph must not change after it. Returns 0, or -ENOMEM, -EFBIG: the document's limit.
  */
 int value_count_references(struct document *document);
 

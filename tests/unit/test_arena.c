@@ -59,12 +59,30 @@ static void test_limit_sticks(void **state)
     arena_release(&arena);
 }
 
+static void test_another_pays(void **state)
+{
+    struct arena payer, arena = {0};
+
+    arena_init(&payer, 8192);
+    assert_non_null(arena_alloc(&payer, 100));
+    arena_start_at(&arena, &payer);
+    assert_non_null(arena_alloc(&arena, 3000));
+    assert_int_equal(payer.used, 4096 + arena.used);
+    assert_null(arena_alloc(&arena, 3500));
+    assert_int_equal(arena_status(&arena), -EFBIG);
+    assert_int_equal(arena_status(&payer), -EFBIG);
+    arena_release(&arena);
+    assert_int_equal(payer.used, 4096);
+    arena_release(&payer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_are_aligned_and_apart),
         cmocka_unit_test(test_growing_keeps_the_content),
         cmocka_unit_test(test_limit_sticks),
+        cmocka_unit_test(test_another_pays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,15 @@ static void test_limit(void **state)
     array_free_in(&arena, at, first, capacity, sizeof *at);
     assert_int_equal(arena.used, 0);
     arena_release(&arena);
+    at = array_new_in(&arena, 100, sizeof *at);
+    assert_non_null(at);
+    assert_int_equal(at[99], 0);
+    assert_int_equal(arena.used, 800);
+    assert_null(array_new_in(&arena, 100, sizeof *at));
+    assert_int_equal(arena_status(&arena), -EFBIG);
+    array_free_in(&arena, at, NULL, 100, sizeof *at);
+    assert_int_equal(arena.used, 0);
+    arena_release(&arena);
 }
 
 int main(void)

@@ -240,6 +240,42 @@ static void test_notes(void **state)
     }
 }
 
+/* One that nobody has is not compared with those in the stored value: a short value may look it up very often. */
+static void test_long_names(void **state)
+{
+    static const char *const names[] = {"cos\n", "ck\n", "ck.os\n"};
+    struct buffer stored = BUFFER_INIT, text = BUFFER_INIT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct bytes old;
+        unsigned letters = i < 2 ? 1024 : 1025;
+
+        buffer_clear(&stored);
+        buffer_clear(&text);
+        buffer_add(&stored, BYTES("\x80\x03]"));
+        buffer_add_string(&stored, names[i]);
+        for (unsigned j = 0; j < letters; j++)
+            buffer_add_byte(&stored, 'n');
+        buffer_add(&stored, BYTES("\na."));
+        old = buffer_bytes(&stored);
+        assert_int_equal(codec_render(&PICKLE4, old, &text, NULL), 0);
+        assert_accepts(&PICKLE4, buffer_bytes(&text), &old, old);
+        buffer_resize(&text, text.size - 1);
+        buffer_add_string(&text, " + [1]\n");
+        if (letters == 1024) {
+            struct buffer out = BUFFER_INIT;
+
+            assert_int_equal(codec_accept(&PICKLE4, &RULES, buffer_bytes(&text), &old, &out, NULL), 0);
+            assert_true(out.size > old.size);
+            buffer_release(&out);
+        } else {
+            assert_refuses(&PICKLE4, &RULES, buffer_bytes(&text), &old, -EPERM, "more than 1024 bytes");
+        }
+    }
+    buffer_release(&stored);
+    buffer_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,7 +285,7 @@ int main(void)
         cmocka_unit_test(test_a_save_may_not_name_new_globals),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_dialects),
-        cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_notes), cmocka_unit_test(test_long_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,280 +1,38 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Values made to exhaust whoever reads them. Each is shown, listed, and what was shown is read and stored again, within 64 bytes of memory for a
- * byte of what goes in, plus a mebibyte.
+ * What is done with each row of tests/unit/hostile.c takes at most 64 bytes of memory for a byte of what goes in, plus a mebibyte, and less
+ * stack than the nesting in it would need if anything recursed.
  *
- * Memory is what the process had in RAM at most (HOSTILE_FIGURES=1 prints it), of a child for each row, so that room which is never touched costs nothing. Time is
- * not measured: inputs are so large that anything quadratic would run into the test's time limit.
+ * Memory is what the process had in RAM at most, of a child for each row, so that room which is never touched costs nothing.
+ * HOSTILE_SIZE=10000000 makes the rows larger (16384), HOSTILE_FIGURES=1 prints what was measured.
  */
-#include "codecs/codec.h"
-#include "codecs/pickle_dis.h"
+#include "tests/unit/hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 enum {
-    MANY = 1 << 18,
+    MANY = 1 << 14,
     PER_BYTE = 64,
     SLACK_KIB = 1024,
+    STACK = 128 << 10, /* eight bytes for each of so many levels */
 };
 
-static void add_times(struct buffer *out, struct bytes bytes, size_t times)
+static size_t row_size(void)
 {
-    while (times--)
-        buffer_add(out, bytes);
+    const char *size = getenv("HOSTILE_SIZE");
+
+    return size ? strtoul(size, NULL, 10) : MANY;
 }
-
-static void repeat(struct buffer *out, const char *start, struct bytes middle, size_t times,
-                   const char *end)
-{
-    buffer_add_string(out, start);
-    add_times(out, middle, times);
-    buffer_add_string(out, end);
-}
-
-/* The rows: what they are made of. */
-
-static void make_marks(struct buffer *out)
-{
-    repeat(out, "", BYTES("("), 10 * MANY, "N.");
-}
-
-static void make_deep_lists(struct buffer *out)
-{
-    repeat(out, "", BYTES("]"), MANY, "");
-    repeat(out, "", BYTES("a"), MANY - 1, ".");
-}
-
-static void make_deep_tuples(struct buffer *out)
-{
-    repeat(out, "N", BYTES("\x85"), 10000000, ".");
-}
-
-static void make_deep_calls(struct buffer *out)
-{
-    repeat(out, "cm\nf\n", BYTES(")R"), MANY, ".");
-}
-
-static void make_deep_builds(struct buffer *out)
-{
-    repeat(out, "cm\nf\n", BYTES("Nb"), MANY, ".");
-}
-
-static void make_doubling_tuples(struct buffer *out)
-{
-    repeat(out, "N", BYTES("2\x86"), MANY, ".");
-}
-
-static void make_doubling_lists(struct buffer *out)
-{
-    repeat(out, "N", BYTES("2(22222222l"), MANY / 8, ".");
-}
-
-static void make_empty_lists(struct buffer *out)
-{
-    repeat(out, "](", BYTES("]"), MANY, "e.");
-}
-
-static void make_empty_dicts(struct buffer *out)
-{
-    repeat(out, "(", BYTES("}"), MANY, "l.");
-}
-
-static void make_empty_sets(struct buffer *out)
-{
-    repeat(out, "\x80\x04(", BYTES("\x8f"), MANY, "t.");
-}
-
-static void make_empty_tuples(struct buffer *out)
-{
-    repeat(out, "(", BYTES(")"), MANY, "t.");
-}
-
-static void make_nones(struct buffer *out)
-{
-    repeat(out, "(", BYTES("N"), MANY, "t.");
-}
-
-static void make_deep_nones(struct buffer *out)
-{
-    add_times(out, BYTES("]("), 15);
-    repeat(out, "(", BYTES("N"), MANY, "t");
-    repeat(out, "", BYTES("e"), 15, ".");
-}
-
-static void make_memoised(struct buffer *out)
-{
-    repeat(out, "\x80\x04](", BYTES("]\x94"), MANY, "e.");
-}
-
-static void make_sparse_memo(struct buffer *out)
-{
-    for (uint32_t i = 0; i < MANY / 4; i++) {
-        uint32_t index = i * 15000u + 5;
-        uint8_t op[] = {'N', 'r', (uint8_t)index, (uint8_t)(index >> 8), (uint8_t)(index >> 16),
-                        (uint8_t)(index >> 24), '0'};
-
-        buffer_add(out, bytes_of(op, sizeof op));
-    }
-    buffer_add_string(out, "N.");
-}
-
-static void make_far_memo(struct buffer *out)
-{
-    buffer_add(out, BYTES("Nr\xff\xff\xff\xffp999999999999999999\np1000000000\n."));
-}
-
-static void make_far_lengths(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x05\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."));
-}
-
-static void make_persistent(struct buffer *out)
-{
-    repeat(out, "N", BYTES("Q"), MANY, ".");
-}
-
-static void make_buffers(struct buffer *out)
-{
-    repeat(out, "\x80\x05(", BYTES("\x97"), MANY, "t.");
-}
-
-static void make_popped_calls(struct buffer *out)
-{
-    repeat(out, "cm\nf\n", BYTES("2)R0"), MANY / 2, ".");
-}
-
-static void make_extensions(struct buffer *out)
-{
-    repeat(out, "\x80\x02(", BYTES("\x82\x01"), MANY, "t.");
-}
-
-static void make_steps(struct buffer *out)
-{
-    repeat(out, "cm\nf\n", BYTES("NaNNs"), MANY / 2, ".");
-}
-
-static void make_repeated_string(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x04\x8c\x28"));
-    add_times(out, BYTES("\x01"), 40);
-    repeat(out, "\x94](", BYTES("h\0"), MANY, "e.");
-}
-
-static void make_repeated_global(struct buffer *out)
-{
-    buffer_add_string(out, "c");
-    repeat(out, "", BYTES("m"), 99, "\n");
-    repeat(out, "", BYTES("n"), 99, "\nq");
-    buffer_add_byte(out, 0);
-    repeat(out, "](", BYTES("h\0"), MANY, "e.");
-}
-
-static void make_shared_long_string(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x04X\x00\x00\x04\x00"));
-    add_times(out, BYTES("s"), MANY);
-    repeat(out, "\x94](", BYTES("h\0"), MANY / 4, "e.");
-}
-
-static void make_controls(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x04(X\x00\x00\x04\x00"));
-    add_times(out, BYTES("\x01"), MANY);
-    buffer_add_string(out, "l.");
-}
-
-static void make_bytes(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x04(B\x00\x00\x04\x00"));
-    add_times(out, BYTES("\xff"), MANY);
-    buffer_add_string(out, "l.");
-}
-
-static void make_digits(struct buffer *out)
-{
-    repeat(out, "L", BYTES("7"), 4000, "L\n.");
-}
-
-static void make_many_digits(struct buffer *out)
-{
-    repeat(out, "L", BYTES("7"), MANY, "L\n.");
-}
-
-static void make_big_integer(struct buffer *out)
-{
-    buffer_add(out, BYTES("\x80\x02\x8b\x00\x00\x04\x00"));
-    repeat(out, "", BYTES("\x7f"), MANY, ".");
-}
-
-static void make_globals(struct buffer *out)
-{
-    repeat(out, "(", BYTES("cm\nn\n"), MANY / 4, "t.");
-}
-
-static void make_truncated(struct buffer *out)
-{
-    repeat(out, "", BYTES("]("), MANY, "");
-}
-
-static void make_trailing(struct buffer *out)
-{
-    repeat(out, "N.", BYTES("cos\nsystem\n."), MANY / 8, "");
-}
-
-static void make_unordered(struct buffer *out)
-{
-    repeat(out, "]q\1cbuiltins\ntuple\nh\1\x85R0(", BYTES("]"), MANY, "l0h\1K\1a.");
-}
-
-static const struct row {
-    const char *name;
-    void (*make)(struct buffer *out);
-} rows[] = {
-    {"marks", make_marks},
-    {"deep lists", make_deep_lists},
-    {"deep tuples", make_deep_tuples},
-    {"deep calls", make_deep_calls},
-    {"deep builds", make_deep_builds},
-    {"doubling tuples", make_doubling_tuples},
-    {"doubling lists", make_doubling_lists},
-    {"empty lists", make_empty_lists},
-    {"empty dicts", make_empty_dicts},
-    {"empty sets", make_empty_sets},
-    {"empty tuples", make_empty_tuples},
-    {"nones", make_nones},
-    {"deep nones", make_deep_nones},
-    {"memoised lists", make_memoised},
-    {"sparse memo", make_sparse_memo},
-    {"far memo", make_far_memo},
-    {"far lengths", make_far_lengths},
-    {"persistent", make_persistent},
-    {"buffers", make_buffers},
-    {"popped calls", make_popped_calls},
-    {"extensions", make_extensions},
-    {"steps", make_steps},
-    {"repeated string", make_repeated_string},
-    {"repeated global", make_repeated_global},
-    {"shared long string", make_shared_long_string},
-    {"controls", make_controls},
-    {"bytes", make_bytes},
-    {"digits", make_digits},
-    {"many digits", make_many_digits},
-    {"big integer", make_big_integer},
-    {"globals", make_globals},
-    {"truncated", make_truncated},
-    {"trailing", make_trailing},
-    {"unordered", make_unordered},
-};
-
-/* Memory */
 
 static long most_kib(void)
 {
@@ -290,81 +48,73 @@ static long most_kib(void)
     return size;
 }
 
-/* Begins to measure at what is in RAM now. */
+/* Begins to measure at what is in RAM now, which is no more than what is in use. */
 static void forget_most(void)
 {
     int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
 
+    malloc_trim(0);
     if (file >= 0 && write(file, "5", 1) != 1)
         perror("clear_refs");
     if (file >= 0)
         close(file);
 }
 
-enum work { RENDER, ACCEPT, ACCEPT_AGAIN, DIS, WORKS };
-static const char *const work_names[] = {"render", "accept", "accept again", "dis"};
-
-static int do_work(enum work work, struct bytes stored, struct bytes input, struct buffer *out)
+/* 0 if it stays within the bound, 1 if not, 2 if it fails. */
+static int measure(const struct hostile_row *row, const struct hostile_value *value, enum hostile_work work)
 {
-    const struct dialect dialect = dialect_default(CODEC_PICKLE);
-    const struct codec_rules rules = {.max_value = SIZE_MAX, .any_globals = true};
-    struct failure failure;
-
-    switch (work) {
-    case RENDER:
-        return codec_render(&dialect, input, out, NULL);
-    case ACCEPT:
-        return codec_accept(&dialect, &rules, input, NULL, out, &failure);
-    case ACCEPT_AGAIN:
-        return codec_accept(&dialect, &rules, input, &stored, out, &failure);
-    default:
-        return pickle_dis(input, out);
-    }
-}
-
-/* In the child: 0 if it stays within the bound. */
-static int measure(const struct row *row, enum work work)
-{
-    struct buffer stored = BUFFER_INIT, text = BUFFER_INIT, out = BUFFER_INIT;
-    struct bytes input;
+    size_t input = hostile_input(row, value, work), bound = input * PER_BYTE / 1024 + SLACK_KIB;
+    struct buffer out = BUFFER_INIT;
     long before, most;
-    size_t bound;
-    int status = 0;
+    int status;
 
-    row->make(&stored);
-    if (work == ACCEPT || work == ACCEPT_AGAIN)
-        status = do_work(RENDER, buffer_bytes(&stored), buffer_bytes(&stored), &text);
-    input = work == RENDER || work == DIS ? buffer_bytes(&stored) : buffer_bytes(&text);
+    if (!input)
+        return 0;
     forget_most();
     before = most_kib();
-    if (!status)
-        status = do_work(work, buffer_bytes(&stored), input, &out);
+    status = hostile_do(row, value, work, &out);
     most = most_kib() - before;
-    bound = (input.size + (work == ACCEPT_AGAIN ? stored.size : 0)) * PER_BYTE / 1024 + SLACK_KIB;
     /* A listing has a line an instruction, and ends where its buffer does. That may be copied when it grows. */
-    if (work == DIS)
+    if (work == WORK_LIST)
         bound += 2 * out.size / 1024;
     if ((size_t)most > bound || getenv("HOSTILE_FIGURES"))
         fprintf(stderr, "%s, %s: %zu bytes in, %zu out, %ld KiB of %zu at most: %.1f a byte%s\n", row->name,
-                work_names[work], input.size, out.size, most, bound,
-                (double)most * 1024 / (double)input.size, (size_t)most > bound ? " TOO MUCH" : "");
-    if (status && status != -EINVAL && status != -EFBIG)
+                hostile_work_names[work], input, out.size, most, bound, (double)most * 1024 / (double)input,
+                (size_t)most > bound ? " TOO MUCH" : "");
+    buffer_release(&out);
+    if (status && status != -EINVAL && status != -EFBIG && status != -EPERM)
         return 2;
     return (size_t)most > bound;
 }
 
+/* In the child. */
+static int measure_all(const struct hostile_row *row)
+{
+    const struct rlimit stack = {STACK, STACK};
+    struct hostile_value value;
+    int status = 0;
+
+    if (setrlimit(RLIMIT_STACK, &stack))
+        return 3;
+    hostile_value_init(&value, row, row_size());
+    for (enum hostile_work work = 0; work < HOSTILE_WORKS && !status; work++)
+        status = measure(row, &value, work);
+    hostile_value_release(&value);
+    return status;
+}
+
 /* Whether it went well, in a child of its own. */
-static bool check(const struct row *row, enum work work)
+static bool check(const struct hostile_row *row)
 {
     pid_t child = fork();
     int status;
 
     assert_true(child >= 0);
     if (!child)
-        _exit(measure(row, work));
+        _exit(measure_all(row));
     assert_int_equal(waitpid(child, &status, 0), child);
     if (status)
-        print_error("%s, %s: wait status %d\n", row->name, work_names[work], status);
+        print_error("%s: wait status %d\n", row->name, status);
     return status == 0;
 }
 
@@ -385,9 +135,8 @@ static void test_memory(void **state)
         print_message("skipped: AddressSanitizer takes memory of its own\n");
         skip();
     }
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        for (enum work work = 0; work < WORKS; work++)
-            failed += !check(&rows[i], work);
+    for (size_t i = 0; i < hostile_row_count; i++)
+        failed += !check(&hostile_rows[i]);
     assert_int_equal(failed, 0);
 }
 
