@@ -218,10 +218,16 @@ static void add_name(struct printer *p, const char *before, uint32_t number, con
     layout_ascii_end(&p->layout);
 }
 
-/* A plain global is short wherever it stands, and calls look at how it is written. */
+/*
+ * A plain global is short wherever it stands, and calls look at how it is written. What is held says so by its name's definition
+ * among the arguments.
+ */
 static bool is_hoistable(const struct value *value)
 {
-    return has_content(value) && (value->kind != VALUE_GLOBAL || printer_is_nameable(value));
+    bool container =
+        value->kind == VALUE_LIST || value->kind == VALUE_TUPLE || value->kind == VALUE_DICT;
+
+    return has_content(value) && !(container && value->role == CONTAINER_HELD) && (value->kind != VALUE_GLOBAL || printer_is_nameable(value));
 }
 
 /* Walks on in `value` as if it stood in let(...). */

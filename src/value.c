@@ -185,6 +185,7 @@ static int count_all(struct document *document, struct pending *pending)
 
 bool value_hold(struct document *document, struct value *value)
 {
+    value->role = CONTAINER_HELD;
     return value_list_add(document, &document->held, value);
 }
 

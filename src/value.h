@@ -57,6 +57,8 @@ enum value_kind {
 
 /* Python 2 has two types of integers: a long may be as small as an int. Nobody else asks. */
 enum integer_role { INTEGER_PLAIN, INTEGER_LONG };
+/* Of lists, tuples and dicts. */
+enum container_role { CONTAINER_PLAIN, CONTAINER_HELD /* by value_hold() */ };
 
 enum value_step_kind {
     STEP_BUILD,    /* one item: the state */
@@ -84,7 +86,7 @@ struct value_step {
 struct value {
     uint8_t kind;   /* enum value_kind */
     uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h, marshal.h */
-    uint16_t role;  /* of an integer; of a code object; of others in the parser's table of equal nodes */
+    uint16_t role;  /* of an integer, a container, a code object; of others in the parser's table of equal nodes */
     uint32_t references; /* edges to it; set by value_count_references() */
     uint32_t walk, mark; /* one walk's scratch: see value_mark() */
     union {
@@ -220,7 +222,7 @@ static inline struct value_step *value_next_step(const struct value *value,
 }
 
 /*
- * Makes a node that is in the graph count as one with several references, though perhaps only one is left: that it is one object
+ * Makes a list, tuple or dict that is in the graph count as one with several references, though perhaps only one is left: that it is one object
  * matters to a writer which comes across it repeatedly, in an object that is made from itself. False: no memory.
  */
 bool value_hold(struct document *document, struct value *value);
