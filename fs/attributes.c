@@ -33,6 +33,22 @@ void attributes_merge(struct attributes *to, const struct attributes *from)
         to->value = from->value;
 }
 
+void attributes_own(struct attributes *attributes, enum attribute which, const struct stat *from,
+                    const struct stat *database)
+{
+    bool same = which == ATTRIBUTE_UID ? from->st_uid == database->st_uid
+                                       : from->st_gid == database->st_gid;
+
+    attributes->set &= ~(unsigned)which;
+    if (same)
+        return;
+    attributes->set |= which;
+    if (which == ATTRIBUTE_UID)
+        attributes->uid = from->st_uid;
+    else
+        attributes->gid = from->st_gid;
+}
+
 static void pack_number(struct buffer *out, uint64_t number, unsigned size)
 {
     for (unsigned i = 0; i < size; i++)
@@ -237,6 +253,15 @@ void attributes_drop(struct attribute_table *table, struct bytes key)
     table->count--;
     memmove(entry, entry + 1, (size_t)(page->entries + page->count - entry) * sizeof *entry);
     page->changed = true;
+}
+
+void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to)
+{
+    const struct attributes *entry = attributes_find(table, key);
+
+    if (entry)
+        attributes_merge(to, entry);
+    attributes_drop(table, key);
 }
 
 void attributes_mark(struct attribute_table *table, struct bytes key)

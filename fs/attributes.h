@@ -45,6 +45,12 @@ struct attributes {
 /* Takes over from `from` what is set in it. */
 void attributes_merge(struct attributes *to, const struct attributes *from);
 /*
+ * ATTRIBUTE_UID or ATTRIBUTE_GID: the owner or group is `from`'s. What is as the database's is not kept, and follows the
+ * database.
+ */
+void attributes_own(struct attributes *attributes, enum attribute which, const struct stat *from,
+                    const struct stat *database);
+/*
  * As the sidecar has them: a byte that says what is set, then that, little-endian. attributes_unpack() takes them off the
  * start of `packed`; false: there are none, or they make no sense.
  */
@@ -73,6 +79,8 @@ const struct attributes *attributes_find(const struct attribute_table *table, st
 /* The entry of this key, to be changed, made if need be; NULL: no room. Valid until the next change of the table. */
 struct attributes *attributes_edit(struct attribute_table *table, struct bytes key);
 void attributes_drop(struct attribute_table *table, struct bytes key);
+/* The same; what it had goes to `to`. */
+void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to);
 /* Drops the entries of all keys that were not marked since the last time. */
 void attributes_mark(struct attribute_table *table, struct bytes key);
 void attributes_drop_unmarked(struct attribute_table *table);

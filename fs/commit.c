@@ -17,13 +17,14 @@ static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bo
     return code == -ENOENT || code == -EIO || code == -EFBIG ? 0 : code;
 }
 
-static int save(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
-                struct buffer *old, struct buffer *stored, struct failure *failure)
+static int save(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
+                struct bytes text, struct buffer *old, struct buffer *stored,
+                struct failure *failure)
 {
     const struct view *view = directories[node->home].view;
     struct bytes now;
     bool found;
-    int code = fetch_old(tree, key, old, &found);
+    int code = fetch_old(tree, like, old, &found);
 
     if (code)
         return failure_set(failure, code, 0, "the old value can't be read");
@@ -32,7 +33,7 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
                         stored, failure);
     if (code)
         return failure_set(failure, code, 0, "%s", strerror(-code));
-    if (found && bytes_equal(now, buffer_bytes(stored)))
+    if (found && bytes_equal(key, like) && bytes_equal(now, buffer_bytes(stored)))
         return 0;
     code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
     if (code)
@@ -41,8 +42,8 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
     return 0;
 }
 
-int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
-                struct digest *digest)
+int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
+                struct bytes text, struct digest *digest)
 {
     struct failure failure = {0};
     struct buffer old, stored;
@@ -50,7 +51,7 @@ int commit_text(struct tree *tree, struct node *node, struct bytes key, struct b
 
     buffer_init(&old, tree->options.rules.max_value);
     buffer_init(&stored, SIZE_MAX);
-    code = save(tree, node, key, text, &old, &stored, &failure);
+    code = save(tree, node, key, like, text, &old, &stored, &failure);
     if (code)
         control_refuse(tree, node, text, &failure);
     else
@@ -133,7 +134,7 @@ static int commit_key(struct tree *tree, struct node *node)
     int code;
 
     if (node->name->has_key) {
-        code = commit_text(tree, node, node->name->key, text, &digest);
+        code = commit_text(tree, node, node->name->key, node->name->key, text, &digest);
     } else {
         code = failure_set(&failure, -EINVAL, 0, "no key has this name");
         control_refuse(tree, node, text, &failure);

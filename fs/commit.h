@@ -27,11 +27,11 @@ bool commit_lock(struct tree *tree, struct node *node);
 void commit_unlock(struct tree *tree, struct node *node, bool names);
 
 /*
- * Node lock held. Stores `text` under `key`, which need not be the node's, in one operation. On refusal nothing has changed,
- * the reason was told and the text was kept.
+ * Node lock held. Stores `text` under `key`, which need not be the node's, in one operation, by the rules for what replaces
+ * the value of `like`: as a rule the same key. On refusal nothing has changed, the reason was told and the text was kept.
  */
-int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
-                struct digest *digest);
+int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
+                struct bytes text, struct digest *digest);
 /* Node lock held (names, if it was scratch at a displaced key's name). Its content is stored under its name's key. */
 void commit_done(struct tree *tree, struct node *node, struct digest digest);
 

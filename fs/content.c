@@ -141,7 +141,7 @@ static void content_vanished(struct tree *tree, struct node *node)
     if (node->known)
         tree_notice(tree, node);
     nodes_unlink(&tree->nodes, node);
-    attributes_drop(&tree->attributes, node->name->key);
+    attributes_take(&tree->attributes, node->name->key, &node->own);
     pthread_mutex_unlock(&tree->lock);
 }
 

@@ -38,17 +38,6 @@ void displaced_end(struct tree *tree, struct displaced *displaced)
     free(displaced);
 }
 
-/* The companion gets what the key had. Tree lock held. */
-static void move_attributes(struct tree *tree, struct node *node)
-{
-    const struct attributes *kept = attributes_find(&tree->attributes, node->name->key);
-
-    node->own.set |= ATTRIBUTE_MTIME;
-    if (kept)
-        attributes_merge(&node->own, kept);
-    attributes_drop(&tree->attributes, node->name->key);
-}
-
 /* The value under the companion's own key, which exists, is replaced at once; the old key still waits. */
 static int copy_value(struct tree *tree, struct bytes from, struct bytes to)
 {
@@ -103,7 +92,9 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
         return code;
     }
     pthread_mutex_lock(&tree->lock);
-    move_attributes(tree, node);
+    /* The companion gets what the key had. */
+    node->own.set |= ATTRIBUTE_MTIME;
+    attributes_take(&tree->attributes, node->name->key, &node->own);
     node->pins++;
     list_append(&tree->displaced, &displaced->list);
     if (!onto_key) {
@@ -230,8 +221,7 @@ bool displaced_rewritten(struct tree *tree, const struct node *node,
     return is;
 }
 
-/* names and the companion's lock held: the rename that was put off. */
-static int carry_out(struct tree *tree, struct displaced *displaced)
+int displaced_carry_out(struct tree *tree, struct displaced *displaced)
 {
     struct node *node = displaced->companion;
     bool changed = displaced_rewritten(tree, node, displaced);
@@ -346,7 +336,7 @@ int displaced_settle(struct tree *tree, bool all)
             put_off(tree, displaced);
         } else {
             pthread_mutex_lock(&node->lock);
-            code = carry_out(tree, displaced);
+            code = displaced_carry_out(tree, displaced);
             pthread_mutex_unlock(&node->lock);
         }
         if (code && still_displaced(tree, node))

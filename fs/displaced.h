@@ -40,6 +40,8 @@ bool displaced_rewritten(struct tree *tree, const struct node *node,
                          const struct displaced *displaced);
 /* names held: the text was saved elsewhere. A value that can't be removed appears under its old name again. */
 void displaced_drop(struct tree *tree, struct displaced *displaced);
+/* names and the companion's lock held: does what was put off, and is over unless the store refuses it. */
+int displaced_carry_out(struct tree *tree, struct displaced *displaced);
 /*
  * names and node lock held: the companion goes. The value goes with it; but if a new file that was never saved stands at
  * its name, it is the only one, and appears there again.

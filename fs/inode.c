@@ -72,7 +72,7 @@ static void stat_attributes(struct tree *tree, const struct node *node, struct s
     const struct attributes *set = &node->own;
 
     out->st_mode = default_mode(node, out->st_mode);
-    if (node->kind == NODE_KEY) {
+    if (node_is_key(node)) {
         out->st_atim = out->st_mtim = out->st_ctim = node->own.mtime;
         set = attributes_find(&tree->attributes, node->name->key);
     } else if (node->kind == NODE_REPORT) {
@@ -208,7 +208,7 @@ static struct attributes *editable(struct tree *tree, struct node *node)
 
     if (node->opens.fold)
         return &node->opens.fold->own;
-    if (node->kind != NODE_KEY)
+    if (!node_is_key(node))
         return &node->own;
     entry = attributes_edit(&tree->attributes, node->name->key);
     if (entry && !(entry->set & ATTRIBUTE_VALUE) && node->known) {
@@ -236,9 +236,22 @@ static void set_times(struct node *node, struct attributes *attributes, const st
     }
 }
 
-/* chown to what the file has already is what cp -a and tar need; anything else can't be kept. */
-static int check_owner(struct tree *tree, struct node *node, const struct stat *in, unsigned set)
+static bool is_in_group(const struct tree_caller *caller, gid_t wanted)
 {
+    const struct bytes groups = caller->groups;
+    gid_t gid = caller->gid;
+
+    for (size_t at = 0; gid != wanted && at + sizeof gid <= groups.size; at += sizeof gid)
+        memcpy(&gid, groups.data + at, sizeof gid);
+    return gid == wanted;
+}
+
+/* Root may give a file to anybody, its owner to a group that he is in. What the mount says that files show stays. */
+static int check_owner(struct tree *tree, struct node *node, const struct stat *in, unsigned set,
+                       const struct tree_caller *caller)
+{
+    const unsigned shown = tree->options.shown.set;
+    bool new_owner, new_group;
     struct stat now;
     int code;
 
@@ -247,10 +260,13 @@ static int check_owner(struct tree *tree, struct node *node, const struct stat *
     code = look(tree, node, &now);
     if (code)
         return code;
-    if ((set & TREE_SET_UID && in->st_uid != now.st_uid) ||
-        (set & TREE_SET_GID && in->st_gid != now.st_gid))
+    new_owner = set & TREE_SET_UID && in->st_uid != now.st_uid;
+    new_group = set & TREE_SET_GID && in->st_gid != now.st_gid;
+    if ((new_owner && shown & ATTRIBUTE_UID) || (new_group && shown & ATTRIBUTE_GID))
         return -EPERM;
-    return 0;
+    if ((!new_owner && !new_group) || caller->uid == 0)
+        return 0;
+    return new_owner || caller->uid != now.st_uid || !is_in_group(caller, in->st_gid) ? -EPERM : 0;
 }
 
 static int set_size(struct tree *tree, struct node *node, struct tree_handle *handle, off_t size)
@@ -287,15 +303,17 @@ static int set_size(struct tree *tree, struct node *node, struct tree_handle *ha
 }
 
 static int set_attributes(struct tree *tree, struct node *node, struct tree_handle *handle,
-                          const struct stat *in, unsigned set)
+                          const struct stat *in, unsigned set, const struct tree_caller *caller)
 {
     struct attributes *attributes;
-    int code = check_owner(tree, node, in, set);
+    struct stat database;
+    int code = check_owner(tree, node, in, set, caller);
 
     if (code == 0 && set & TREE_SET_SIZE)
         code = set_size(tree, node, handle, in->st_size);
     if (code || !(set & ~(unsigned)TREE_SET_SIZE))
         return code;
+    tree_database(tree, &database);
     pthread_mutex_lock(&tree->lock);
     attributes = editable(tree, node);
     if (attributes) {
@@ -303,6 +321,10 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
             attributes->mode = in->st_mode & 0777;
             attributes->set |= ATTRIBUTE_MODE;
         }
+        if (set & TREE_SET_UID)
+            attributes_own(attributes, ATTRIBUTE_UID, in, &database);
+        if (set & TREE_SET_GID)
+            attributes_own(attributes, ATTRIBUTE_GID, in, &database);
         set_times(node, attributes, in, set);
         node->unkept = true;
     }
@@ -318,7 +340,7 @@ static bool settable(const struct node *node)
 }
 
 int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, const struct stat *in,
-                 unsigned set, struct stat *out)
+                 unsigned set, const struct tree_caller *caller, struct stat *out)
 {
     struct node *node;
     bool names;
@@ -339,7 +361,7 @@ int tree_setattr(struct tree *tree, uint64_t id, struct tree_handle *handle, con
     else if (node->kind == NODE_KEY && node->linked && !node->known && !node->draft)
         code = content_look(tree, node, NULL);
     if (code == 0)
-        code = set_attributes(tree, node, handle, in, set);
+        code = set_attributes(tree, node, handle, in, set, caller);
     if (code == 0)
         code = tree_stat(tree, node, out);
     commit_unlock(tree, node, names);
@@ -362,7 +384,7 @@ int tree_access(struct tree *tree, uint64_t id, int mask, const struct tree_call
         granted = R_OK | W_OK | (file.st_mode & 0111 ? X_OK : 0);
     else if (caller->uid == file.st_uid)
         granted = file.st_mode >> 6 & 7;
-    else if (caller->gid == file.st_gid)
+    else if (is_in_group(caller, file.st_gid))
         granted = file.st_mode >> 3 & 7;
     else
         granted = file.st_mode & 7;

@@ -106,18 +106,15 @@ static int exists(struct tree *tree, struct node *node)
 static struct attributes attributes_of_new(struct tree *tree, mode_t mode,
                                            const struct tree_caller *caller)
 {
+    const struct stat owner = {.st_uid = caller->uid, .st_gid = caller->gid};
+    struct attributes made = {
+        .set = ATTRIBUTE_MODE | ATTRIBUTE_MTIME, .mode = mode & 0777, .mtime = tree_now()};
     struct stat database;
 
     tree_database(tree, &database);
-    return (struct attributes){
-        .set = ATTRIBUTE_MODE | ATTRIBUTE_MTIME |
-               (caller->uid == database.st_uid ? 0 : ATTRIBUTE_UID) |
-               (caller->gid == database.st_gid ? 0 : ATTRIBUTE_GID),
-        .mode = mode & 0777,
-        .uid = caller->uid,
-        .gid = caller->gid,
-        .mtime = tree_now(),
-    };
+    attributes_own(&made, ATTRIBUTE_UID, &owner, &database);
+    attributes_own(&made, ATTRIBUTE_GID, &owner, &database);
+    return made;
 }
 
 /* Adds a scratch file unless the name leads to a node. Tree lock held. */
@@ -331,7 +328,7 @@ static int unlink_key(struct tree *tree, struct node *node)
     tree_removed(tree, node->name->key);
     pthread_mutex_lock(&tree->lock);
     nodes_unlink(&tree->nodes, node);
-    attributes_drop(&tree->attributes, node->name->key);
+    attributes_take(&tree->attributes, node->name->key, &node->own);
     tree_names_changed(tree, node_place(node));
     pthread_mutex_unlock(&tree->lock);
     return code;

@@ -109,7 +109,8 @@ struct node {
     struct told told;            /* node: the size that the kernel believes in */
     bool refused;                /* node: the last save failed; control.c knows why */
     struct cached_text cached;   /* tree: the content as last rendered, written or generated */
-    struct attributes own; /* tree: of a file that is no key; its times as first seen if it is */
+    struct attributes
+        own; /* tree: of a file that is no key (any more); its times as first seen if it is */
 
     /* Scratch files and rejected texts. */
     char *refusal;            /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
@@ -135,6 +136,11 @@ void nodes_release(struct tree *tree);
 
 /* The id that a name would have if it were free, never 0 or 1: also the hash of nodes.by_name. */
 uint64_t node_hash(struct place place, const char *name);
+/* Whether it is the key of its name, which a removed file is no longer. Tree lock held, or the node's. */
+static inline bool node_is_key(const struct node *node)
+{
+    return node->kind == NODE_KEY && node->linked;
+}
 /* Tree lock held, or the node's. */
 static inline struct place node_place(const struct node *node)
 {

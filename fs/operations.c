@@ -22,7 +22,19 @@ static struct tree_caller request_caller(fuse_req_t request)
 {
     const struct fuse_ctx *context = fuse_req_ctx(request);
 
-    return (struct tree_caller){context->uid, context->gid, context->pid};
+    return (struct tree_caller){.uid = context->uid, .gid = context->gid};
+}
+
+/* The groups are in /proc only, so this is for those who need them, and not for root. The caller releases `room`. */
+static struct tree_caller request_caller_in_groups(fuse_req_t request, struct buffer *room)
+{
+    struct tree_caller caller = request_caller(request);
+    int count = caller.uid ? fuse_req_getgroups(request, 0, NULL) : 0;
+    void *groups = count > 0 ? buffer_extend(room, (size_t)count * sizeof(gid_t)) : NULL;
+
+    if (groups && fuse_req_getgroups(request, count, groups) == count)
+        caller.groups = buffer_bytes(room);
+    return caller;
 }
 
 static struct tree_handle *file_handle(const struct fuse_file_info *file)
@@ -222,18 +234,25 @@ static unsigned tree_set_of(int to_set)
 static void op_setattr(fuse_req_t request, fuse_ino_t node, struct stat *in, int to_set,
                        struct fuse_file_info *file)
 {
+    struct buffer groups = BUFFER_INIT;
+    struct tree_caller caller = to_set & FUSE_SET_ATTR_GID
+                                    ? request_caller_in_groups(request, &groups)
+                                    : request_caller(request);
     struct stat stat;
     int status = tree_setattr(request_tree(request), node, file_handle(file), in,
-                              tree_set_of(to_set), &stat);
+                              tree_set_of(to_set), &caller, &stat);
 
+    buffer_release(&groups);
     reply_stat(request, status, &stat);
 }
 
 static void op_access(fuse_req_t request, fuse_ino_t node, int mask)
 {
-    struct tree_caller caller = request_caller(request);
+    struct buffer groups = BUFFER_INIT;
+    struct tree_caller caller = request_caller_in_groups(request, &groups);
 
     reply_status(request, tree_access(request_tree(request), node, mask, &caller));
+    buffer_release(&groups);
 }
 
 static void op_getxattr(fuse_req_t request, fuse_ino_t node, const char *name, size_t size)

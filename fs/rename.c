@@ -10,7 +10,9 @@
  *
  * Between two views it is EXDEV: they show the same keys in different forms, and mv copies then. So it is for a fold,
  * whose keys can't be renamed in one step. A key or scratch file may go from one fold to another one.
- * RENAME_EXCHANGE swaps two keys of one view; with anything else it is EINVAL, as renameat2(2) says of what can't be.
+ * RENAME_EXCHANGE swaps two keys of one view, in one step. A scratch file becomes a key first, under its own name: so both
+ * contents are in the store all the time. With anything else, and for two companions, it is EINVAL, as renameat2(2) says of
+ * what can't be.
  */
 #include "fs/commit.h"
 #include "fs/displaced.h"
@@ -65,11 +67,14 @@ static int move_scratch(struct rename *rename)
     return 0;
 }
 
-/* What the replaced key had does not pass to the file that replaces it. */
+/* What the replaced key had does not pass to the file that replaces it: who has it open goes on seeing it. */
 static void drop_attributes(struct rename *rename, struct bytes key)
 {
+    struct attributes unseen = {0};
+    bool replaced = rename->target && rename->target->kind == NODE_KEY;
+
     pthread_mutex_lock(&rename->tree->lock);
-    attributes_drop(&rename->tree->attributes, key);
+    attributes_take(&rename->tree->attributes, key, replaced ? &rename->target->own : &unseen);
     pthread_mutex_unlock(&rename->tree->lock);
 }
 
@@ -79,7 +84,7 @@ static int save_scratch(struct rename *rename)
     struct node *node = rename->source;
     struct bytes key = rename->name->key;
     struct digest digest;
-    int code = commit_text(tree, node, key, content_bytes(tree, node), &digest);
+    int code = commit_text(tree, node, key, key, content_bytes(tree, node), &digest);
 
     if (code) {
         if (node->draft) {
@@ -157,16 +162,13 @@ static int rename_symlink(struct rename *rename)
 static struct attributes take_attributes(struct tree *tree, struct node *node)
 {
     struct attributes moved = node->own;
-    const struct attributes *old = attributes_find(&tree->attributes, node->name->key);
 
     moved.set |= ATTRIBUTE_MTIME;
     if (node->known) {
         moved.set |= ATTRIBUTE_VALUE;
         moved.value = node->digest;
     }
-    if (old)
-        attributes_merge(&moved, old);
-    attributes_drop(&tree->attributes, node->name->key);
+    attributes_take(&tree->attributes, node->name->key, &moved);
     node->own.set = 0;
     return moved;
 }
@@ -233,6 +235,7 @@ static int rename_key(struct rename *rename)
         return code;
     tree_stored(tree, to);
     tree_removed(tree, node->name->key);
+    drop_attributes(rename, to);
     pthread_mutex_lock(&tree->lock);
     moved = take_attributes(tree, node);
     give_attributes(tree, to, &moved);
@@ -260,6 +263,42 @@ static void swap_names(struct tree *tree, struct node *one, struct node *other)
     one->stamped = other->stamped = false;
 }
 
+/* Saves a scratch file under its own name, by the rules for the key whose name it is about to get. */
+static int become_key(struct tree *tree, struct node *node, const struct node *other)
+{
+    struct displaced *displaced;
+    struct digest digest;
+    int code = 0;
+
+    pthread_mutex_lock(&tree->lock);
+    displaced = displaced_as(tree, node);
+    pthread_mutex_unlock(&tree->lock);
+    if (displaced)
+        code = displaced_carry_out(tree, displaced);
+    if (code || node->kind == NODE_KEY)
+        return code;
+    code = commit_text(tree, node, node->name->key, other->name->key, content_bytes(tree, node),
+                       &digest);
+    if (code == 0)
+        commit_done(tree, node, digest);
+    return code;
+}
+
+static int prepare_exchange(struct tree *tree, struct node *node, const struct node *other)
+{
+    return node->kind == NODE_KEY ? settle(tree, node) : become_key(tree, node, other);
+}
+
+static bool can_exchange(const struct node *node)
+{
+    return node->kind == NODE_KEY || (node->kind == NODE_SCRATCH && node->name->has_key);
+}
+
+static bool is_companion(const struct node *node)
+{
+    return node->kind == NODE_SCRATCH && node->shape == SHAPE_COMPANION;
+}
+
 static int exchange(struct rename *rename)
 {
     struct tree *tree = rename->tree;
@@ -268,11 +307,11 @@ static int exchange(struct rename *rename)
 
     if (!rename->exists)
         return -ENOENT;
-    if (one->kind != NODE_KEY || other->kind != NODE_KEY)
+    if (!can_exchange(one) || !can_exchange(other) || (is_companion(one) && is_companion(other)))
         return -EINVAL;
-    code = settle(tree, one);
+    code = prepare_exchange(tree, one, other);
     if (code == 0)
-        code = settle(tree, other);
+        code = prepare_exchange(tree, other, one);
     if (code == 0)
         code = store_rename(tree->store, one->name->key, other->name->key, STORE_EXCHANGE);
     if (code)

@@ -53,7 +53,7 @@ struct tree_options {
 struct tree_caller {
     uid_t uid;
     gid_t gid;
-    pid_t pid;
+    struct bytes groups; /* gid_t each: the others that it is in, as far as they are known */
 };
 
 /* Borrows the store, which must outlive the tree. */
@@ -106,7 +106,8 @@ enum tree_set {
 int tree_getattr(struct tree *tree, uint64_t node, struct stat *out);
 /* `handle`: the open file that asks (ftruncate), or NULL: a truncation by path is then saved at once. */
 int tree_setattr(struct tree *tree, uint64_t node, struct tree_handle *handle,
-                 const struct stat *in, unsigned set, struct stat *out);
+                 const struct stat *in, unsigned set, const struct tree_caller *caller,
+                 struct stat *out);
 int tree_access(struct tree *tree, uint64_t node, int mask, const struct tree_caller *caller);
 int tree_getxattr(struct tree *tree, uint64_t node, const char *name, struct buffer *value);
 /* Appends NUL-terminated names. */

@@ -48,7 +48,7 @@ def engines_built():
 # SHELVEFS_ENGINES=all: everything on all.
 ENGINES = ['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb']
 FEW = ['dumb', 'tdb']
-OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'read', 'rsync', 'save', 'semantics', 'views']
+OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'read', 'rsync', 'save', 'semantics', 'users', 'views']
 
 
 def pytest_generate_tests(metafunc):

@@ -16,7 +16,7 @@ import textwrap
 
 import pytest
 
-from mounting import FORGET_OTHERS, eventually, refused, sh
+from mounting import refused, sh, watched
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
@@ -205,6 +205,12 @@ def test_exchanging(mount, database):
     assert (database.value('list'), database.value('text')) == ('one\ntwo\nthree\n', [1, 2, 3])
     with refused(errno.ENOENT):
         rename2(mount / 'list', mount / 'absent', RENAME_EXCHANGE)
+    (mount / '.list.AbCdEf').write_text('[4]\n')
+    with watched(database, 'list', 'one\ntwo\nthree\n', [4]):
+        rename2(mount / '.list.AbCdEf', mount / 'list', RENAME_EXCHANGE)
+    assert (mount.text('list'), mount.text('.list.AbCdEf')) == ('[4]\n', 'one\ntwo\nthree\n\n')
+    assert (database.value('list'), database.value('.list.AbCdEf')) == ([4], 'one\ntwo\nthree\n')
+    os.rename(mount / '.list.AbCdEf', mount / 'list')
     long_name = 'd' * 238 + '%+/key'
     os.mkdir(mount / ('d' * 238 + '%+'))
     mount.save(long_name, 'long\n')
@@ -452,117 +458,3 @@ def test_locks_are_between_processes(mount):
     with open(mount / 'text', 'r+b') as file:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)
     assert sh('flock -n text -c "echo locked"', mount.directory).stdout == 'locked\n'
-
-
-# --- users ---
-
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason='another user needs root')
-NOBODY = 65534
-
-
-def as_nobody(command, cwd):
-    return subprocess.run(['setpriv', '--reuid', str(NOBODY), '--regid', str(NOBODY), '--clear-groups', 'bash', '-c', command],
-                          cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
-                          check=False)
-
-
-@pytest.fixture
-def public(tmp_path):
-    """Others may pass through the directories above the test's own."""
-    opened = []
-    for directory in (tmp_path, *tmp_path.parents):
-        mode = directory.stat().st_mode
-        if not mode & 0o001:
-            os.chmod(directory, mode & 0o7777 | 0o011)
-            opened.append((directory, mode & 0o7777))
-    yield tmp_path
-    for directory, mode in opened:
-        os.chmod(directory, mode)
-
-
-@needs_root
-def test_another_user_is_kept_out(database, mounter, public):
-    mount = mounter(database)
-    done = as_nobody('ls %s' % mount.directory, '/')
-    assert done.returncode != 0 and 'Permission denied' in done.stdout
-
-
-@needs_root
-def test_permissions_for_another_user(database, mounter, public):
-    for file in database.files:
-        os.chmod(file, 0o644)
-    mount = mounter(database, 'allow_other')
-    assert as_nobody('cat greeting', mount.directory).stdout == 'hello\n'
-    for command in ('echo x > greeting', 'echo x > new', 'rm greeting', 'mv greeting other', 'chmod 777 greeting', 'touch -d 2001-01-01 text'):
-        done = as_nobody(command, mount.directory)
-        assert done.returncode != 0, command
-        assert 'Permission denied' in done.stdout or 'not permitted' in done.stdout, done.stdout
-    os.chmod(mount / 'greeting', 0o600)
-    assert as_nobody('cat greeting', mount.directory).returncode != 0
-    os.chmod(mount / 'text', 0o666)
-    assert as_nobody('echo from nobody > text', mount.directory).returncode == 0
-    assert database.value('text') == 'from nobody'
-
-
-@needs_root
-def test_a_new_key_belongs_to_its_creator(database, mounter, public):
-    mount = mounter(database, 'allow_other')
-    os.chmod(mount.directory, 0o777)
-    done = as_nobody('umask 027 && echo mine > mine && stat -c "%u %g %a" mine && cat mine && echo more >> mine', mount.directory)
-    assert done.stdout == '%d %d 640\nmine\n' % (NOBODY, NOBODY) and done.returncode == 0
-    assert database.value('mine') == 'mine\nmore'
-
-
-@needs_root
-def test_owner_and_permissions_that_the_mount_says(database, mounter, public):
-    mount = mounter(database, 'allow_other,uid=%d,gid=%d,umask=077' % (NOBODY, NOBODY))
-    for name in ('text', 'list', '.'):
-        found = os.stat(mount / name)
-        assert (found.st_uid, found.st_gid, found.st_mode & 0o077) == (NOBODY, NOBODY, 0)
-    done = as_nobody('cat greeting && echo mine > new && stat -c "%u %a" new && chmod 600 new && rm list', mount.directory)
-    assert done.stdout == 'hello\n%d 600\n' % NOBODY and done.returncode == 0
-    assert database.value('new') == 'mine' and b'list' not in database.keys()
-
-
-@needs_root
-def test_an_ordinary_user_mounts(database, public):
-    """Through fusermount3, which is all that an ordinary user has."""
-    for file in database.files:
-        os.chown(file, NOBODY, NOBODY)
-    os.chown(public, NOBODY, NOBODY)
-    (public / 'mine').mkdir()
-    os.chown(public / 'mine', NOBODY, NOBODY)
-    program = public / 'shelvefs'
-    program.write_bytes(open(os.environ['SHELVEFS'], 'rb').read())  # where it was built, others may not look
-    program.chmod(0o755)
-    # In a container, /dev/fuse may be root's alone.
-    script = (FORGET_OTHERS + 'mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
-              'exec setpriv --reuid %d --regid %d --clear-groups sh -ec "$0"' % (NOBODY, NOBODY))
-    commands = './shelvefs %s mine; cat mine/greeting; echo new > mine/text; stat -c %%u mine/text; fusermount3 -u mine' % database.path
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', script, commands], cwd=public, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines()[1:] == ['hello', str(NOBODY)], done.stdout
-    assert done.returncode == 0
-    eventually(lambda: database.value('text') == 'new')
-
-
-FSTAB = """
-set -e
-mount -t tmpfs none /usr/local/bin
-ln -s "$SHELVEFS" /usr/local/bin/shelvefs
-printf '%s %s fuse.shelvefs %s 0 0\\n' "$0" "$1" "$3" > "$2"
-mount -a -T "$2"
-cat "$1/greeting"
-echo saved > "$1/text"
-umount "$1"
-"""
-
-
-@needs_root
-@pytest.mark.parametrize('options', ['defaults', 'rw,noatime,allow_other,x-systemd.automount,x-systemd.idle-timeout=60,_netdev,nofail'])
-def test_mounting_all_of_fstab(database, tmp_path, options):
-    (tmp_path / 'mnt').mkdir()
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', FORGET_OTHERS + FSTAB, database.path, str(tmp_path / 'mnt'), str(tmp_path / 'fstab'), options],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == 'hello', done.stdout
-    eventually(lambda: database.value('text') == 'saved', 20)

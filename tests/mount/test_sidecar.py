@@ -78,12 +78,14 @@ def test_cp_and_tar_send_what_changed(many, mounter, tmp_path):
 
 @pytest.mark.parametrize('restore', ['rsync -a backup/ {}/', 'tar -C {} -xpf backup.tar', 'cp -a backup/. {}/'],
                          ids=['rsync', 'tar', 'cp'])
-def test_restoring_keeps_times_and_modes(database, new_database, mounter, tmp_path, restore):
+def test_restoring_keeps_times_modes_and_owners(database, new_database, mounter, tmp_path, restore):
     mount = mounter(database)
     sh('rsync -a %s/ backup/' % mount.directory, tmp_path)
     for i, name in enumerate(sorted(os.listdir(tmp_path / 'backup'))):
         os.chmod(tmp_path / 'backup' / name, [0o600, 0o644, 0o640, 0o400][i % 4])
         os.utime(tmp_path / 'backup' / name, ns=(0, 1234567890123456789 + i * 10 ** 9))
+        if os.geteuid() == 0:  # else all are ours, as they will be
+            os.chown(tmp_path / 'backup' / name, [0, 1234, 1234, 0][i % 4], [0, 4321][i % 2])
     sh('tar -C backup --format=posix -cf backup.tar .', tmp_path)
     restored = new_database('restored')
     other = mounter(restored, 'create,store=' + restored.engine)
@@ -91,7 +93,8 @@ def test_restoring_keeps_times_and_modes(database, new_database, mounter, tmp_pa
     for _ in range(2):
         for name in os.listdir(tmp_path / 'backup'):
             kept, wanted = (other / name).stat(), (tmp_path / 'backup' / name).stat()
-            assert (name, kept.st_mtime_ns, kept.st_mode) == (name, wanted.st_mtime_ns, wanted.st_mode)
+            assert (name, kept.st_mtime_ns, kept.st_mode, kept.st_uid, kept.st_gid) == \
+                (name, wanted.st_mtime_ns, wanted.st_mode, wanted.st_uid, wanted.st_gid)
         assert itemized('backup', other.directory, tmp_path) == []
         other.remount()
     assert other.stop() == []

@@ -87,7 +87,9 @@ static int truncate_by_path(struct world *world)
     struct stat in = {.st_size = 1}, out, found;
     int code = tree_lookup(world->tree, TREE_ROOT, "k", &found);
 
-    return code ? code : tree_setattr(world->tree, found.st_ino, NULL, &in, TREE_SET_SIZE, &out);
+    return code ? code
+                : tree_setattr(world->tree, found.st_ino, NULL, &in, TREE_SET_SIZE, &world->caller,
+                               &out);
 }
 
 static int remove_key(struct world *world)

@@ -2,23 +2,6 @@
 /* Open files: drafts, commit points, refusals, what several handles see. */
 #include "tests/unit/world.h"
 
-static int set_up(void **state)
-{
-    static struct world world;
-
-    world_open(&world);
-    put(&world, "k", "old\n");
-    put(&world, "list", "[1, 2]\n");
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
 static struct tree_handle *opened(struct world *world, const char *path, int flags)
 {
     struct tree_handle *handle;
@@ -45,7 +28,8 @@ static int truncate_to(struct world *world, const char *path, struct tree_handle
 {
     struct stat in = {.st_size = size}, out;
 
-    return tree_setattr(world->tree, find(world, path), handle, &in, TREE_SET_SIZE, &out);
+    return tree_setattr(world->tree, find(world, path), handle, &in, TREE_SET_SIZE, &world->caller,
+                        &out);
 }
 
 /* --- commit points --- */
@@ -534,37 +518,35 @@ static void test_exclusive_creation(void **state)
     assert_int_equal(stat.st_uid, getuid());
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_nothing_is_saved_before_a_commit_point),
-        CASE(test_truncated_only),
-        CASE(test_the_last_writer_saves_without_flush),
-        CASE(test_fsync_syncs_the_store),
-        CASE(test_truncation_by_path_is_saved_at_once),
-        CASE(test_ftruncate_is_a_write),
-        CASE(test_one_store_operation_a_save),
-        CASE(test_a_refetch_only_when_something_changed),
-        CASE(test_writes_land_where_they_should),
-        CASE(test_append_goes_to_the_end),
-        CASE(test_handles_share_the_draft),
-        CASE(test_a_write_of_nothing_changes_nothing),
-        CASE(test_the_text_stays_as_it_was_written),
-        CASE(test_what_others_change),
-        CASE(test_what_others_remove),
-        CASE(test_a_refused_text_changes_nothing),
-        CASE(test_a_refused_draft_can_be_mended),
-        CASE(test_what_is_too_large_is_not_saved_in_part),
-        CASE(test_a_full_disk_keeps_both),
-        CASE(test_a_refused_new_file_stays_scratch),
-        CASE(test_rejected_texts_are_bounded),
-        CASE(test_unlink_while_open),
-        CASE(test_rename_over_an_open_file),
-        CASE(test_renaming_an_open_file_saves_it),
-        CASE(test_unmounting_saves_what_was_written),
-        CASE(test_exclusive_creation),
+        WORLD_CASE(test_nothing_is_saved_before_a_commit_point),
+        WORLD_CASE(test_truncated_only),
+        WORLD_CASE(test_the_last_writer_saves_without_flush),
+        WORLD_CASE(test_fsync_syncs_the_store),
+        WORLD_CASE(test_truncation_by_path_is_saved_at_once),
+        WORLD_CASE(test_ftruncate_is_a_write),
+        WORLD_CASE(test_one_store_operation_a_save),
+        WORLD_CASE(test_a_refetch_only_when_something_changed),
+        WORLD_CASE(test_writes_land_where_they_should),
+        WORLD_CASE(test_append_goes_to_the_end),
+        WORLD_CASE(test_handles_share_the_draft),
+        WORLD_CASE(test_a_write_of_nothing_changes_nothing),
+        WORLD_CASE(test_the_text_stays_as_it_was_written),
+        WORLD_CASE(test_what_others_change),
+        WORLD_CASE(test_what_others_remove),
+        WORLD_CASE(test_a_refused_text_changes_nothing),
+        WORLD_CASE(test_a_refused_draft_can_be_mended),
+        WORLD_CASE(test_what_is_too_large_is_not_saved_in_part),
+        WORLD_CASE(test_a_full_disk_keeps_both),
+        WORLD_CASE(test_a_refused_new_file_stays_scratch),
+        WORLD_CASE(test_rejected_texts_are_bounded),
+        WORLD_CASE(test_unlink_while_open),
+        WORLD_CASE(test_rename_over_an_open_file),
+        WORLD_CASE(test_renaming_an_open_file_saves_it),
+        WORLD_CASE(test_unmounting_saves_what_was_written),
+        WORLD_CASE(test_exclusive_creation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

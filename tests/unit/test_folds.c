@@ -342,7 +342,8 @@ static void test_attributes_of_folds(void **state)
     struct stat in = {.st_mode = 0700, .st_mtim = {1000, 5}}, out;
     uint64_t id = find(world, A "%+");
 
-    assert_int_equal(tree_setattr(world->tree, id, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out),
+    assert_int_equal(tree_setattr(world->tree, id, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME,
+                                  &world->caller, &out),
                      0);
     tree_forget(world->tree, id, 1000);
     assert_true(find(world, A "%+") == id);

@@ -73,7 +73,7 @@ static void use_handle(struct worker *worker, struct tree_handle *handle)
 static void open_and_use(struct worker *worker, const char *path)
 {
     static const int flags[] = {O_RDONLY, O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND};
-    struct tree_caller caller = {getuid(), getgid(), 1};
+    struct tree_caller caller = {.uid = getuid(), .gid = getgid()};
     uint64_t directory = parent(worker, &path);
     int chosen = flags[pick(worker, ARRAY_SIZE(flags))];
     struct tree_handle *handle;
@@ -93,6 +93,7 @@ static void open_and_use(struct worker *worker, const char *path)
 
 static void look_at(struct worker *worker, const char *path)
 {
+    const struct tree_caller caller = {.uid = getuid(), .gid = getgid()};
     struct stat stat, in = {.st_mode = 0640, .st_size = 3};
     struct buffer value = BUFFER_INIT;
     uint64_t directory = parent(worker, &path);
@@ -102,7 +103,7 @@ static void look_at(struct worker *worker, const char *path)
     tree_getattr(worker->tree, stat.st_ino, &stat);
     tree_getxattr(worker->tree, stat.st_ino, "user.shelvefs.type", &value);
     tree_setattr(worker->tree, stat.st_ino, NULL, &in,
-                 pick(worker, 2) ? TREE_SET_MODE : TREE_SET_SIZE, &stat);
+                 pick(worker, 2) ? TREE_SET_MODE : TREE_SET_SIZE, &caller, &stat);
     tree_forget(worker->tree, stat.st_ino, 1);
     buffer_release(&value);
 }

@@ -4,31 +4,6 @@
 
 #include <stdio.h>
 
-static int set_up(void **state)
-{
-    static struct world world;
-
-    world_open(&world);
-    put(&world, "k", "old\n");
-    put(&world, "list", "[1, 2]\n");
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_close(*state);
-    return 0;
-}
-
-static struct stat stat_of(struct world *world, const char *path)
-{
-    struct stat stat;
-
-    assert_int_equal(tree_getattr(world->tree, find(world, path), &stat), 0);
-    return stat;
-}
-
 /* --- names --- */
 
 static void test_keys_of_any_bytes(void **state)
@@ -164,44 +139,6 @@ static void test_what_cant_be(void **state)
     assert_shows(world, "new", "old\n");
 }
 
-static void test_exchange(void **state)
-{
-    struct world *world = *state;
-    uint64_t k = find(world, "k"), list = find(world, "list");
-    struct tree_handle *reader, *writer;
-    struct stat in = {.st_mode = 0640}, out;
-
-    assert_int_equal(tree_setattr(world->tree, k, NULL, &in, TREE_SET_MODE, &out), 0);
-    assert_int_equal(open_file(world, "list", O_RDONLY, &reader), 0);
-    assert_int_equal(open_file(world, "k", O_RDWR, &writer), 0);
-    assert_int_equal(tree_write(writer, 0, BYTES("new")), 0);
-    forget_log(world);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "list", RENAME_EXCHANGE),
-                     0);
-    assert_int_equal(calls(world, "rename k -> list = 0"), 1);
-    assert_int_equal(changes(world), 2); /* what was written was saved first */
-    assert_stored(world, "k", "[1, 2]\n");
-    assert_stored(world, "list", "new\n");
-    assert_true(find(world, "k") == list && find(world, "list") == k);
-    assert_shows(world, "k", "[1, 2]\n");
-    assert_shows(world, "list", "new\n");
-    assert_string_equal(read_handle(world, reader), "[1, 2]\n");
-    assert_int_equal(tree_getattr(world->tree, k, &out), 0);
-    assert_int_equal(out.st_mode, S_IFREG | 0640);
-    assert_int_equal(tree_getattr(world->tree, list, &out), 0);
-    assert_int_equal(out.st_mode, S_IFREG | 0600);
-    /* The handle goes on with its file, under its new name. */
-    assert_int_equal(tree_write(writer, 0, BYTES("own")), 0);
-    tree_release(writer);
-    tree_release(reader);
-    assert_stored(world, "list", "own\n");
-    assert_stored(world, "k", "[1, 2]\n");
-    /* A file that is no key yet has nothing to give. */
-    assert_int_equal(echo(world, "a~", TO, "x\n"), 0);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k", TREE_ROOT, "a~", RENAME_EXCHANGE),
-                     -EINVAL);
-}
-
 /* --- attributes --- */
 
 static void test_default_attributes(void **state)
@@ -224,128 +161,14 @@ static void test_default_attributes(void **state)
     assert_int_equal(stat_of(world, ".shelvefs/status").st_mode, S_IFREG | 0400);
 }
 
-static int set(struct world *world, const char *path, struct stat in, unsigned what)
-{
-    struct stat out;
-
-    return tree_setattr(world->tree, find(world, path), NULL, &in, what, &out);
-}
-
-static void test_attributes_are_kept(void **state)
-{
-    struct world *world = *state;
-    struct stat in = {.st_mode = 0640, .st_mtim = {1000, 5}, .st_atim = {2000, 6}}, out;
-
-    assert_int_equal(set(world, "k", in, TREE_SET_MODE | TREE_SET_MTIME | TREE_SET_ATIME), 0);
-    tree_forget(world->tree, find(world, "k"), 1000);
-    out = stat_of(world, "k");
-    assert_int_equal(out.st_mode, S_IFREG | 0640);
-    assert_int_equal(out.st_mtim.tv_sec, 1000);
-    assert_int_equal(out.st_mtim.tv_nsec, 5);
-    assert_int_equal(out.st_atim.tv_sec, 2000);
-    assert_int_equal(rename_file(world, "k", "list"), 0);
-    out = stat_of(world, "list");
-    assert_int_equal(out.st_mode, S_IFREG | 0640);
-    assert_int_equal(out.st_mtim.tv_sec, 1000);
-    assert_int_equal(unlink_file(world, "list"), 0);
-    assert_int_equal(echo(world, "list", TO, "x\n"), 0);
-    out = stat_of(world, "list");
-    assert_int_equal(out.st_mode, S_IFREG | 0644);
-    assert_true(out.st_mtim.tv_sec > 1000000);
-    /* A new value keeps the mode and gets a new time. */
-    assert_int_equal(set(world, "list", in, TREE_SET_MODE | TREE_SET_MTIME), 0);
-    assert_int_equal(echo(world, "list", TO, "y\n"), 0);
-    out = stat_of(world, "list");
-    assert_int_equal(out.st_mode, S_IFREG | 0640);
-    assert_true(out.st_mtim.tv_sec > 1000000);
-}
-
-static void test_owners(void **state)
-{
-    struct world *world = *state;
-    struct stat mine = {.st_uid = getuid(), .st_gid = getgid()};
-    struct stat theirs = {.st_uid = getuid() + 1, .st_gid = getgid() + 1};
-    struct tree_handle *handle;
-    struct tree_caller other = {77, 78, 1};
-    enum tree_cache cache;
-    struct stat out;
-
-    assert_int_equal(set(world, "k", mine, TREE_SET_UID | TREE_SET_GID), 0);
-    assert_int_equal(set(world, "k", theirs, TREE_SET_UID), -EPERM);
-    assert_int_equal(set(world, "k", theirs, TREE_SET_GID), -EPERM);
-    assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_MODE), -EPERM);
-    assert_int_equal(set(world, ".shelvefs", mine, TREE_SET_SIZE), -EISDIR);
-    assert_int_equal(set(world, ".shelvefs/status", mine, TREE_SET_SIZE), -EPERM);
-    /* A new file belongs to its creator, also as a key. */
-    assert_int_equal(
-        tree_create(world->tree, TREE_ROOT, "new", 0600, O_WRONLY, &other, &out, &handle, &cache),
-        0);
-    assert_int_equal(out.st_uid, 77);
-    assert_int_equal(tree_write(handle, 0, BYTES("x\n")), 0);
-    tree_release(handle);
-    assert_stored(world, "new", "x\n");
-    assert_int_equal(stat_of(world, "new").st_uid, 77);
-    assert_int_equal(stat_of(world, "new").st_gid, 78);
-}
-
-static void test_forced_attributes(void **state)
-{
-    struct world *world = *state;
-    struct stat in = {.st_mode = 0600}, out;
-
-    world->options.shown = (struct attributes){
-        .set = ATTRIBUTE_UID | ATTRIBUTE_GID | ATTRIBUTE_MODE, .uid = 7, .gid = 8, .mode = 0750};
-    world_remount(world);
-    out = stat_of(world, "k");
-    assert_int_equal(out.st_mode, S_IFREG | 0640);
-    assert_int_equal(out.st_uid, 7);
-    assert_int_equal(out.st_gid, 8);
-    assert_int_equal(set(world, "k", in, TREE_SET_MODE), 0);
-    assert_int_equal(stat_of(world, "k").st_mode, S_IFREG | 0640);
-    assert_int_equal(set(world, "k", in, TREE_SET_UID), -EPERM);
-    in.st_uid = 7;
-    assert_int_equal(set(world, "k", in, TREE_SET_UID), 0);
-    assert_int_equal(echo(world, "new", TO, "x\n"), 0);
-    assert_int_equal(stat_of(world, "new").st_uid, 7);
-    assert_int_equal(stat_of(world, "new").st_mode, S_IFREG | 0640);
-    assert_int_equal(stat_of(world, ".shelvefs/raw").st_mode, S_IFDIR | 0750);
-    assert_int_equal(stat_of(world, ".shelvefs/status").st_mode, S_IFREG | 0440);
-    assert_int_equal(stat_of(world, ".shelvefs/dis/k").st_mode, S_IFREG | 0440);
-}
-
-static void test_times(void **state)
-{
-    struct world *world = *state;
-    struct stat in = {.st_mtim = {1000, 5}}, before = stat_of(world, "k"), out;
-    struct tree_handle *handle;
-
-    /* cp -p: written, then the time is set, then closed. */
-    assert_int_equal(open_file(world, "k", O_WRONLY, &handle), 0);
-    assert_int_equal(tree_write(handle, 0, BYTES("new")), 0);
-    assert_true(stat_of(world, "k").st_mtim.tv_sec >= before.st_mtim.tv_sec);
-    assert_int_equal(tree_setattr(world->tree, find(world, "k"), handle, &in, TREE_SET_MTIME, &out),
-                     0);
-    assert_int_equal(out.st_mtim.tv_sec, 1000);
-    assert_int_equal(tree_flush(handle), 0);
-    tree_release(handle);
-    assert_int_equal(stat_of(world, "k").st_mtim.tv_sec, 1000);
-    assert_int_equal(stat_of(world, "k").st_atim.tv_sec, 1000);
-    assert_int_equal(set(world, "k", in, TREE_SET_MTIME_NOW), 0);
-    assert_true(stat_of(world, "k").st_mtim.tv_sec >= before.st_mtim.tv_sec);
-    /* Saving one key does not touch the time of another. */
-    before = stat_of(world, "list");
-    assert_int_equal(echo(world, "k", TO, "x\n"), 0);
-    out = stat_of(world, "list");
-    assert_memory_equal(&out.st_mtim, &before.st_mtim, sizeof out.st_mtim);
-}
-
 static void test_directories(void **state)
 {
     struct world *world = *state;
     struct stat in = {.st_mode = 0755, .st_mtim = {1000, 5}}, out;
 
-    assert_int_equal(
-        tree_setattr(world->tree, TREE_ROOT, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME, &out), 0);
+    assert_int_equal(tree_setattr(world->tree, TREE_ROOT, NULL, &in, TREE_SET_MODE | TREE_SET_MTIME,
+                                  &world->caller, &out),
+                     0);
     assert_int_equal(out.st_mode, S_IFDIR | 0755);
     assert_int_equal(out.st_mtim.tv_sec, 1000);
     assert_int_equal(echo(world, "k", TO, "x\n"), 0);
@@ -360,8 +183,8 @@ static void test_directories(void **state)
 static void test_access(void **state)
 {
     struct world *world = *state;
-    struct tree_caller owner = {1000, 1000, 1}, group = {1001, 1000, 1}, other = {1001, 1001, 1},
-                       root = {0, 0, 1};
+    struct tree_caller owner = {.uid = 1000, .gid = 1000}, group = {.uid = 1001, .gid = 1000},
+                       other = {.uid = 1001, .gid = 1001}, root = {.uid = 0};
     struct tree_handle *handle;
     const struct {
         const struct tree_caller *caller;
@@ -399,7 +222,7 @@ static void test_read_only(void **state)
     assert_int_equal(open_file(world, "new", O_WRONLY | O_CREAT, &handle), -EROFS);
     assert_int_equal(unlink_file(world, "k"), -EROFS);
     assert_int_equal(rename_file(world, "k", "l"), -EROFS);
-    assert_int_equal(set(world, "k", stat, TREE_SET_MODE), -EROFS);
+    assert_int_equal(set_attributes(world, "k", stat, TREE_SET_MODE), -EROFS);
     assert_int_equal(tree_mkdir(world->tree, TREE_ROOT, "d", 0755, &world->caller, &stat), -EROFS);
     assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, "k"), -EROFS);
     assert_int_equal(tree_symlink(world->tree, TREE_ROOT, ".#k", "x", &world->caller, &stat),
@@ -655,36 +478,29 @@ static void test_a_value_that_is_too_large(void **state)
     assert_shows(world, "big2", "small\n");
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_keys_of_any_bytes),
-        CASE(test_keys_of_c_programs),
-        CASE(test_names_that_no_key_has),
-        CASE(test_what_cant_be),
-        CASE(test_exchange),
-        CASE(test_default_attributes),
-        CASE(test_attributes_are_kept),
-        CASE(test_owners),
-        CASE(test_forced_attributes),
-        CASE(test_times),
-        CASE(test_directories),
-        CASE(test_access),
-        CASE(test_read_only),
-        CASE(test_extended_attributes),
-        CASE(test_statfs),
-        CASE(test_a_plain_listing_touches_keys_only),
-        CASE(test_listing_plus_is_complete),
-        CASE(test_listing_in_pieces),
-        CASE(test_entries_without_room_get_no_reference),
-        CASE(test_keys_with_very_long_paths_are_told),
-        CASE(test_a_scratch_file_shadows_a_key_made_elsewhere),
-        CASE(test_control_directory),
-        CASE(test_raw_bytes),
-        CASE(test_a_damaged_record_can_be_removed),
-        CASE(test_a_value_that_is_too_large),
+        WORLD_CASE(test_keys_of_any_bytes),
+        WORLD_CASE(test_keys_of_c_programs),
+        WORLD_CASE(test_names_that_no_key_has),
+        WORLD_CASE(test_what_cant_be),
+        WORLD_CASE(test_default_attributes),
+        WORLD_CASE(test_directories),
+        WORLD_CASE(test_access),
+        WORLD_CASE(test_read_only),
+        WORLD_CASE(test_extended_attributes),
+        WORLD_CASE(test_statfs),
+        WORLD_CASE(test_a_plain_listing_touches_keys_only),
+        WORLD_CASE(test_listing_plus_is_complete),
+        WORLD_CASE(test_listing_in_pieces),
+        WORLD_CASE(test_entries_without_room_get_no_reference),
+        WORLD_CASE(test_keys_with_very_long_paths_are_told),
+        WORLD_CASE(test_a_scratch_file_shadows_a_key_made_elsewhere),
+        WORLD_CASE(test_control_directory),
+        WORLD_CASE(test_raw_bytes),
+        WORLD_CASE(test_a_damaged_record_can_be_removed),
+        WORLD_CASE(test_a_value_that_is_too_large),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

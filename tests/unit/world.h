@@ -54,7 +54,7 @@ static inline void world_open(struct world *world)
                 .invalidate = world_invalidate,
                 .context = world,
             },
-        .caller = {getuid(), getgid(), getpid()},
+        .caller = {.uid = getuid(), .gid = getgid()},
         .read = BUFFER_INIT,
     };
     world->store = store_new_trace(store_new_memory(), &world->trace);
@@ -322,5 +322,44 @@ static inline struct listing list(struct world *world, const char *path, bool pl
     tree_closedir(directory);
     return listing;
 }
+
+/* --- what most tests begin with --- */
+
+static inline struct stat stat_of(struct world *world, const char *path)
+{
+    struct stat stat;
+
+    assert_int_equal(tree_getattr(world->tree, find(world, path), &stat), 0);
+    return stat;
+}
+
+static inline int set_attributes(struct world *world, const char *path, struct stat in,
+                                 unsigned what)
+{
+    struct stat out;
+
+    return tree_setattr(world->tree, find(world, path), NULL, &in, what, &world->caller, &out);
+}
+
+/* A text and a list; for cmocka. */
+static inline int world_set_up(void **state)
+{
+    static struct world world;
+
+    world_open(&world);
+    put(&world, "k", "old\n");
+    put(&world, "list", "[1, 2]\n");
+    *state = &world;
+    return 0;
+}
+
+static inline int world_tear_down(void **state)
+{
+    world_close(*state);
+    return 0;
+}
+
+#define WORLD_CASE(function)                                                                       \
+    cmocka_unit_test_setup_teardown(function, world_set_up, world_tear_down)
 
 #endif

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Owners and permissions: root, another user, a mount by an ordinary user, and mount(8) with /etc/fstab."""
+
+import os
+import subprocess
+
+import pytest
+
+from mounting import FORGET_OTHERS, eventually
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason='another user needs root')
+NOBODY = 65534
+
+
+def as_nobody(command, cwd, groups='--clear-groups'):
+    return subprocess.run(['setpriv', '--reuid', str(NOBODY), '--regid', str(NOBODY), groups, 'bash', '-c', command],
+                          cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          check=False)
+
+
+@pytest.fixture
+def public(tmp_path):
+    """Others may pass through the directories above the test's own."""
+    opened = []
+    for directory in (tmp_path, *tmp_path.parents):
+        mode = directory.stat().st_mode
+        if not mode & 0o001:
+            os.chmod(directory, mode & 0o7777 | 0o011)
+            opened.append((directory, mode & 0o7777))
+    yield tmp_path
+    for directory, mode in opened:
+        os.chmod(directory, mode)
+
+
+@needs_root
+def test_another_user_is_kept_out(database, mounter, public):
+    mount = mounter(database)
+    done = as_nobody('ls %s' % mount.directory, '/')
+    assert done.returncode != 0 and 'Permission denied' in done.stdout
+
+
+@needs_root
+def test_permissions_for_another_user(database, mounter, public):
+    for file in database.files:
+        os.chmod(file, 0o644)
+    mount = mounter(database, 'allow_other')
+    assert as_nobody('cat greeting', mount.directory).stdout == 'hello\n'
+    for command in ('echo x > greeting', 'echo x > new', 'rm greeting', 'mv greeting other', 'chmod 777 greeting', 'touch -d 2001-01-01 text'):
+        done = as_nobody(command, mount.directory)
+        assert done.returncode != 0, command
+        assert 'Permission denied' in done.stdout or 'not permitted' in done.stdout, done.stdout
+    os.chmod(mount / 'greeting', 0o600)
+    assert as_nobody('cat greeting', mount.directory).returncode != 0
+    os.chmod(mount / 'text', 0o666)
+    assert as_nobody('echo from nobody > text', mount.directory).returncode == 0
+    assert database.value('text') == 'from nobody'
+
+
+@needs_root
+def test_a_new_key_belongs_to_its_creator(database, mounter, public):
+    mount = mounter(database, 'allow_other')
+    os.chmod(mount.directory, 0o777)
+    done = as_nobody('umask 027 && echo mine > mine && stat -c "%u %g %a" mine && cat mine && echo more >> mine', mount.directory)
+    assert done.stdout == '%d %d 640\nmine\n' % (NOBODY, NOBODY) and done.returncode == 0
+    assert database.value('mine') == 'mine\nmore'
+
+
+@needs_root
+@pytest.mark.parametrize('options', ['allow_other', 'allow_other,sidecar=none'])
+def test_giving_away(database, mounter, public, options):
+    """Root may give a file to anybody, its owner to a group that he is in; without a sidecar until the unmount."""
+    for file in database.files:
+        os.chmod(file, 0o644)
+    mount = mounter(database, options)
+    os.chown(mount / 'text', NOBODY, 1234)
+    os.chown(mount / 'list', -1, 1234)
+    with open(mount / 'dict', 'rb') as file:
+        os.fchown(file.fileno(), NOBODY, NOBODY)
+    script = 'chgrp 4321 text && chmod 640 text && echo more >> text && stat -c "%u %g %a" text && ! chown 0 text && ! chgrp 0 dict && ! chgrp 4321 list'
+    done = as_nobody(script, mount.directory, '--groups=4321,77')
+    assert done.stdout.splitlines()[0] == '%d 4321 640' % NOBODY and done.returncode == 0, done.stdout
+    assert done.stdout.count('not permitted') == 3
+    assert as_nobody('chgrp 4321 dict', mount.directory).returncode != 0
+    for remounted in (False, True):
+        found = [os.stat(mount / name) for name in ('text', 'list', 'dict', 'number')]
+        kept = [(NOBODY, 4321), (0, 1234), (NOBODY, NOBODY), (0, 0)]
+        lost = remounted and 'none' in options
+        assert [(file.st_uid, file.st_gid) for file in found] == ([(0, 0)] * 4 if lost else kept)
+        mount.remount()
+    assert database.value('text') == 'one\ntwo\nthree\n\nmore'
+
+
+@needs_root
+def test_owner_and_permissions_that_the_mount_says(database, mounter, public):
+    mount = mounter(database, 'allow_other,uid=%d,gid=%d,umask=077' % (NOBODY, NOBODY))
+    for name in ('text', 'list', '.'):
+        found = os.stat(mount / name)
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o077) == (NOBODY, NOBODY, 0)
+    done = as_nobody('cat greeting && echo mine > new && stat -c "%u %a" new && chmod 600 new && rm list', mount.directory)
+    assert done.stdout == 'hello\n%d 600\n' % NOBODY and done.returncode == 0
+    assert database.value('new') == 'mine' and b'list' not in database.keys()
+
+
+@needs_root
+def test_an_ordinary_user_mounts(database, public):
+    """Through fusermount3, which is all that an ordinary user has."""
+    for file in database.files:
+        os.chown(file, NOBODY, NOBODY)
+    os.chown(public, NOBODY, NOBODY)
+    (public / 'mine').mkdir()
+    os.chown(public / 'mine', NOBODY, NOBODY)
+    program = public / 'shelvefs'
+    program.write_bytes(open(os.environ['SHELVEFS'], 'rb').read())  # where it was built, others may not look
+    program.chmod(0o755)
+    # In a container, /dev/fuse may be root's alone.
+    script = (FORGET_OTHERS + 'mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
+              'exec setpriv --reuid %d --regid %d --clear-groups sh -ec "$0"' % (NOBODY, NOBODY))
+    commands = './shelvefs %s mine; cat mine/greeting; echo new > mine/text; stat -c %%u mine/text; fusermount3 -u mine' % database.path
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', script, commands], cwd=public, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[1:] == ['hello', str(NOBODY)], done.stdout
+    assert done.returncode == 0
+    eventually(lambda: database.value('text') == 'new')
+
+
+FSTAB = """
+set -e
+mount -t tmpfs none /usr/local/bin
+ln -s "$SHELVEFS" /usr/local/bin/shelvefs
+printf '%s %s fuse.shelvefs %s 0 0\\n' "$0" "$1" "$3" > "$2"
+mount -a -T "$2"
+cat "$1/greeting"
+echo saved > "$1/text"
+umount "$1"
+"""
+
+
+@needs_root
+@pytest.mark.parametrize('options', ['defaults', 'rw,noatime,allow_other,x-systemd.automount,x-systemd.idle-timeout=60,_netdev,nofail'])
+def test_mounting_all_of_fstab(database, tmp_path, options):
+    (tmp_path / 'mnt').mkdir()
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', FORGET_OTHERS + FSTAB, database.path, str(tmp_path / 'mnt'), str(tmp_path / 'fstab'), options],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == 'hello', done.stdout
+    eventually(lambda: database.value('text') == 'saved', 20)
