@@ -10,7 +10,7 @@ import pytest
 
 from mounting import Mount, eventually, sh
 
-KEYS = 10000
+KEYS = int(os.environ.get('SHELVEFS_KEYS', '10000'))
 
 
 def with_keys(database, count):
