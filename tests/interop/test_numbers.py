@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-TOOL = os.environ.get("NUMBERS_TOOL")
+TOOL = os.environ.get("NUMBERSTOOL")
 FLOATS = int(os.environ.get("NUMBERS_COUNT", "500000"))
 
-pytestmark = pytest.mark.skipif(not TOOL, reason="NUMBERS_TOOL does not name the test program")
+pytestmark = pytest.mark.skipif(not TOOL, reason="NUMBERSTOOL does not name the test program")
 
 
 def ask(lines):

@@ -8,6 +8,7 @@
  *   over  a text, saved over the stored bytes of the last "show"
  */
 #include "codecs/codec.h"
+#include "tests/unit/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,13 +55,7 @@ int main(void)
 
         buffer_clear(&out);
         status = answer(kind, &dialect, buffer_bytes(&input), &shown, &out, &failure);
-        if (status) {
-            buffer_clear(&out);
-            buffer_add_string(&out, failure.message);
-        }
-        printf("%d %zu\n", status, out.size);
-        fwrite(out.data, 1, out.size, stdout);
-        fflush(stdout);
+        exchange_tell(status, buffer_bytes(&out), &failure);
     }
     buffer_release(&input);
     buffer_release(&shown);

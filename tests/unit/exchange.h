@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How the tools that tests/interop drives get requests and answer: a length of 4 bytes, little-endian, before bytes. */
+/*
+ * How the tools that tests/interop drives get requests and answer: a length of 4 bytes, little-endian, before bytes;
+ * or, where a request is a line of words, by a line, too.
+ */
 #ifndef SHELVEFS_EXCHANGE_H
 #define SHELVEFS_EXCHANGE_H
 
 #include "src/bytes.h"
+#include "src/failure.h"
 
 #include <stdio.h>
 
@@ -27,6 +31,17 @@ static inline void exchange_answer(char status, struct bytes bytes)
     fwrite(header, 1, sizeof header, stdout);
     if (bytes.size)
         fwrite(bytes.data, 1, bytes.size, stdout);
+    fflush(stdout);
+}
+
+/* A line "STATUS SIZE", then what was made, or the failure's message if STATUS is not 0. */
+static inline void exchange_tell(int status, struct bytes made, const struct failure *failure)
+{
+    struct bytes told = status ? bytes_of_string(failure->message) : made;
+
+    printf("%d %zu\n", status, told.size);
+    if (told.size)
+        fwrite(told.data, 1, told.size, stdout);
     fflush(stdout);
 }
 

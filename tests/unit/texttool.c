@@ -9,21 +9,27 @@
  */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
+#include "tests/unit/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The document is to be released also after a failure. */
+static int parse(struct bytes text, unsigned protocol, bool python2, struct document *document, struct failure *failure)
+{
+    document_init(document, SIZE_MAX);
+    document->protocol = (uint8_t)protocol;
+    document->python2 = python2;
+    return expression_parse(text, document, failure);
+}
+
 static int print_text(struct bytes text, unsigned protocol, bool python2, struct buffer *out,
                       struct failure *failure)
 {
     struct document document;
-    int status;
+    int status = parse(text, protocol, python2, &document, failure);
 
-    document_init(&document, SIZE_MAX);
-    document.protocol = (uint8_t)protocol;
-    document.python2 = python2;
-    status = expression_parse(text, &document, failure);
     if (!status)
         status = expression_print(&document, out);
     document_release(&document);
@@ -56,12 +62,8 @@ static int encode_text(struct bytes text, unsigned protocol, bool python2, struc
                        struct failure *failure)
 {
     struct document document;
-    int status;
+    int status = parse(text, protocol, python2, &document, failure);
 
-    document_init(&document, SIZE_MAX);
-    document.protocol = (uint8_t)protocol;
-    document.python2 = python2;
-    status = expression_parse(text, &document, failure);
     if (!status)
         status = pickle_encode(&document, protocol, out, failure);
     document_release(&document);
@@ -109,13 +111,7 @@ static int answer(struct buffer *input)
         status = encode_again(buffer_bytes(input), python2, &out, &failure);
     else
         status = print_text(buffer_bytes(input), protocol, python2, &out, &failure);
-    if (status) {
-        buffer_clear(&out);
-        buffer_add_string(&out, failure.message);
-    }
-    printf("%d %zu\n", status, out.size);
-    fwrite(out.data, 1, out.size, stdout);
-    fflush(stdout);
+    exchange_tell(status, buffer_bytes(&out), &failure);
     buffer_release(&out);
     return 0;
 }
