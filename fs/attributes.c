@@ -180,9 +180,8 @@ static uint32_t position_of(const struct attribute_page *page, struct digest key
     return low;
 }
 
-static struct attribute_entry *find(const struct attribute_table *table, struct bytes key)
+static struct attribute_entry *find(const struct attribute_table *table, struct digest digest)
 {
-    struct digest digest = digest_bytes(&table->hash_key, key);
     const struct attribute_page *page = &table->pages[page_of(digest)];
     uint32_t at = position_of(page, digest);
 
@@ -190,11 +189,17 @@ static struct attribute_entry *find(const struct attribute_table *table, struct 
                                                                            : NULL;
 }
 
-const struct attributes *attributes_find(const struct attribute_table *table, struct bytes key)
+const struct attributes *attributes_find_digest(const struct attribute_table *table,
+                                                struct digest digest)
 {
-    const struct attribute_entry *entry = find(table, key);
+    const struct attribute_entry *entry = find(table, digest);
 
     return entry ? &entry->attributes : NULL;
+}
+
+const struct attributes *attributes_find(const struct attribute_table *table, struct bytes key)
+{
+    return attributes_find_digest(table, digest_bytes(&table->hash_key, key));
 }
 
 static bool grow(struct attribute_page *page)
@@ -229,21 +234,26 @@ static struct attribute_entry *add(struct attribute_table *table, struct digest 
     return entry;
 }
 
-struct attributes *attributes_edit(struct attribute_table *table, struct bytes key)
+struct attributes *attributes_edit_digest(struct attribute_table *table, struct digest digest)
 {
-    struct attribute_entry *entry = find(table, key);
+    struct attribute_entry *entry = find(table, digest);
 
     if (!entry)
-        entry = add(table, digest_bytes(&table->hash_key, key));
+        entry = add(table, digest);
     if (!entry)
         return NULL;
     table->pages[page_of(entry->key)].changed = true;
     return &entry->attributes;
 }
 
-void attributes_drop(struct attribute_table *table, struct bytes key)
+struct attributes *attributes_edit(struct attribute_table *table, struct bytes key)
 {
-    struct attribute_entry *entry = find(table, key);
+    return attributes_edit_digest(table, digest_bytes(&table->hash_key, key));
+}
+
+void attributes_drop_digest(struct attribute_table *table, struct digest digest)
+{
+    struct attribute_entry *entry = find(table, digest);
     struct attribute_page *page;
 
     if (!entry)
@@ -255,6 +265,11 @@ void attributes_drop(struct attribute_table *table, struct bytes key)
     page->changed = true;
 }
 
+void attributes_drop(struct attribute_table *table, struct bytes key)
+{
+    attributes_drop_digest(table, digest_bytes(&table->hash_key, key));
+}
+
 void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to)
 {
     const struct attributes *entry = attributes_find(table, key);
@@ -264,12 +279,17 @@ void attributes_take(struct attribute_table *table, struct bytes key, struct att
     attributes_drop(table, key);
 }
 
-void attributes_mark(struct attribute_table *table, struct bytes key)
+void attributes_mark_digest(struct attribute_table *table, struct digest digest)
 {
-    struct attribute_entry *entry = find(table, key);
+    struct attribute_entry *entry = find(table, digest);
 
     if (entry)
         entry->marked = true;
+}
+
+void attributes_mark(struct attribute_table *table, struct bytes key)
+{
+    attributes_mark_digest(table, digest_bytes(&table->hash_key, key));
 }
 
 static void drop_unmarked(struct attribute_page *page)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a database can't hold of a file: mode, owner, times, by key.
+ * What a database can't hold of a file: mode, owner, times, by key; and of the directories that folds.h makes of long keys.
  *
  * What was never set comes from the database file. Its mtime is a key's only if somebody else wrote it: our own
  * saves touch one key and must not make all others look new. So a key's mtime is entered, with a digest of the stored
  * bytes that it belongs to, as soon as it was shown to anybody.
  *
- * Keys are known by a digest, so an entry has a fixed size: about 80 bytes in memory, at most 66 in the sidecar. Entries
+ * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: about 80 bytes in memory, at most 66 in the sidecar. Entries
  * stand in ATTRIBUTE_PAGES sorted arrays; a page is what is written to the sidecar at a time.
  */
 #ifndef SHELVEFS_ATTRIBUTES_H
@@ -84,6 +84,13 @@ void attributes_take(struct attribute_table *table, struct bytes key, struct att
 /* Drops the entries of all keys that were not marked since the last time. */
 void attributes_mark(struct attribute_table *table, struct bytes key);
 void attributes_drop_unmarked(struct attribute_table *table);
+
+/* The same by a digest that the table's secret made (folds.h). */
+const struct attributes *attributes_find_digest(const struct attribute_table *table,
+                                                struct digest digest);
+struct attributes *attributes_edit_digest(struct attribute_table *table, struct digest digest);
+void attributes_drop_digest(struct attribute_table *table, struct digest digest);
+void attributes_mark_digest(struct attribute_table *table, struct digest digest);
 
 /* The first page from `from` on that was changed, or ATTRIBUTE_PAGES. */
 unsigned attribute_page_changed(const struct attribute_table *table, unsigned from);

@@ -14,12 +14,14 @@ enum {
 
 /* Constant, so that node ids are the same in every mount. Never change it. */
 static const struct digest_key hash_key = {{0x7368656c76656673, 0x666f6c6473}};
+/* Keeps the ids of folds apart from the digests of keys, which the same secret makes. Never change it. */
+static const uint64_t id_domain = 0x666f6c6420696473;
 
-int folds_init(struct folds *folds, enum keyname_style style)
+int folds_init(struct folds *folds, enum keyname_style style, struct attribute_table *attributes)
 {
     int code;
 
-    *folds = (struct folds){.style = style};
+    *folds = (struct folds){.style = style, .attributes = attributes};
     list_init(&folds->top);
     list_init(&folds->keys);
     code = chains_init(&folds->by_name);
@@ -70,6 +72,16 @@ static uint64_t hash_of(const struct fold *parent, struct bytes name)
     if (parent)
         key.words[1] ^= parent->by_name.hash;
     return digest_bytes(&key, name).words[0];
+}
+
+/* `parent`: the id of the fold above, or zeros. With the secret, nobody can make two folds of one id. */
+static struct digest id_of(const struct folds *folds, struct digest parent, struct bytes name)
+{
+    struct digest_key key = folds->attributes->hash_key;
+
+    key.words[0] ^= parent.words[0];
+    key.words[1] ^= parent.words[1] ^ id_domain;
+    return digest_bytes(&key, name);
 }
 
 static struct fold *find(struct folds *folds, const struct fold *parent, struct bytes name)
@@ -135,6 +147,7 @@ static struct fold *enter(struct folds *folds, struct fold *parent, struct bytes
     if (!fold)
         return NULL;
     *fold = (struct fold){.parent = parent, .size = name.size};
+    fold->id = id_of(folds, parent ? parent->id : (struct digest){{0}}, name);
     memcpy(fold->name, name.data, name.size);
     fold->name[name.size] = '\0';
     list_init(&fold->folds);
@@ -182,7 +195,7 @@ static void unuse(struct folds *folds, struct fold *fold, bool lingers)
         if (--at->uses == 0) {
             at->lingers = lingers;
             at->emptied = now;
-            at->own.set = 0;
+            attributes_drop_digest(folds->attributes, at->id);
         }
     }
     fold_drop(folds, fold);
@@ -215,6 +228,26 @@ void fold_unmake(struct folds *folds, struct fold *fold)
     fold_unpin(folds, fold);
 }
 
+void fold_changed(struct folds *folds, struct fold *fold, struct timespec now)
+{
+    struct attributes *entry =
+        fold && fold_exists(fold) ? attributes_edit_digest(folds->attributes, fold->id) : NULL;
+
+    if (!entry)
+        return;
+    entry->mtime = now;
+    entry->set |= ATTRIBUTE_MTIME;
+}
+
+/* By somebody else: it is as new as the database. */
+static void changed_elsewhere(struct folds *folds, struct fold *fold)
+{
+    const struct attributes *entry = attributes_find_digest(folds->attributes, fold->id);
+
+    if (entry && entry->set & ATTRIBUTE_MTIME)
+        attributes_edit_digest(folds->attributes, fold->id)->set &= ~(unsigned)ATTRIBUTE_MTIME;
+}
+
 /* --- keys --- */
 
 static struct fold_key *find_key(struct folds *folds, const struct fold *fold, struct bytes name)
@@ -230,7 +263,7 @@ static struct fold_key *find_key(struct folds *folds, const struct fold *fold, s
     return NULL;
 }
 
-static int add_last(struct folds *folds, struct fold *fold, struct bytes name)
+static int add_last(struct folds *folds, struct fold *fold, struct bytes name, bool foreign)
 {
     struct fold_key *key = find_key(folds, fold, name);
 
@@ -246,6 +279,8 @@ static int add_last(struct folds *folds, struct fold *fold, struct bytes name)
         list_append(&fold->keys, &key->sibling);
         chains_add(&folds->keys_by_name, &key->by_name, hash_of(fold, name));
         fold_use(fold);
+        if (foreign && folds->complete)
+            changed_elsewhere(folds, fold);
     }
     key->seen = folds->visit;
     list_leave(&key->all);
@@ -264,8 +299,8 @@ static void settle_made(struct folds *folds, struct fold *fold)
     }
 }
 
-/* `path` has more than one component. */
-static int add_path(struct folds *folds, struct bytes path)
+/* `path` has more than one component. `foreign`: it was not we who stored the key. */
+static int add_path(struct folds *folds, struct bytes path, bool foreign)
 {
     struct fold *fold = NULL;
     size_t slash;
@@ -281,7 +316,7 @@ static int add_path(struct folds *folds, struct bytes path)
         path = bytes_part(path, slash + 1, SIZE_MAX);
     }
     if (code == 0)
-        code = add_last(folds, fold, path);
+        code = add_last(folds, fold, path, foreign);
     if (code == 0)
         settle_made(folds, fold);
     else
@@ -324,11 +359,29 @@ static bool long_path(enum keyname_style style, struct bytes key, struct buffer 
            bytes_find_byte(buffer_bytes(path), '/') < path->size;
 }
 
+void folds_mark(struct folds *folds, struct bytes key)
+{
+    struct buffer path = BUFFER_INIT;
+    struct bytes left;
+    struct digest id = {{0}};
+    size_t slash;
+
+    if (long_path(folds->style, key, &path)) {
+        left = buffer_bytes(&path);
+        while ((slash = bytes_find_byte(left, '/')) < left.size) {
+            id = id_of(folds, id, bytes_part(left, 0, slash));
+            attributes_mark_digest(folds->attributes, id);
+            left = bytes_part(left, slash + 1, SIZE_MAX);
+        }
+    }
+    buffer_release(&path);
+}
+
 void folds_stored(struct folds *folds, struct bytes key)
 {
     struct buffer path = BUFFER_INIT;
 
-    if (long_path(folds->style, key, &path) && add_path(folds, buffer_bytes(&path)))
+    if (long_path(folds->style, key, &path) && add_path(folds, buffer_bytes(&path), false))
         folds->complete = false;
     if (buffer_status(&path))
         folds->complete = false;
@@ -364,7 +417,7 @@ static bool visit_key(void *context, struct bytes key)
     buffer_clear(&visit->path);
     if (long_path(folds->style, key, &visit->path)) {
         pthread_mutex_lock(&visit->tree->lock);
-        visit->code = add_path(folds, buffer_bytes(&visit->path));
+        visit->code = add_path(folds, buffer_bytes(&visit->path), true);
         pthread_mutex_unlock(&visit->tree->lock);
     }
     if (visit->code == 0)
@@ -383,6 +436,7 @@ static void sweep(struct folds *folds)
 
         if (key->seen == folds->visit)
             return;
+        changed_elsewhere(folds, key->fold);
         remove_key(folds, key, false);
     }
 }

@@ -2,7 +2,7 @@
 /*
  * Folds: the directories into which long names are folded (src/keyname.h), and which keys are in them.
  *
- * They are derived from the keys, so nothing of them is stored: a fold exists while a key's path leads through it,
+ * They are derived from the keys, so but for their attributes nothing of them is stored: a fold exists while a key's path leads through it,
  * a file that is no key is in it, or somebody made it by mkdir(2) and has not used it yet. All views show the same
  * folds. When the last use went by a change of ours, a fold lingers for some seconds: it is not listed, but can
  * still be looked up and removed, as `rm -r` does with a directory that it has emptied.
@@ -37,8 +37,7 @@ struct fold {
     bool made;   /* one of the uses is that of being made */
     bool lingers;
     struct timespec emptied; /* if it lingers: since when (scratch_clock()) */
-    struct timespec changed; /* when a name in it was last changed here; 0: not in this mount */
-    struct attributes own;   /* what was set */
+    struct digest id;        /* by which its attributes are kept */
     size_t size;             /* of the name, without its NUL */
     char name[];
 };
@@ -56,7 +55,8 @@ struct fold_key {
 
 /* Part of struct tree. */
 struct folds {
-    enum keyname_style style; /* constant */
+    enum keyname_style style;           /* constant */
+    struct attribute_table *attributes; /* the tree's */
     struct chains by_name, keys_by_name;
     struct list top;  /* folds without a parent */
     struct list keys; /* all, by `seen` */
@@ -69,7 +69,8 @@ struct folds {
     size_t asked;            /* questions since */
 };
 
-int folds_init(struct folds *folds, enum keyname_style style);
+/* `attributes`: borrowed; its secret must not change once there are folds. */
+int folds_init(struct folds *folds, enum keyname_style style, struct attribute_table *attributes);
 void folds_release(struct folds *folds);
 
 /* --- directories --- */
@@ -104,8 +105,13 @@ void fold_unuse(struct folds *folds, struct fold *fold);
 void fold_make(struct fold *fold);
 void fold_unmake(struct folds *folds, struct fold *fold);
 
+/* A name in it was added or removed by us, at that moment. */
+void fold_changed(struct folds *folds, struct fold *fold, struct timespec now);
+
 /* --- keys --- */
 
+/* Marks the attributes of all folds on the key's path, see attributes_mark(). */
+void folds_mark(struct folds *folds, struct bytes key);
 /* A key was stored or removed by us. */
 void folds_stored(struct folds *folds, struct bytes key);
 void folds_removed(struct folds *folds, struct bytes key);

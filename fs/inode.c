@@ -38,6 +38,7 @@ static void apply(struct stat *out, const struct attributes *attributes)
 static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
 {
     const struct fold *fold = node->opens.fold;
+    const struct attributes *set = &node->own;
 
     out->st_ino = node->id;
     out->st_mode = directory_mode(out->st_mode);
@@ -45,11 +46,11 @@ static void stat_directory(struct tree *tree, const struct node *node, struct st
     out->st_size = BLOCK;
     pthread_mutex_lock(&tree->lock);
     if (fold)
-        out->st_mtim = fold->changed.tv_sec ? fold->changed : tree->foreign_change;
-    else
-        out->st_mtim = later(tree->foreign_change, tree->names_change);
+        set = attributes_find_digest(&tree->attributes, fold->id);
+    out->st_mtim = fold ? tree->foreign_change : later(tree->foreign_change, tree->names_change);
     out->st_atim = out->st_ctim = out->st_mtim;
-    apply(out, fold ? &fold->own : &node->own);
+    if (set)
+        apply(out, set);
     pthread_mutex_unlock(&tree->lock);
 }
 
@@ -207,7 +208,7 @@ static struct attributes *editable(struct tree *tree, struct node *node)
     struct attributes *entry;
 
     if (node->opens.fold)
-        return &node->opens.fold->own;
+        return attributes_edit_digest(&tree->attributes, node->opens.fold->id);
     if (!node_is_key(node))
         return &node->own;
     entry = attributes_edit(&tree->attributes, node->name->key);

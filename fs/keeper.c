@@ -437,7 +437,10 @@ unsigned keeper_wait(const struct keeper *keeper)
 
 static bool mark_key(void *context, struct bytes key)
 {
-    attributes_mark(context, key);
+    struct tree *tree = context;
+
+    attributes_mark(&tree->attributes, key);
+    folds_mark(&tree->folds, key);
     return true;
 }
 
@@ -447,7 +450,7 @@ static void forget_stale(struct keeper *keeper, struct tree *tree)
     struct attribute_table *table = &tree->attributes;
 
     if (table->count / 2 <= keeper->identity.known + STALE_ENTRIES ||
-        store_visit(keeper->store, mark_key, table))
+        store_visit(keeper->store, mark_key, tree))
         return;
     attributes_drop_unmarked(table);
     keeper->identity.known = table->count;

@@ -9,7 +9,7 @@
  *     database         which one it belongs to, and the times of its file as last seen
  *     dialect          a header line (codecs/dialect.h)
  *     directory        the attributes of the mount's root
- *     times/000 to 7ff pages of the keys' attributes (attributes.h)
+ *     times/000 to 7ff pages of the attributes of keys and folds (attributes.h)
  *     file/NUMBER      a file that exists only in the mount (kept.h)
  *
  * The sidecar belongs to a database with the same engine that is the same file, or has a value that the sidecar knows among its

@@ -53,7 +53,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     if (code == 0)
         code = attribute_table_init(&tree->attributes, &tree->digest_key);
     if (code == 0)
-        code = folds_init(&tree->folds, options->names);
+        code = folds_init(&tree->folds, options->names, &tree->attributes);
     if (code == 0)
         code = nodes_init(&tree->nodes);
     if (code == 0)
@@ -268,10 +268,7 @@ void tree_removed(struct tree *tree, struct bytes key)
 void tree_names_changed(struct tree *tree, struct place place)
 {
     tree->names_change = tree_now();
-    if (place.fold) {
-        place.fold->changed = tree->names_change;
-        place.fold->own.set &= ~(unsigned)ATTRIBUTE_MTIME;
-    }
+    fold_changed(&tree->folds, place.fold, tree->names_change);
     for (int i = 0; i < DIRECTORY_COUNT; i++)
         tree->nodes.directories[i].own.set &= ~(unsigned)ATTRIBUTE_MTIME;
 }

@@ -158,6 +158,28 @@ def test_rsync_deletes_and_then_sends_nothing(long_keys, mounter, tmp_path):
     assert files_below(os.fsencode(mount.directory)) == {file_name(key) for key in long_keys.keys()}
 
 
+def test_directories_keep_times_and_modes(long_keys, new_database, mounter, tmp_path):
+    mount = mounter(long_keys)
+    sh('rsync -a %s/ backup/' % mount.directory, tmp_path)
+    folders = sorted((folder for folder, _, _ in os.walk(tmp_path / 'backup')), key=len, reverse=True)
+    for number, folder in enumerate(folders):
+        os.chmod(folder, [0o700, 0o750, 0o755][number % 3])
+        os.utime(folder, ns=(0, 1234567890123456789 + number * 10 ** 9))
+    restored = new_database('restored')
+    other = mounter(restored, 'create,store=' + restored.engine)
+    sh('rsync -a backup/ %s/' % other.directory, tmp_path)
+    for _ in range(2):
+        assert sh('rsync -ai --delete backup/ %s/' % other.directory, tmp_path).stdout == ''
+        assert sh('rsync -ai --delete %s/ backup/' % other.directory, tmp_path).stdout == ''
+        other.remount()
+    # Another program's key makes its directory new, and no other one.
+    assert other.stop() == []
+    restored.put('d' * 302, 'new')
+    other.start()
+    changed = sh('rsync -ai %s/ backup/' % other.directory, tmp_path).stdout.splitlines()
+    assert [line.split()[1] for line in changed if line.startswith('>f')] == [FOLD + '/' + 'd' * 64]
+
+
 @pytest.mark.parametrize('setting', ['set nobackup', 'set backup backupcopy=no', 'set backupcopy=yes'])
 def test_vim_in_a_fold(long_keys, mounter, setting):
     mount = mounter(long_keys)

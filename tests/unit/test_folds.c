@@ -357,6 +357,23 @@ static void test_attributes_of_folds(void **state)
     assert_int_equal(echo(world, A "%+/3.key", TO, "x\n"), 0);
     assert_int_equal(tree_getattr(world->tree, id, &out), 0);
     assert_true(out.st_mtim.tv_sec > 1000000);
+    /* Nor does what is written to a key in it; a new key does, whoever makes it. */
+    assert_int_equal(set_attributes(world, A "%+", in, TREE_SET_MTIME), 0);
+    assert_int_equal(echo(world, A "%+/3.key", TO, "y\n"), 0);
+    assert_int_equal(stat_of(world, A "%+").st_mtim.tv_sec, 1000);
+    put(world, A "4.key", "x\n");
+    assert_int_equal(list(world, A "%+", true).count, 7);
+    assert_true(stat_of(world, A "%+").st_mtim.tv_sec > 1000000);
+    assert_int_equal(stat_of(world, A "%+").st_mode, S_IFDIR | 0700);
+    /* One that is made again is another one. */
+    assert_int_equal(unlink_file(world, A "%+/" B "%+/deep"), 0);
+    assert_int_equal(make_directory(world, A "%+/" B "%+"), 0);
+    assert_int_equal(stat_of(world, A "%+/" B "%+").st_mode, S_IFDIR | 0755);
+    in.st_mode = 0711;
+    assert_int_equal(set_attributes(world, A "%+/" B "%+", in, TREE_SET_MODE), 0);
+    assert_int_equal(remove_directory(world, A "%+/" B "%+"), 0);
+    put(world, A B "deep", "x\n");
+    assert_int_equal(stat_of(world, A "%+/" B "%+").st_mode & 0777, 0700);
 }
 
 static void test_ids_are_constant(void **state)
