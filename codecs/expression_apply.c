@@ -179,6 +179,8 @@ static int apply_name(struct parser *p, const struct frame *frame)
                         frame->operator_);
         *name->value = *value;
     }
+    if (name->value->kind == VALUE_CALL)
+        name->value->role = CALL_MENTIONED;
     if (is_named_argument(p, value) && !value_hold(p->document, name->value))
         return arena_status(&p->document->arena);
     return parser_set(p, name->value, frame->start, VALUE_DEFINED);

@@ -262,14 +262,38 @@ static bool is_called(const struct value *value)
     return value_has_effect(value) || value->kind == VALUE_SET || value->kind == VALUE_FROZENSET;
 }
 
+/* Whether it is setter((_1 := object), state), of which nobody else knows, before that object. */
+static bool sets_state(const struct value *effect, const struct value *object)
+{
+    const struct value_list *arguments;
+
+    if (!is_plain(effect, VALUE_CALL) || effect->role == CALL_MENTIONED || !value_may_be_set(object))
+        return false;
+    arguments = &effect->items.at[1]->items;
+    return is_plain(effect->items.at[1], VALUE_TUPLE) && arguments->count == 2 && arguments->at[0] == object;
+}
+
+static bool set_state(struct document *document, struct value *object, const struct value *effect)
+{
+    struct value *const items[] = {effect->items.at[0], object, effect->items.at[1]->items.at[1]};
+
+    return value_add_step(document, object, STEP_CALL, items, ARRAY_SIZE(items));
+}
+
 static int build_do(const struct builder *b, struct value **out)
 {
     const struct call *call = b->call;
     uint32_t count = call->arguments->items.count;
+    bool setter;
 
     if (call->star || call->keywords || call->double_star || !count)
         return FAIL(b, "expected do(effect, ..., value)");
-    for (uint32_t i = 0; i + 1 < count; i++) {
+    setter = count > 1 && sets_state(argument(b, count - 2), argument(b, count - 1));
+    if (call->inner && !(setter && count == 2))
+        return FAIL(b, "do(...) can only stand around the whole value, or have the form do(setter((_1 := object), state), _1)");
+    if (setter)
+        set_state(b->document, argument(b, count - 1), argument(b, count - 2));
+    for (uint32_t i = 0; i + 1 + setter < count; i++) {
         if (!is_called(argument(b, i)))
             return FAIL(b, "expected calls before the last argument of do(effect, ..., value)");
         value_list_add(b->document, &b->document->effects, argument(b, i));
@@ -577,6 +601,7 @@ int call_build(const struct call *call, struct scanner *scanner, struct known *k
 {
     struct builder b = {call, scanner, known->document, known};
     enum datetime_class class;
+    struct value *value;
     int status;
 
     if (call->word != WORD_NONE)
@@ -591,10 +616,10 @@ int call_build(const struct call *call, struct scanner *scanner, struct known *k
         return build_date(&b, class, out);
     if (call->keywords || call->double_star)
         return build_keyword_call(&b, out);
-    return finish(
-        &b,
-        make(b.document, VALUE_CALL, call->callee, call->star ? call->star : call->arguments, NULL),
-        out);
+    value = make(b.document, VALUE_CALL, call->callee, call->star ? call->star : call->arguments, NULL);
+    if (value && call->star)
+        value->role = CALL_MENTIONED;
+    return finish(&b, value, out);
 }
 
 int call_build_utc(struct known *known, struct value **out)

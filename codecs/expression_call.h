@@ -15,6 +15,7 @@ struct call {
     bool direct;               /* the callee is a global written as a plain name ... */
     bool bare;                 /* ... without its module */
     bool display;              /* the last argument is written {...} */
+    bool inner;                /* do(...) that does not stand around the whole value */
     size_t start;              /* where it starts in the text */
     struct value *callee;
     struct value *arguments;   /* a fresh tuple; in new(), inst() the class is its first item */

@@ -204,26 +204,22 @@ static bool is_callable_form(const struct value *value)
 }
 
 /* Spells a global so that the parser doesn't take the call for something else. */
-static enum spelling callee_spelling(const struct value *global, const struct value *arguments)
+static enum spelling callee_spelling(const struct value *global, const struct value *first)
 {
-    if (arguments && datetime_class_of(global) != DATETIME_OTHER && is_fresh_tuple(arguments) &&
-        arguments->items.count) {
-        const struct value *first = arguments->items.at[0];
-
-        if (first->last_step || (first->kind != VALUE_BYTES && first->kind != VALUE_STR8))
-            return SPELL_FIND_CLASS;
-    }
+    if (first && datetime_class_of(global) != DATETIME_OTHER &&
+        (first->last_step || (first->kind != VALUE_BYTES && first->kind != VALUE_STR8)))
+        return SPELL_FIND_CLASS;
     return is_short_text(global->items.at[1]) && is_sugar_name(global->items.at[1]->bytes)
                ? SPELL_WITH_MODULE
                : SPELL_SHORTEST;
 }
 
-void printer_callee(struct printer *p, struct value *callee, const struct value *arguments)
+void printer_callee(struct printer *p, struct value *callee, const struct value *first)
 {
     bool named = callee->references > 1 && printer_is_nameable(callee);
 
     if (callee->kind == VALUE_GLOBAL && !callee->last_step && !named) {
-        printer_global(p, callee, callee_spelling(callee, arguments));
+        printer_global(p, callee, callee_spelling(callee, first));
         return;
     }
     if (!named && !is_callable_form(callee)) {

@@ -182,6 +182,7 @@ static int close_call(struct parser *p, const struct frame *frame)
         .direct = frame->flags & FRAME_DIRECT,
         .bare = frame->flags & FRAME_BARE,
         .display = frame->flags & FRAME_DISPLAY,
+        .inner = frame->flags & FRAME_INNER,
         .start = frame->start,
         .callee = frame->other,
         .arguments = frame->value,
@@ -191,8 +192,10 @@ static int close_call(struct parser *p, const struct frame *frame)
     };
     struct value *value = NULL;
     int status = call_build(&call, &p->scanner, &p->known, &value);
+    /* do(setter((_1 := object), state), _1) */
+    bool defined = !status && call.word == WORD_DO && value->last_step && value->last_step->kind == STEP_CALL;
 
-    return status ? status : parser_set(p, value, frame->start, 0);
+    return status ? status : parser_set(p, value, frame->start, defined ? VALUE_DEFINED : 0);
 }
 
 /* The value of parentheses around one value is that value. */

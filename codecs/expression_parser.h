@@ -29,6 +29,7 @@ enum frame_flags {
     FRAME_BARE = 1 << 4,
     FRAME_DISPLAY = 1 << 5,
     FRAME_DEFINED = 1 << 6, /* let(): the last item defines a name */
+    FRAME_INNER = 1 << 7,   /* do() that does not stand around the whole value */
 };
 
 struct frame {

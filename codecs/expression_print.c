@@ -218,6 +218,25 @@ static void add_name(struct printer *p, const char *before, uint32_t number, con
     layout_ascii_end(&p->layout);
 }
 
+/* The number of a node that has a name. */
+static uint32_t name_number(const struct printer *p, const struct value *value)
+{
+    uint32_t mark = value_mark(p->document, value);
+
+    return p->walk == WALK_PLAIN ? mark : p->names[mark - 1].number;
+}
+
+void printer_define(struct printer *p, const struct value *value)
+{
+    deepen(p);
+    add_name(p, "(", name_number(p, value), " := ");
+}
+
+void printer_mention(struct printer *p, const struct value *value)
+{
+    add_name(p, "", name_number(p, value), "");
+}
+
 /*
  * A plain global is short wherever it stands, and calls look at how it is written. What is held says so by its name's definition
  * among the arguments.
@@ -270,9 +289,8 @@ static void print_value(struct printer *p, struct value *value)
         hoist(p, value);
         return;
     }
-    if (occurrence == DEFINITION) {
-        deepen(p);
-        add_name(p, "(", number, " := ");
+    if (occurrence == DEFINITION && !printer_has_setter(value)) {
+        printer_define(p, value);
         printer_push_close(p, HUG_ROUND);
     }
     printer_body(p, value);
@@ -384,7 +402,17 @@ static void print_task(struct printer *p, struct task task)
     case TASK_OPERAND:
         return print_operand(p, task.value);
     case TASK_STEP:
+        if (printer_has_setter(task.value))
+            return printer_set_step(p, &task);
         return printer_step(p, task.value, task.step);
+    case TASK_MADE:
+        return printer_made(p, task.value);
+    case TASK_BEFORE_STEP:
+        return printer_before_step(p, &task);
+    case TASK_BEFORE_OBJECT:
+        return printer_before_object(p, &task);
+    case TASK_AFTER_STATE:
+        return printer_after_state(p, task.value);
     case TASK_ITEMS:
     case TASK_PAIRS:
     case TASK_KEYWORDS:
@@ -424,7 +452,8 @@ static void print_part(struct printer *p, struct value *value)
     name->written = true;
     if (!name->number)
         name->number = ++p->numbers;
-    add_name(p, "", name->number, " := ");
+    if (!printer_has_setter(value))
+        add_name(p, "", name->number, " := ");
     printer_body(p, value);
     run(p);
     printer_break(p, BREAK_NEXT);

@@ -12,7 +12,11 @@
 enum task_kind {
     TASK_VALUE,
     TASK_OPERAND,      /* a value, in parentheses if it is an operation */
-    TASK_STEP,         /* the step `at` of a value and those behind it */
+    TASK_STEP,         /* what stands behind a value of its step `step`, and the steps after that */
+    TASK_MADE,         /* a value as it was made, without its steps */
+    TASK_BEFORE_STEP,  /* what stands before it; `follows`: it is to be named there */
+    TASK_BEFORE_OBJECT, /* the same behind the name of a function that sets its state */
+    TASK_AFTER_STATE,  /* the end of a step of that kind */
     TASK_ITEMS,        /* of the list `at`, from `index` on, and the closing bracket */
     TASK_PAIRS,        /* the same of a dict's keys and values */
     TASK_KEYWORDS,     /* the same as name=value */
@@ -145,14 +149,31 @@ bool printer_is_nameable(const struct value *value);
 bool printer_atom(struct printer *p, const struct value *value);
 /* A value with its steps, then each step. */
 void printer_body(struct printer *p, struct value *value);
+void printer_made(struct printer *p, struct value *value);
 void printer_step(struct printer *p, struct value *value, const struct value_step *step);
+/* ` << state` and the like. */
+void printer_operation(struct printer *p, const struct value_step *step);
+/* Brackets and names, counted as such: (_1 :=, which HUG_ROUND closes, and _1. */
+void printer_define(struct printer *p, const struct value *value);
+void printer_mention(struct printer *p, const struct value *value);
+
+/*
+ * expression_setter.c: a value whose state functions set, do(setter((_1 := object), state), _1), which is named inside. What these tasks
+ * do, of a body with such a step.
+ */
+bool printer_has_setter(const struct value *value);
+void printer_set_body(struct printer *p, struct value *value);
+void printer_before_step(struct printer *p, const struct task *task);
+void printer_before_object(struct printer *p, const struct task *task);
+void printer_set_step(struct printer *p, const struct task *task);
+void printer_after_state(struct printer *p, const struct value *value);
 /* The first step that is written as such, or NULL. */
 const struct value_step *printer_first_step(const struct printer *p, const struct value *value);
 
 enum spelling { SPELL_SHORTEST, SPELL_WITH_MODULE, SPELL_FIND_CLASS };
 void printer_global(struct printer *p, struct value *value, enum spelling spelling);
-/* What is called with `arguments`, NULL for C(a=1). */
-void printer_callee(struct printer *p, struct value *callee, const struct value *arguments);
+/* What is called with these arguments, of which `first` is the first, unless NULL. */
+void printer_callee(struct printer *p, struct value *callee, const struct value *first);
 void printer_arguments(struct printer *p, struct value *call);
 /* asm(...) */
 void printer_program(struct printer *p, const struct value *program);

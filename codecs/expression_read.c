@@ -103,8 +103,9 @@ static bool is_outermost(const struct parser *p, enum expression_word word)
 static int open_form(struct parser *p, enum expression_word word)
 {
     size_t start = p->token.start;
+    bool inner = (word == WORD_DO || word == WORD_LET || word == WORD_STREAM) && !is_outermost(p, word);
 
-    if ((word == WORD_DO || word == WORD_LET || word == WORD_STREAM) && !is_outermost(p, word))
+    if (inner && word != WORD_DO)
         return FAIL(p, start, "%.*s(...) can only stand around the whole value",
                     (int)p->token.content.size, (const char *)p->token.content.data);
     if (scanner_peek(&p->scanner) != '(')
@@ -113,6 +114,7 @@ static int open_form(struct parser *p, enum expression_word word)
     p->scanner.offset++;
     return parser_push(p, (struct frame){.kind = FRAME_CALL,
                                          .word = (uint8_t)word,
+                                         .flags = inner ? FRAME_INNER : 0,
                                          .start = start,
                                          .value = value_new(p->document, VALUE_TUPLE)});
 }

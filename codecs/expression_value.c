@@ -216,8 +216,16 @@ static void print_code(struct printer *p, struct value *value)
                                   .value = value});
 }
 
+/* NULL: none, or *arguments. */
+static const struct value *first_argument(const struct value *call)
+{
+    const struct value *arguments = call->items.at[1];
+
+    return is_fresh_tuple(arguments) && arguments->items.count ? arguments->items.at[0] : NULL;
+}
+
 /* The value as it was made, without its steps. */
-static void print_made(struct printer *p, struct value *value)
+void printer_made(struct printer *p, struct value *value)
 {
     if (printer_atom(p, value))
         return;
@@ -236,7 +244,7 @@ static void print_made(struct printer *p, struct value *value)
         return printer_global(p, value, SPELL_SHORTEST);
     case VALUE_CALL:
         printer_push_value(p, TASK_ARGUMENTS, value);
-        return printer_callee(p, value->items.at[0], value->items.at[1]);
+        return printer_callee(p, value->items.at[0], first_argument(value));
     case VALUE_NEW:
     case VALUE_NEW_EX:
         return printer_new(p, value);
@@ -267,10 +275,14 @@ void printer_body(struct printer *p, struct value *value)
 {
     const struct value_step *step = printer_first_step(p, value);
 
+    if (printer_has_setter(value)) {
+        printer_set_body(p, value);
+        return;
+    }
     push_step(p, value, step);
     for (; step && step != value->last_step; step = value_next_step(value, step))
         printer_open_hug(p, "(");
-    print_made(p, value);
+    printer_made(p, value);
 }
 
 void printer_step(struct printer *p, struct value *value, const struct value_step *step)
@@ -279,6 +291,11 @@ void printer_step(struct printer *p, struct value *value, const struct value_ste
         push_step(p, value, value_next_step(value, step));
         printer_push_close(p, HUG_ROUND);
     }
+    printer_operation(p, step);
+}
+
+void printer_operation(struct printer *p, const struct value_step *step)
+{
     switch (step->kind) {
     case STEP_BUILD:
         printer_add(p, " << ");
@@ -295,6 +312,8 @@ void printer_step(struct printer *p, struct value *value, const struct value_ste
         printer_open_group(p, "{");
         printer_push_items(p, step->kind == STEP_ADD ? TASK_ITEMS : TASK_PAIRS, &step->items,
                            CLOSE_CURLY);
+        return;
+    case STEP_CALL: /* is no operation */
         return;
     }
 }

@@ -612,7 +612,9 @@ static ALWAYS_INLINE bool step(struct pickle_machine *machine, struct pickle_op 
         machine_fail(machine, -EINVAL, problem);
         return false;
     }
-    if (info.protocol > machine->highest)
+    if (code == PICKLE_TUPLE2)
+        machine->pairs++;
+    else if (info.protocol > machine->highest)
         machine->highest = info.protocol;
     op->code = code;
     run_family(machine, op, (enum pickle_family)info.family);
@@ -650,6 +652,8 @@ static void finish(struct pickle_machine *machine)
 {
     struct document *document = machine->document;
 
+    if (machine->pairs > machine->state_calls && machine->highest < 2)
+        machine->highest = 2;
     /* Protocols 0 and 1 do not say what they are. */
     if (!machine->protocol_seen)
         document->protocol = machine->highest > 0;

@@ -12,8 +12,7 @@
  *   STACK_GLOBAL for a name with a newline): every loader since Python 3.8 knows all of them.
  *
  * Not done: an object that CPython rebuilds through functools.partial (__getnewargs_ex__() in protocols
- * 2 and 3) and that contains itself; and a state setter's call anywhere but before the root. Such a program is not
- * faithful (pickle_trace.c), and its stored bytes are shown instead.
+ * 2 and 3) and that contains itself. Such a program is not faithful (pickle_trace.c), and its stored bytes are shown instead.
  */
 #include "codecs/pickle_encoder.h"
 
@@ -305,6 +304,19 @@ static void run_fill(struct encoder *encoder, struct task *task)
         end_batch(encoder, task);
 }
 
+/* In all protocols the same instructions. */
+static void then_state_call(struct encoder *encoder, const struct value_step *step)
+{
+    const char *fault = pickle_making_fault(VALUE_INSTANCE, step->items.at);
+
+    if (fault)
+        encoder_fail(encoder, -EINVAL, fault);
+    then_op(encoder, PICKLE_POP);
+    then_op(encoder, PICKLE_REDUCE);
+    then_op(encoder, PICKLE_TUPLE2);
+    then_save(encoder, &step->items, 0, HOLDER_NONE);
+}
+
 static void run_steps(struct encoder *encoder, struct task *task)
 {
     const struct value_step *step = task->step;
@@ -325,6 +337,9 @@ static void run_steps(struct encoder *encoder, struct task *task)
         break;
     case STEP_ADD:
         encoder_then_fill(encoder, FILL_MORE_SET, &step->items);
+        break;
+    case STEP_CALL:
+        then_state_call(encoder, step);
         break;
     }
 }

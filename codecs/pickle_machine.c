@@ -236,9 +236,43 @@ void machine_discard(struct pickle_machine *machine, struct value *value)
         machine_fail_memory(machine, arena_status(&machine->document->arena));
 }
 
+/* Whether nobody can come across it but where it was made. */
+static bool is_private(const struct value *value, enum value_kind kind)
+{
+    return value->kind == kind && !value->last_step && !(value->flags & (PICKLE_SHARED | PICKLE_MEMOISED));
+}
+
+/*
+ * Whether dropping `call` leaves the object on the stack whose state it was made to set: the sixth item of what __reduce__() returns (CPython
+ * 3.8 and later, save_reduce()).
+ */
+static bool sets_state(const struct pickle_machine *machine, const struct value *call)
+{
+    const struct value *arguments, *object;
+
+    if (!is_private(call, VALUE_CALL) || machine->depth <= machine_fence(machine))
+        return false;
+    arguments = call->items.at[1];
+    object = machine->stack[machine->depth - 1];
+    return is_private(arguments, VALUE_TUPLE) && arguments->items.count == 2 && arguments->items.at[0] == object &&
+           value_may_be_set(object);
+}
+
+static void set_state(struct pickle_machine *machine, const struct value *call)
+{
+    struct value *object = machine->stack[machine->depth - 1];
+    struct value *const items[] = {call->items.at[0], object, call->items.at[1]->items.at[1]};
+
+    machine->unordered = true;
+    machine->state_calls++;
+    if (!value_add_step(machine->document, object, STEP_CALL, items, ARRAY_SIZE(items)))
+        machine_fail_memory(machine, arena_status(&machine->document->arena));
+}
+
 void machine_pop(struct pickle_machine *machine)
 {
     size_t effects = machine->document->effects.count;
+    struct value *popped;
 
     if (machine->mark_count && machine_fence(machine) == machine->depth) {
         machine->mark_count--;
@@ -246,7 +280,11 @@ void machine_pop(struct pickle_machine *machine)
     }
     if (!machine_has(machine, 1))
         return;
-    machine_discard(machine, machine->stack[--machine->depth]);
+    popped = machine->stack[--machine->depth];
+    if (sets_state(machine, popped))
+        set_state(machine, popped);
+    else
+        machine_discard(machine, popped);
     if (machine->document->effects.count > effects)
         machine->popped_at = machine->cursor.position;
 }

@@ -39,7 +39,9 @@ struct pickle_machine {
 
     struct value_list calls; /* for pickle_lower() */
     size_t popped_at;        /* where the input stood after a POP that added the last effect */
-    uint8_t highest;         /* protocol of all instructions so far */
+    uint8_t highest;         /* protocol of all instructions so far, but TUPLE2 */
+    size_t pairs;            /* how many TUPLE2 there were, and how many of them belong to a STEP_CALL, */
+    size_t state_calls;      /* where all protocols have one */
     bool protocol_seen;
     bool effectful; /* something would be called, or may be: order matters */
     bool unordered; /* the graph may not tell the order */

@@ -94,7 +94,7 @@ bool value_add_step(struct document *document, struct value *value, enum value_s
     struct value_step *last = value->last_step, *step;
 
     document->unshared = false;
-    if (last && last->kind == kind && kind != STEP_BUILD)
+    if (last && last->kind == kind && kind != STEP_BUILD && kind != STEP_CALL)
         return value_list_add_all(document, &last->items, items, count);
     step = arena_alloc(&document->arena, sizeof *step);
     if (!step)
@@ -107,6 +107,11 @@ bool value_add_step(struct document *document, struct value *value, enum value_s
         last->next = step;
     value->last_step = step;
     return true;
+}
+
+bool value_may_be_set(const struct value *value)
+{
+    return value->kind >= VALUE_CALL && value->kind <= VALUE_NEW_EX;
 }
 
 bool value_has_effect(const struct value *value)

@@ -59,12 +59,15 @@ enum value_kind {
 enum integer_role { INTEGER_PLAIN, INTEGER_LONG };
 /* Of lists, tuples and dicts. */
 enum container_role { CONTAINER_PLAIN, CONTAINER_HELD /* by value_hold() */ };
+/* Of calls that a text holds. */
+enum call_role { CALL_PLAIN, CALL_MENTIONED /* it or its arguments may stand elsewhere, too */ };
 
 enum value_step_kind {
     STEP_BUILD,    /* one item: the state */
     STEP_APPEND,   /* items, in order */
     STEP_SET_ITEM, /* key, value, key, value, ... */
     STEP_ADD,      /* items, in order */
+    STEP_CALL,     /* a function, the value itself, a state: it is called with both, and what it returns is dropped */
 };
 
 struct value;
@@ -86,7 +89,7 @@ struct value_step {
 struct value {
     uint8_t kind;   /* enum value_kind */
     uint8_t flags;  /* what the decoder knows and the encoder asks: codecs/pickle_internal.h, marshal.h */
-    uint16_t role;  /* of an integer, a container, a code object; of others in the parser's table of equal nodes */
+    uint16_t role;  /* of an integer, a container, a call, a code object; of others in the parser's table of equal nodes */
     uint32_t references; /* edges to it; set by value_count_references() */
     uint32_t walk, mark; /* one walk's scratch: see value_mark() */
     union {
@@ -195,7 +198,7 @@ struct value *value_new_extension(struct document *document, int64_t code);
 bool value_list_add(struct document *document, struct value_list *list, struct value *item);
 bool value_list_add_all(struct document *document, struct value_list *list,
                         struct value *const *items, size_t count);
-/* Adds to the last step if that is of this kind (never for STEP_BUILD), else to a new one. */
+/* Adds to the last step if that is of this kind (never for STEP_BUILD and STEP_CALL), else to a new one. */
 bool value_add_step(struct document *document, struct value *value, enum value_step_kind kind,
                     struct value *const *items, size_t count);
 
@@ -244,6 +247,9 @@ static inline void value_set_mark(const struct document *document, struct value 
     value->walk = document->walk;
     value->mark = mark;
 }
+
+/* Whether a STEP_CALL may happen to it: to what __reduce__() makes, which names its state's setter. */
+bool value_may_be_set(const struct value *value);
 
 /* Whether creating it calls something, or it was changed: computed and dropped, it still matters. */
 bool value_has_effect(const struct value *value);

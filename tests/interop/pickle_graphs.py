@@ -85,6 +85,17 @@ class State(object):
         self.state = state
 
 
+def set_content(made, content):
+    made.content = content
+
+
+class Settled(object):
+    """Whose state a function sets."""
+
+    def __reduce__(self):
+        return Settled, (), self.content, None, None, set_content
+
+
 class WithNewArguments(object):
     def __new__(cls, *args, **kw):
         return object.__new__(cls)
@@ -240,6 +251,8 @@ class Graph(object):
     def special(self, value):
         if isinstance(value, State):
             value.state = self.value()
+        elif isinstance(value, Settled):
+            value.content = self.value()
         elif isinstance(value, Late):
             value.content = tuple(self.values()[:4])
         elif isinstance(value, WithKeywords):
@@ -269,6 +282,8 @@ class Graph(object):
                                 lambda x: x.extend(self.values())),
             lambda: Point(self.value(), self.value()),
         ]
+        if sys.version_info >= (3, 8):
+            makers.append(lambda: self.filled(Settled(), self.special))
         return pick(makers)()
 
 

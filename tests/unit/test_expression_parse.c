@@ -139,6 +139,17 @@ static void test_accept(void **state)
         /* around the value */
         {"stream(let(_1 := [_1], do(f(), _1)), rest=b'x')",
          "stream(do(f(), (_1 := [_1])), rest=b'x')"},
+        /* functions that set a state */
+        {"[do(m.s((_1 := m.f()), _1), _1), _1]", "[do(m.s((_1 := m.f()), _1), _1), _1]"},
+        {"do(m.g(), m.s((_1 := new(m.C, 1)), 1), _1)", "do(m.g(), do(m.s((_1 := new(m.C, 1)), 1), _1))"},
+        {"1 << 2 << do(m.s((_1 := m.f()), 1), _1)", "(1 << 2) << do(m.s((_1 := m.f()), 1), _1)"},
+        {"[do(m.t(do(m.s((_1 := m.f() << 1), 2), _1), 3), _1) << 4 << 5]",
+         "[((do(m.t(do(m.s((_1 := (m.f() << 1)), 2), _1), 3), _1) << 4) << 5)]"},
+        {"[do(find_class('datetime', 'date')((_1 := m.f()), 1), _1)]",
+         "[do(find_class('datetime', 'date')((_1 := m.f()), 1), _1)]"},
+        {"let(do(m.s((_1 := m.f()), _2), _1), _2 := [_1], [_2])", "[(_1 := [do(m.s((_2 := m.f()), _1), _2)])]"},
+        {"do(m.s((_1 := [m.f()]), 1), _1)", "do(m.s((_1 := [m.f()]), 1), _1)"},
+        {"[_1, do(m.s((_1 := m.f()), 1), _1)]", "[do(m.s((_1 := m.f()), 1), _1), _1]"},
     };
 
     check_rows(rows, ARRAY_SIZE(rows), 4, false);
@@ -166,6 +177,9 @@ static void test_python2(void **state)
 
     check_rows(rows, ARRAY_SIZE(rows), 2, true);
 }
+
+#define ONLY_AROUND                                                                                                    \
+    "do(...) can only stand around the whole value, or have the form do(setter((_1 := object), state), _1)"
 
 static void test_refuse(void **state)
 {
@@ -244,8 +258,13 @@ static void test_refuse(void **state)
         {"str8('a')", "line 1, column 1: expected str8(b'...')"},
         {"persistent()", "line 1, column 1: expected persistent(id) with one argument"},
         {"next_buffer(1)", "line 1, column 1: expected next_buffer() without arguments"},
-        {"[do(1, 2)]", "line 1, column 2: do(...) can only stand around the whole value"},
-        {"do(do(1), 2)", "line 1, column 4: do(...) can only stand around the whole value"},
+        {"[do(1, 2)]", "line 1, column 2: " ONLY_AROUND},
+        {"do(do(1), 2)", "line 1, column 4: " ONLY_AROUND},
+        {"[do(m.f((_1 := [])), _1)]", "line 1, column 2: " ONLY_AROUND},
+        {"[do(m.f((_1 := []), 2), _1)]", "line 1, column 2: " ONLY_AROUND},
+        {"[do((_2 := m.f((_1 := m.C()), 2)), _1)]", "line 1, column 2: " ONLY_AROUND},
+        {"[do(m.f(*(_2, 2)), (_2 := m.C()))]", "line 1, column 2: " ONLY_AROUND},
+        {"[do(m.f(), m.f((_1 := m.C()), 2), _1)]", "line 1, column 2: " ONLY_AROUND},
         {"let(let(1))", "line 1, column 5: let(...) can only stand around the whole value"},
         {"let(1, 2)", "line 1, column 8: all parts of let(...) but the last must define a name"},
         {"stream(1)", "line 1, column 1: expected stream(value, rest=b'...')"},

@@ -300,7 +300,7 @@ static void check_deep(struct bytes open, struct bytes middle, struct bytes clos
     buffer_add_byte(&pickle, '.');
     print_pickle(buffer_bytes(&pickle), &text);
     assert_true(deepest_nesting(buffer_bytes(&text)) < 99);
-    assert_true(text.size < 40 * count + 2000);
+    assert_true(text.size < (20 + 20 * (open.size + close.size)) * count + 2000);
     assert_stable(buffer_bytes(&text), 4, false);
     buffer_release(&pickle);
     buffer_release(&text);
@@ -321,6 +321,7 @@ static void test_deep(void **state)
     check_deep(BYTES("cm\nC\n)\x81}X\x01\0\0\0a"), BYTES("N"), BYTES("sb"), 1000);
     check_deep(BYTES("cm\nf\n)R"), BYTES("N"), BYTES("b"), 1000);
     check_deep(BYTES(""), BYTES("N"), BYTES("Q"), 1000);
+    check_deep(BYTES("cm\nf\n)Rq\0cm\ns\nh\0"), BYTES("N"), BYTES("\x86R0"), 1000);
 }
 
 /* A callee that is a call of a call ... is one line, but nothing may recurse over it. */
