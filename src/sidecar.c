@@ -226,8 +226,12 @@ static int open_any_way(struct sidecar *sidecar, struct failure *failure)
 static int check_file(struct sidecar *sidecar)
 {
     struct patience patience;
-    int status = tdbfile_check(sidecar->file);
+    int status;
 
+    /* What can't be mended, the check finds. */
+    if (!sidecar->read_only)
+        tdbfile_mend(sidecar->file, 0);
+    status = tdbfile_check(sidecar->file);
     patience_start(&patience, READ_WAIT_SECONDS);
     for (int i = 1; status && sidecar->read_only && i < READ_ATTEMPTS; i++) {
         patience_wait(&patience);

@@ -3,6 +3,7 @@
 
 #include "src/io.h"
 #include "src/patience.h"
+#include "src/tdbgaps.h"
 
 #include <tdb.h>
 
@@ -21,6 +22,7 @@ enum {
     /* Where the header says where the recovery area is: a record (its length is the second word) of its own (ibid.). */
     RECOVERY_START = 44,
     RECORD_SIZE = 24,
+    MOST_MENDED = 64 << 20, /* to look at that takes 100 ms */
     /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (ibid.). */
     CLAIM_LOCK = 64,
 };
@@ -307,6 +309,35 @@ static int check_recovery_area(struct tdbfile *file)
 int tdbfile_check(struct tdbfile *file)
 {
     return tdb_check(file->tdb, NULL, NULL) ? -EUCLEAN : check_recovery_area(file);
+}
+
+static int lock_all(struct tdbfile *file, unsigned seconds)
+{
+    struct patience patience;
+
+    patience_start(&patience, seconds);
+    while (tdb_lockall_nonblock(file->tdb)) {
+        int status = last_error(file);
+
+        if (status != -EBUSY || !patience_wait(&patience))
+            return status;
+    }
+    return 0;
+}
+
+int tdbfile_mend(struct tdbfile *file, unsigned seconds)
+{
+    struct stat stat;
+    int status = tdbfile_stat(file, &stat);
+
+    if (status || stat.st_size > MOST_MENDED)
+        return status;
+    status = lock_all(file, seconds);
+    if (status)
+        return status == -EBUSY ? 0 : status;
+    status = tdbgaps_free(tdb_fd(file->tdb));
+    tdb_unlockall(file->tdb);
+    return status == -ENOTSUP ? 0 : status;
 }
 
 int tdbfile_claim(struct tdbfile *file)

@@ -70,6 +70,11 @@ void tdbfile_wait_for_disk(struct tdbfile *file, bool wait);
 /* Walks all structures of the file: -EUCLEAN if any makes no sense, or was written on a machine of the other byte order. */
 int tdbfile_check(struct tdbfile *file);
 /*
+ * Mends what a crash leaves where no value is (tdbgaps.h): 1 if there was something. Files of more than 64 MiB are not looked at, nor
+ * those that somebody locks for more than `seconds`: 0. -EUCLEAN: the file is damaged, and was left as it is.
+ */
+int tdbfile_mend(struct tdbfile *file, unsigned seconds);
+/*
  * For a file that only one process may use at a time: a lock that lasts until the file is closed. -EBUSY: another process
  * has it. Who doesn't ask is not kept out.
  */
