@@ -167,7 +167,9 @@ int folds_enter(struct folds *folds, struct fold *parent, const char *name, stru
 
     if (parent)
         above = bytes_of(parent->name, parent->size);
-    code = keyname_can_fold(folds->style, above, bytes_of_string(name));
+    code = scratch_is_directory(name)
+               ? !scratch_is_directory(parent ? parent->name : "")
+               : keyname_can_fold(folds->style, above, bytes_of_string(name));
     if (code <= 0)
         return code ? code : -EINVAL;
     fold = enter(folds, parent, bytes_of_string(name));

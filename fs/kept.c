@@ -254,7 +254,7 @@ static void fill(struct tree *tree, struct node *node, const struct kept_file *f
     if (file->kind == NODE_REJECTED)
         node->refusal = strndup((const char *)file->reason.data, file->reason.size);
     else
-        node->shape = scratch_shape(node->name->text);
+        node->shape = scratch_shape(node->fold, node->name->text);
     nodes_hold(&tree->nodes, node);
     texts_set(&tree->texts, &node->cached, text);
     scratch_queue(tree, node);
@@ -329,18 +329,18 @@ static void refuse_late(struct kept_file *file)
 }
 
 /* A file that becomes a key some day, unless its name has one. */
-static bool is_transient(const struct kept_file *file)
+static bool is_transient(const struct kept_file *file, const struct fold *fold)
 {
     struct plain_name plain = plain_name(file->name);
 
-    return file->kind == NODE_SCRATCH && scratch_shape(plain.text) != SHAPE_COMPANION;
+    return file->kind == NODE_SCRATCH && scratch_shape(fold, plain.text) != SHAPE_COMPANION;
 }
 
 static int restore_in(struct tree *tree, struct fold *fold, struct kept_file *file,
                       const struct kept_record *record)
 {
-    bool late =
-        is_transient(file) && is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
+    bool late = is_transient(file, fold) &&
+                is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
     struct node *node;
     int code;
 
@@ -368,12 +368,13 @@ static int restore(struct tree *tree, const struct kept_record *record)
 
     if (!kept_unpack(buffer_bytes(&record->content), &file))
         return -EUCLEAN;
-    if (tree->options.read_only && is_transient(&file))
-        return -EEXIST;
     code = enter_folds(tree, file.path, &fold);
     if (code)
         return code;
-    code = restore_in(tree, fold, &file, record);
+    if (tree->options.read_only && is_transient(&file, fold))
+        code = -EEXIST;
+    else
+        code = restore_in(tree, fold, &file, record);
     fold_unpin(&tree->folds, fold);
     return code;
 }

@@ -80,7 +80,7 @@ static int may_make(struct tree *tree, struct place place, const struct node_nam
         return -EPERM;
     if (name->has_key)
         return 0;
-    if (tree->options.scratch && scratch_shape(name->text) != SHAPE_PLAIN)
+    if (tree->options.scratch && scratch_shape(place.fold, name->text) != SHAPE_PLAIN)
         return 0;
     return node_name_refusal(place, name);
 }
@@ -128,7 +128,7 @@ static int add_scratch(struct tree *tree, struct place place, enum node_kind kin
         return code;
     nodes_hold(&tree->nodes, node);
     if (tree->options.scratch && !displaced_find(tree, name->key))
-        node->shape = scratch_shape(name->text);
+        node->shape = scratch_shape(place.fold, name->text);
     tree_names_changed(tree, place);
     *out = node;
     return 0;
@@ -289,7 +289,7 @@ static int start_symlink(struct tree *tree, struct node *node, const char *targe
 static bool may_link(struct tree *tree, struct place place, const char *name)
 {
     return directory_accepts(place.home) && tree->options.scratch &&
-           scratch_shape(name) == SHAPE_COMPANION;
+           scratch_shape(place.fold, name) == SHAPE_COMPANION;
 }
 
 int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const char *target,
@@ -393,9 +393,10 @@ static int make_fold(struct tree *tree, struct place place, const char *name, st
 
     if (strlen(name) > NAME_LONGEST)
         return -ENAMETOOLONG;
-    if (!directory_accepts(place.home) || !keyname_is_fold(bytes_of_string(name)))
+    if (!directory_accepts(place.home))
         return -EPERM;
-    code = folds_refresh(tree, false);
+    code = keyname_is_fold(bytes_of_string(name)) ? folds_refresh(tree, false)
+                                                  : scratch_may_make_directory(tree, place, name);
     if (code)
         return code;
     pthread_mutex_lock(&tree->lock);

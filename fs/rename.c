@@ -61,7 +61,7 @@ static int move_scratch(struct rename *rename)
 
     take_name(rename);
     pthread_mutex_lock(&rename->tree->lock);
-    node->shape = scratch_shape(node->name->text);
+    node->shape = scratch_shape(node->fold, node->name->text);
     scratch_queue(rename->tree, node);
     pthread_mutex_unlock(&rename->tree->lock);
     return 0;
@@ -139,7 +139,8 @@ static int rename_scratch(struct rename *rename)
     if (rename->companion && node->shape == SHAPE_COMPANION && !onto_key && !home)
         return move_scratch(rename);
     if (!rename->name->has_key) {
-        if (tree->options.scratch && scratch_shape(rename->name->text) != SHAPE_PLAIN)
+        if (tree->options.scratch &&
+            scratch_shape(rename->place.fold, rename->name->text) != SHAPE_PLAIN)
             return move_scratch(rename);
         return node_name_refusal(rename->place, rename->name);
     }
@@ -386,7 +387,7 @@ static int rename_between(struct tree *tree, struct place from, const char *name
         return -EXDEV;
     if (!directory_accepts(from.home))
         return -EPERM;
-    rename.companion = tree->options.scratch && scratch_shape(new_name) == SHAPE_COMPANION;
+    rename.companion = tree->options.scratch && scratch_shape(to.fold, new_name) == SHAPE_COMPANION;
     pthread_mutex_lock(&tree->names);
     code = find_both(&rename, from, name, new_name);
     if (code == 0 && rename.source != rename.target) {

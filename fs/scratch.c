@@ -61,8 +61,38 @@ static bool matches(const char *pattern, const char *name)
            matches_part(star + 1, name + size - after, after);
 }
 
-enum scratch_shape scratch_shape(const char *name)
+/* Also rsync's own suggestion for --partial-dir. */
+static const char *const tool_directories[] = {".~tmp~", ".rsync-partial"};
+
+bool scratch_is_directory(const char *name)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(tool_directories); i++) {
+        if (strcmp(tool_directories[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int scratch_may_make_directory(struct tree *tree, struct place place, const char *name)
+{
+    struct node_name *made;
+    int code;
+
+    if (!tree->options.scratch || !scratch_is_directory(name))
+        return -EPERM;
+    code = node_name_new(tree->folds.style, place, name, &made);
+    if (code)
+        return code;
+    if (made->has_key)
+        code = store_exists(tree->store, made->key);
+    free(made);
+    return code > 0 ? -EEXIST : code;
+}
+
+enum scratch_shape scratch_shape(const struct fold *fold, const char *name)
+{
+    if (fold && scratch_is_directory(fold->name))
+        return SHAPE_COMPANION;
     for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
         if (matches(shapes[i].pattern, name))
             return shapes[i].shape;

@@ -8,9 +8,7 @@
 #ifndef SHELVEFS_SCRATCH_H
 #define SHELVEFS_SCRATCH_H
 
-#include "src/base.h"
-
-#include <time.h>
+#include "fs/folds.h"
 
 struct node;
 struct tree;
@@ -21,7 +19,15 @@ enum scratch_shape {
     SHAPE_COMPANION, /* an editor's own file: never becomes a key by itself */
 };
 
-enum scratch_shape scratch_shape(const char *name);
+/* Of a name in a directory, see below; `fold`: NULL in a view's own one. */
+enum scratch_shape scratch_shape(const struct fold *fold, const char *name);
+/*
+ * Whether a tool makes a directory of this name to put finished files in before it renames them, as `rsync --delay-updates`
+ * does: a fold that no key leads to. What is in it is a companion, whatever its name.
+ */
+bool scratch_is_directory(const char *name);
+/* names held: 0 if such a directory may be made there, -EPERM, -EEXIST: there is a key of its name. */
+int scratch_may_make_directory(struct tree *tree, struct place place, const char *name);
 
 /* names and node lock held: the file goes, and what is displaced behind it (displaced.h). */
 int scratch_remove(struct tree *tree, struct node *node);

@@ -73,6 +73,30 @@ def test_read_only_mounts_show_them(mount):
     assert mount.text('list~') == '[1]\n'
 
 
+def test_an_update_that_rsync_delayed(mount, database):
+    """It was interrupted: what had arrived is there for the next attempt, and in no key."""
+    keys = database.keys()
+    os.mkdir(mount / '.~tmp~', 0o700)
+    (mount / '.~tmp~/list').write_text('[1, 2')
+    (mount / '.~tmp~/.list.AbCdEf').write_text('[4]\n')
+    os.rename(mount / '.~tmp~/.list.AbCdEf', mount / '.~tmp~/dict')
+    mount.remount()
+    assert database.keys() == keys
+    assert '.~tmp~' in os.listdir(mount.directory)
+    assert sorted(os.listdir(mount / '.~tmp~')) == ['dict', 'list']
+    assert mount.text('.~tmp~/list') == '[1, 2'
+    with pytest.raises(OSError, match='Invalid argument'):
+        os.rename(mount / '.~tmp~/list', mount / 'list')
+    os.rename(mount / '.~tmp~/dict', mount / 'dict')
+    assert database.value('dict') == [4]
+    with pytest.raises(OSError, match='not empty'):
+        os.rmdir(mount / '.~tmp~')
+    os.unlink(mount / '.~tmp~/list')
+    os.rmdir(mount / '.~tmp~')
+    assert database.keys() == keys
+    assert '.~tmp~' not in os.listdir(mount.directory)
+
+
 def test_swap_file_that_is_open(mount, database):
     """An editor holds it open for days; what it wrote is kept within seconds, or at once by fsync."""
     descriptor = os.open(mount / '.list.swp', os.O_RDWR | os.O_CREAT, 0o600)

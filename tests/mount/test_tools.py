@@ -32,6 +32,7 @@ CHANGES = {
     'cp -b': ('echo goodbye > ../new; cp -b ../new greeting', 'greeting', 'goodbye'),
     'cp -u': ('echo goodbye > ../new; touch -d 2100-01-01 ../new; cp -u ../new greeting', 'greeting', 'goodbye'),
     'mv from elsewhere': ('echo goodbye > ../new; mv ../new greeting', 'greeting', None),  # likewise
+    'mv to elsewhere and back': ('mv greeting ../out && sed -i s/hello/goodbye/ ../out && mv ../out greeting', 'greeting', None),
     'mv': ('echo goodbye > new; mv new greeting', 'greeting', 'goodbye'),
     'mv -b': ('echo goodbye > new; mv -b new greeting', 'greeting', 'goodbye'),
     'mv -n': ('echo goodbye > new; mv -n new greeting; rm new', 'greeting', 'hello'),
@@ -56,6 +57,10 @@ CHANGES = {
     'rsync --inplace': ('echo goodbye > ../greeting; rsync -a --inplace ../greeting .', 'greeting', 'goodbye'),
     'rsync --append': ('(cat greeting; echo again) > ../greeting; rsync -a --append ../greeting .', 'greeting', 'hello\nagain'),
     'rsync --backup': ('echo goodbye > ../greeting; rsync -a --backup ../greeting .', 'greeting', 'goodbye'),
+    'rsync --delay-updates': ('echo goodbye > ../greeting; rsync -a --delay-updates ../greeting .', 'greeting', 'goodbye'),
+    'rsync --partial-dir': ('echo goodbye > ../greeting; rsync -a --partial-dir=.rsync-partial ../greeting .', 'greeting', 'goodbye'),
+    'rsync --temp-dir inside': ('echo goodbye > ../greeting; rsync -a --temp-dir=. ../greeting .', 'greeting', 'goodbye'),
+    'rsync --temp-dir elsewhere': ('mkdir ../t; echo goodbye > ../greeting; rsync -a --temp-dir=$(realpath ../t) ../greeting .', 'greeting', 'goodbye'),
     'tar': ('echo goodbye > ../greeting; tar -c -C .. greeting | tar -x --overwrite', 'greeting', 'goodbye'),
     'gio save': ('echo goodbye | gio save "$PWD/greeting"', 'greeting', 'goodbye'),
     'gio save --backup': ('echo goodbye | gio save -b "$PWD/greeting"', 'greeting', 'goodbye'),
@@ -66,6 +71,8 @@ CHANGES = {
     'tempfile': ('''python3 -c "import os, tempfile
 with tempfile.NamedTemporaryFile('w', dir='.', delete=False) as file: file.write('goodbye')
 os.replace(file.name, 'greeting')"''', 'greeting', 'goodbye'),
+    'mmap': ('''python3 -c "import mmap
+with open('text', 'r+b') as file, mmap.mmap(file.fileno(), 0) as mapped: mapped[4:7] = b'TWO'"''', 'text', 'one\nTWO\nthree\n'),
     'fileinput': ('''python3 -c "import fileinput
 for line in fileinput.input('greeting', inplace=True): print('goodbye')"''', 'greeting', None),  # it writes after it has renamed
 }

@@ -47,9 +47,9 @@ static void test_shapes(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (scratch_shape(rows[i].name) != rows[i].shape)
+        if (scratch_shape(NULL, rows[i].name) != rows[i].shape)
             print_error("%s\n", rows[i].name);
-        assert_int_equal(scratch_shape(rows[i].name), rows[i].shape);
+        assert_int_equal(scratch_shape(NULL, rows[i].name), rows[i].shape);
     }
 }
 
@@ -67,6 +67,46 @@ static int tear_down(void **state)
 {
     world_close(*state);
     return 0;
+}
+
+static int make_directory(struct world *world, const char *name)
+{
+    struct stat stat;
+
+    return tree_mkdir(world->tree, TREE_ROOT, name, 0700, &world->caller, &stat);
+}
+
+/* rsync --delay-updates, and --partial-dir as rsync suggests it. */
+static void test_directories_of_tools(void **state)
+{
+    static const char *const names[] = {".~tmp~", ".rsync-partial"};
+    struct world *world = *state;
+    char path[64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        put(world, names[i], "a key\n");
+        assert_int_equal(make_directory(world, names[i]), -EEXIST);
+        assert_int_equal(unlink_file(world, names[i]), 0);
+        assert_int_equal(make_directory(world, names[i]), 0);
+        assert_int_equal(make_directory(world, names[i]), -EEXIST);
+        snprintf(path, sizeof path, "%s/k", names[i]);
+        assert_int_equal(echo(world, ".k.AbCdEf", TO, "new\n"), 0);
+        assert_int_equal(rename_file(world, ".k.AbCdEf", path), 0);
+        assert_shows(world, path, "new\n");
+        assert_stored(world, "k", "old\n");
+        assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, names[i]), -ENOTEMPTY);
+        assert_int_equal(echo(world, names[i], TO, "x\n"), -EISDIR);
+        assert_int_equal(rename_file(world, "k", names[i]), -EISDIR);
+        assert_int_equal(rename_file(world, path, "k"), 0);
+        assert_stored(world, "k", "new\n");
+        assert_int_equal(tree_rmdir(world->tree, TREE_ROOT, names[i]), 0);
+        assert_shows(world, names[i], NULL);
+        put(world, "k", "old\n");
+    }
+    assert_int_equal(make_directory(world, ".~tmp~~"), -EPERM);
+    world->options.scratch = false;
+    world_remount(world);
+    assert_int_equal(make_directory(world, ".~tmp~"), -EPERM);
 }
 
 /* As if transient_seconds had passed. */
@@ -550,6 +590,7 @@ int main(void)
         CASE(test_another_file_takes_the_displaced_name),
         CASE(test_a_companion_shaped_key_goes_and_comes_back),
         CASE(test_symlinks),
+        CASE(test_directories_of_tools),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
