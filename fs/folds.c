@@ -7,10 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum {
-    ASKING_PAYS = 64, /* keys that may be visited for each question that was asked */
-    USUAL_KEY = 64,   /* bytes; a longer one costs more */
-};
+enum { USUAL_KEY = 64 }; /* bytes; a visit of a longer one costs more */
 
 /* Constant, so that node ids are the same in every mount. Never change it. */
 static const struct digest_key hash_key = {{0x7368656c76656673, 0x666f6c6473}};
@@ -449,14 +446,10 @@ static bool is_due(struct tree *tree, bool now, const struct store_stamp *stamp)
     bool is;
 
     pthread_mutex_lock(&tree->lock);
-    folds->asked++;
-    if (!folds->complete)
-        is = true;
-    else if (stamp && folds->stamped && memcmp(stamp, &folds->stamp, sizeof *stamp) == 0)
+    is = pace_ask(&folds->pace) || now || !folds->complete;
+    if (folds->complete && stamp && folds->stamped &&
+        memcmp(stamp, &folds->stamp, sizeof *stamp) == 0)
         is = false;
-    else
-        is = now || folds->asked * ASKING_PAYS >= folds->visit_cost ||
-             scratch_clock().tv_sec > folds->visited.tv_sec;
     if (is)
         folds->visit++;
     pthread_mutex_unlock(&tree->lock);
@@ -469,6 +462,7 @@ int folds_refresh(struct tree *tree, bool now)
     struct folds *folds = &tree->folds;
     struct store_stamp stamp;
     bool stamped = store_stamp(tree->store, &stamp) == 0;
+    struct timespec began = scratch_clock();
     int code;
 
     if (!is_due(tree, now, stamped ? &stamp : NULL))
@@ -483,9 +477,7 @@ int folds_refresh(struct tree *tree, bool now)
         folds->complete = true;
         folds->stamped = stamped;
         folds->stamp = stamp;
-        folds->visited = scratch_clock();
-        folds->visit_cost = visit.cost;
-        folds->asked = 0;
+        pace_looked(&folds->pace, began, visit.cost);
     }
     pthread_mutex_unlock(&tree->lock);
     return code;

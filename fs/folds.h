@@ -9,8 +9,8 @@
  *
  * What the keys are is learnt by a visit of the whole store, when a fold is first asked for. Our own changes are
  * entered one by one, other processes' by another visit: when the stamp has changed, and so many questions were asked
- * that a visit costs little beside them, or the last one was a second ago. So a tree of 100,000 folds is walked with a
- * few visits, also while it is written to.
+ * that a visit costs little beside them, or the last one was a second ago, or longer in proportion to what it took. So a
+ * tree of 100,000 folds is walked with a few visits, also while it is written to, or over an engine that has no stamp.
  *
  * Guarded by tree->lock, but for folds_refresh(), which takes it. The names of a key are removed with tree->names held.
  */
@@ -18,6 +18,7 @@
 #define SHELVEFS_FOLDS_H
 
 #include "fs/attributes.h"
+#include "fs/pace.h"
 #include "fs/views.h"
 #include "src/chains.h"
 #include "src/digest.h"
@@ -63,10 +64,8 @@ struct folds {
     bool complete;    /* all keys were entered once, and none was lost since */
     bool stamped;     /* `stamp` is that of the store before the last visit */
     struct store_stamp stamp;
-    struct timespec visited; /* when (scratch_clock()) */
-    uint64_t visit;          /* its number */
-    size_t visit_cost;       /* about how many keys of usual length it met */
-    size_t asked;            /* questions since */
+    uint64_t visit; /* its number */
+    struct pace pace;
 };
 
 /* `attributes`: borrowed; its secret must not change once there are folds. */

@@ -149,8 +149,7 @@ static void test_many_changes_are_cheap(void **state)
         snprintf(key, sizeof key, "%03d%s%%+/file", i, &A[3]);
         assert_int_equal(echo(world, key, TO, "x\n"), 0);
     }
-    assert_true(calls(world, "visit") > 10); /* each pays for some keys */
-    assert_true(calls(world, "visit") < 200);
+    assert_in_range(calls(world, "visit"), 2, 50); /* each pays for some keys */
     forget_log(world);
     for (int i = 0; i < 1000; i++) {
         snprintf(key, sizeof key, "%03d%sfile", i, &A[3]);
