@@ -252,6 +252,7 @@ static void test_extended_attributes(void **state)
     assert_int_equal(tree_getxattr(world->tree, k, "user.shelvefs.type", &value), 0);
     assert_true(bytes_equal(buffer_bytes(&value), BYTES("str")));
     assert_int_equal(tree_getxattr(world->tree, k, "user.other", &value), -ENODATA);
+    assert_int_equal(tree_getxattr(world->tree, k, "system.posix_acl_access", &value), -ENOTSUP);
     assert_int_equal(tree_getxattr(world->tree, k, "user.shelvefs.error", &value), -ENODATA);
     assert_int_equal(tree_getxattr(world->tree, TREE_ROOT, "user.shelvefs.key", &value), -ENODATA);
     buffer_clear(&value);
