@@ -133,7 +133,7 @@ static int open_keeper(struct mount *mount, const struct options *options, struc
     return status;
 }
 
-/* --- the notifier's two duties --- */
+/* --- the notifier's duties --- */
 
 static void deliver(void *context, uint64_t node, uint64_t parent, const char *name)
 {
@@ -177,7 +177,31 @@ static unsigned tick(void *context)
     return seconds ? seconds : 1;
 }
 
-static const struct notifier_ops notifier_ops = {.deliver = deliver, .tick = tick};
+static unsigned work(void *context)
+{
+    struct mount *mount = context;
+    unsigned wait_ms;
+
+    if (vigil_look(&mount->vigil, &wait_ms))
+        operations_invalidate_all(mount);
+    return ahead_step(mount->ahead) ? 0 : wait_ms;
+}
+
+static const struct notifier_ops notifier_ops = {.deliver = deliver, .tick = tick, .work = work};
+
+static void push(void *context, uint64_t node)
+{
+    operations_push(context, node);
+}
+
+static void wake(void *context)
+{
+    struct mount *mount = context;
+
+    notifier_wake(mount->notifier);
+}
+
+static const struct ahead_ops ahead_ops = {.push = push, .wake = wake};
 
 /* --- all of it --- */
 
@@ -210,7 +234,11 @@ static int open_parts(struct mount *mount, const struct options *options, struct
     if (status == 0)
         status = notifier_new(&notifier_ops, mount, &mount->notifier);
     if (status == 0)
+        status = ahead_new(&ahead_ops, mount, &mount->ahead);
+    if (status == 0)
         status = open_tree(mount, options, &dialect);
+    if (status == 0)
+        vigil_init(&mount->vigil, mount->store);
     return status;
 }
 
@@ -252,6 +280,7 @@ int mount_close(struct mount *mount)
     tree_free(mount->tree);
     keeper_free(mount->keeper);
     notifier_free(mount->notifier);
+    ahead_free(mount->ahead);
     if (mount->store)
         log_notes(mount);
     close_status = store_close(mount->store);

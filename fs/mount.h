@@ -7,11 +7,13 @@
 #define SHELVEFS_MOUNT_H
 
 #include "codecs/codec.h"
+#include "fs/ahead.h"
 #include "fs/keeper.h"
 #include "fs/notifier.h"
 #include "fs/options.h"
 #include "fs/startup.h"
 #include "fs/tree.h"
+#include "fs/vigil.h"
 #include "src/log.h"
 #include "src/store.h"
 
@@ -24,6 +26,8 @@ struct mount {
     struct keeper *keeper; /* NULL: no sidecar is wanted */
     struct tree *tree;
     struct notifier *notifier;
+    struct vigil vigil; /* the notifier's thread, once it runs */
+    struct ahead *ahead;
     struct fuse_session *session; /* set while there is one */
     size_t notes_logged;          /* bytes of the store's notes */
     unsigned max_read;            /* largest read request; 0: the kernel's own */

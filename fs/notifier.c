@@ -2,6 +2,7 @@
 #include "fs/notifier.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct notifier {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct notice *first, **last; /* the queue, oldest first */
+    struct timespec work_due; /* monotonic */
     bool stopping;
     bool running; /* the thread exists and has not finished its loop */
     bool started; /* the thread must be joined */
@@ -71,6 +73,14 @@ void notifier_add(struct notifier *notifier, uint64_t node, uint64_t parent, con
     pthread_mutex_unlock(&notifier->lock);
 }
 
+void notifier_wake(struct notifier *notifier)
+{
+    pthread_mutex_lock(&notifier->lock);
+    notifier->work_due = (struct timespec){0};
+    pthread_cond_signal(&notifier->changed);
+    pthread_mutex_unlock(&notifier->lock);
+}
+
 /* With the lock held. */
 static struct notice *notifier_take(struct notifier *notifier)
 {
@@ -84,12 +94,47 @@ static struct notice *notifier_take(struct notifier *notifier)
     return notice;
 }
 
-static time_t now_seconds(void)
+static bool is_before(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+static struct timespec monotonic(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return now;
+}
+
+static struct timespec after(struct timespec time, unsigned ms)
+{
+    time.tv_sec += ms / 1000;
+    time.tv_nsec += ms % 1000 * 1000000L;
+    if (time.tv_nsec >= 1000000000L) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000L;
+    }
+    return time;
+}
+
+/* With the lock held, which it gives up while it calls. Returns whether there was work. */
+static bool notifier_work(struct notifier *notifier)
+{
+    struct timespec now = monotonic();
+    unsigned ms;
+
+    if (!notifier->ops->work || is_before(now, notifier->work_due))
+        return false;
+    /* Who wakes it from now on sets it back. */
+    notifier->work_due = (struct timespec){.tv_sec = now.tv_sec + UINT_MAX};
+    pthread_mutex_unlock(&notifier->lock);
+    ms = notifier->ops->work(notifier->context);
+    pthread_mutex_lock(&notifier->lock);
+    now = after(now, ms);
+    if (ms < UINT_MAX && is_before(now, notifier->work_due))
+        notifier->work_due = now;
+    return true;
 }
 
 /* With the lock held, which it gives up while it calls. Returns whether there was something to do. */
@@ -97,13 +142,13 @@ static bool notifier_step(struct notifier *notifier, time_t *due)
 {
     struct notice *notice = notifier_take(notifier);
 
-    if (!notice && now_seconds() < *due)
-        return false;
+    if (!notice && monotonic().tv_sec < *due)
+        return notifier_work(notifier);
     pthread_mutex_unlock(&notifier->lock);
     if (notice)
         notifier->ops->deliver(notifier->context, notice->node, notice->parent, notice->name);
     else
-        *due = now_seconds() + notifier->ops->tick(notifier->context);
+        *due = monotonic().tv_sec + notifier->ops->tick(notifier->context);
     free(notice);
     pthread_mutex_lock(&notifier->lock);
     return true;
@@ -121,6 +166,8 @@ static void *notifier_run(void *argument)
         if (notifier_step(notifier, &due))
             continue;
         until = (struct timespec){.tv_sec = due};
+        if (notifier->ops->work && is_before(notifier->work_due, until))
+            until = notifier->work_due;
         pthread_cond_timedwait(&notifier->changed, &notifier->lock, &until);
     }
     notifier->running = false;

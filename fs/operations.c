@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct tree_caller request_caller(fuse_req_t request)
 {
@@ -71,6 +72,9 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
         FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV;
 
     connection->want = (connection->want & ~unwanted) | (connection->capable & wanted);
+    /* What the kernel may keep is worth telling at once: reply_page() has the limit. */
+    if (vigil_is_kept(&mount->vigil))
+        connection->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
     connection->max_read = mount->max_read;
     if (startup_succeed(mount->startup, mount->log, buffer_bytes(&mount->summary)))
         fuse_session_exit(mount->session);
@@ -132,7 +136,7 @@ static void op_create(fuse_req_t request, fuse_ino_t parent, const char *name, m
         reply_status(request, status);
         return;
     }
-    entry = reply_entry_of(&stat);
+    entry = reply_entry_of(request, &stat);
     set_cache(file, handle, cache);
     if (fuse_reply_create(request, &entry, file)) {
         tree_release(handle);
@@ -292,13 +296,13 @@ static void op_statfs(fuse_req_t request, fuse_ino_t node)
  */
 static void forget_size(fuse_req_t request, fuse_ino_t node)
 {
-    struct mount *mount = fuse_req_userdata(request);
-
-    fuse_lowlevel_notify_inval_inode(mount->session, node, -1, 0);
+    fuse_lowlevel_notify_inval_inode(request_mount(request)->session, node, -1, 0);
 }
 
 static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
+    struct ahead *ahead = request_mount(request)->ahead;
+    bool reads = (file->flags & O_ACCMODE) == O_RDONLY;
     struct tree_handle *handle;
     enum tree_cache cache;
     int status = tree_open(request_tree(request), node, file->flags, &handle, &cache);
@@ -311,9 +315,11 @@ static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *
     if (file->direct_io)
         forget_size(request, node);
     /* A reader has nothing to save: its close needs no round trip. */
-    file->noflush = (file->flags & O_ACCMODE) == O_RDONLY;
+    file->noflush = reads;
     if (fuse_reply_open(request, file))
         tree_release(handle);
+    else if (reads)
+        ahead_opened(ahead, node);
 }
 
 static void reply_part(void *context, struct bytes part)
@@ -438,4 +444,33 @@ void operations_invalidate(struct mount *mount, uint64_t node, uint64_t parent, 
         fuse_lowlevel_notify_inval_inode(mount->session, node, 0, 0);
     if (name)
         fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
+}
+
+void operations_invalidate_all(struct mount *mount)
+{
+    struct buffer nodes = BUFFER_INIT;
+    uint64_t node;
+
+    /* What finds no memory is told the next time. */
+    if (tree_known(mount->tree, &nodes))
+        vigil_repeat(&mount->vigil);
+    for (size_t offset = 0; offset < nodes.size; offset += sizeof node) {
+        memcpy(&node, nodes.data + offset, sizeof node);
+        operations_invalidate(mount, node, 0, NULL);
+    }
+    buffer_release(&nodes);
+}
+
+static bool push_text(void *context, uint64_t node, struct bytes text)
+{
+    struct mount *mount = context;
+    struct fuse_bufvec pages = FUSE_BUFVEC_INIT(text.size);
+
+    pages.buf[0].mem = (void *)(uintptr_t)text.data;
+    return fuse_lowlevel_notify_store(mount->session, node, 0, &pages, 0) == 0;
+}
+
+void operations_push(struct mount *mount, uint64_t node)
+{
+    tree_push(mount->tree, node, push_text, mount);
 }

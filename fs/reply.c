@@ -10,16 +10,19 @@
 #include <stdlib.h>
 
 /*
- * Seconds. What this mount changes, it knows; what other processes change must show after a second. Names that do
- * not exist are never cached (an entry without a timeout), for another process may store that key at any time.
+ * Seconds. What this mount changes, it knows; what other processes change must show after a second, unless the vigil sees
+ * it (vigil.h). Names that do not exist are never cached (an entry without a timeout), for another process may store that key at any time.
  */
-static const double CACHE_SECONDS = 1.0;
+static const double CACHE_SECONDS = 1.0, VIGIL_SECONDS = 1e6;
+
+struct mount *request_mount(fuse_req_t request)
+{
+    return fuse_req_userdata(request);
+}
 
 struct tree *request_tree(fuse_req_t request)
 {
-    struct mount *mount = fuse_req_userdata(request);
-
-    return mount->tree;
+    return request_mount(request)->tree;
 }
 
 void reply_status(fuse_req_t request, int status)
@@ -27,21 +30,31 @@ void reply_status(fuse_req_t request, int status)
     fuse_reply_err(request, -status);
 }
 
+static double cache_seconds(fuse_req_t request, const struct stat *stat)
+{
+    const struct mount *mount = request_mount(request);
+    bool lasts = vigil_is_kept(&mount->vigil) && tree_lasts(mount->tree, stat->st_ino);
+
+    return lasts ? VIGIL_SECONDS : CACHE_SECONDS;
+}
+
 void reply_stat(fuse_req_t request, int status, const struct stat *stat)
 {
     if (status)
         reply_status(request, status);
     else
-        fuse_reply_attr(request, stat, CACHE_SECONDS);
+        fuse_reply_attr(request, stat, cache_seconds(request, stat));
 }
 
-struct fuse_entry_param reply_entry_of(const struct stat *stat)
+struct fuse_entry_param reply_entry_of(fuse_req_t request, const struct stat *stat)
 {
+    double seconds = cache_seconds(request, stat);
+
     return (struct fuse_entry_param){
         .ino = stat->st_ino,
         .attr = *stat,
-        .attr_timeout = CACHE_SECONDS,
-        .entry_timeout = CACHE_SECONDS,
+        .attr_timeout = seconds,
+        .entry_timeout = seconds,
     };
 }
 
@@ -55,7 +68,7 @@ void reply_entry(fuse_req_t request, int status, const struct stat *stat)
         reply_status(request, status);
         return;
     }
-    entry = reply_entry_of(stat);
+    entry = reply_entry_of(request, stat);
     if (fuse_reply_entry(request, &entry))
         tree_forget(tree, stat->st_ino, 1);
 }
@@ -79,7 +92,8 @@ struct page {
     fuse_req_t request;
     char *data;
     size_t used, size;
-    bool plus;
+    bool plus;           /* entries have room for a node */
+    bool known;          /* and one is told */
     struct buffer nodes; /* fuse_ino_t of each reference in the page, to give back */
 };
 
@@ -96,6 +110,7 @@ static bool page_remember(struct page *page, const char *name, const struct stat
     if (is_dot(name))
         return true;
     buffer_add(&page->nodes, bytes_of(&node, sizeof node));
+    ahead_add(request_mount(page->request)->ahead, node, name);
     return buffer_status(&page->nodes) == 0;
 }
 
@@ -106,13 +121,15 @@ static bool page_add(void *context, const char *name, const struct stat *stat, o
     char *at = page->data + page->used;
 
     if (page->plus) {
-        struct fuse_entry_param entry = reply_entry_of(stat);
+        struct fuse_entry_param entry = {.attr = *stat};
 
+        if (page->known)
+            entry = reply_entry_of(page->request, stat);
         size = fuse_add_direntry_plus(page->request, at, room, name, &entry, next);
     } else {
         size = fuse_add_direntry(page->request, at, room, name, stat, next);
     }
-    if (size > room || (page->plus && !page_remember(page, name, stat)))
+    if (size > room || (page->known && !page_remember(page, name, stat)))
         return false;
     page->used += size;
     return true;
@@ -143,12 +160,18 @@ static void page_send(struct page *page, int status)
 void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, off_t position,
                 bool plus)
 {
+    struct mount *mount = request_mount(request);
     struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
     int status = -ENOMEM;
 
+    /* Who only wants the names of a very large directory should not wait for its sizes. */
+    page.known = plus && (!vigil_is_kept(&mount->vigil) || position < AHEAD_MOST);
+    if (page.known && position == 0)
+        ahead_begin(mount->ahead);
+
     page.data = malloc(size);
     if (page.data)
-        status = tree_readdir(listing, position, plus, page_add, &page);
+        status = tree_readdir(listing, position, page.known, page_add, &page);
     if (status == 0)
         status = buffer_status(&page.nodes);
     page_send(&page, status);

@@ -12,14 +12,16 @@
 
 struct fuse_entry_param;
 struct fuse_req;
+struct mount;
 
+struct mount *request_mount(struct fuse_req *request);
 struct tree *request_tree(struct fuse_req *request);
 
 void reply_status(struct fuse_req *request, int status);
 void reply_stat(struct fuse_req *request, int status, const struct stat *stat);
 /* The node of `stat` has one reference, which the kernel gets. */
 void reply_entry(struct fuse_req *request, int status, const struct stat *stat);
-struct fuse_entry_param reply_entry_of(const struct stat *stat);
+struct fuse_entry_param reply_entry_of(struct fuse_req *request, const struct stat *stat);
 /* `room`: 0 asks for the size alone. */
 void reply_attribute(struct fuse_req *request, int status, struct bytes value, size_t room);
 /* As many names from `position` on as go into `size` bytes. */

@@ -92,6 +92,18 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
                 const char *new_name, unsigned flags);
 int tree_readlink(struct tree *tree, uint64_t node, struct buffer *target);
 
+/* --- what the kernel keeps --- */
+/* Appends the number (uint64_t) of each node that it may know. */
+int tree_known(struct tree *tree, struct buffer *nodes);
+/* Whether what it was just told of this file stays true until the database changes. */
+bool tree_lasts(struct tree *tree, uint64_t node);
+/*
+ * Calls `push` with the text of a file if the kernel's pages may hold it and don't: nobody has the file open, and nobody opens it
+ * before `push` returns. It returns whether the kernel took the text. Never from inside a request.
+ */
+typedef bool tree_pusher(void *context, uint64_t node, struct bytes text);
+void tree_push(struct tree *tree, uint64_t node, tree_pusher *push, void *context);
+
 /* --- attributes --- */
 enum tree_set {
     TREE_SET_MODE = 1 << 0,

@@ -85,6 +85,15 @@ struct chain_link *chains_next(const struct chain_link *link)
     return same_hash(link->next, link->hash);
 }
 
+void chains_visit(const struct chains *chains, void (*visit)(void *context, struct chain_link *link),
+                  void *context)
+{
+    for (size_t i = 0; i <= chains->mask; i++) {
+        for (struct chain_link *link = chains->buckets[i]; link; link = link->next)
+            visit(context, link);
+    }
+}
+
 struct chain_link *chains_any(const struct chains *chains)
 {
     for (size_t i = 0; chains->count && i <= chains->mask; i++) {

@@ -32,6 +32,9 @@ void chains_remove(struct chains *chains, struct chain_link *link);
 struct chain_link *chains_find(const struct chains *chains, uint64_t hash);
 /* The next member of the same hash, or NULL. */
 struct chain_link *chains_next(const struct chain_link *link);
+/* All members, in no order; the table must not change meanwhile. */
+void chains_visit(const struct chains *chains, void (*visit)(void *context, struct chain_link *link),
+                  void *context);
 /* Any member, or NULL when the table is empty: for taking it apart. */
 struct chain_link *chains_any(const struct chains *chains);
 

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/ahead.h"
+
+#include "src/bytes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WALK = 8,      /* so many in a row are one */
+    GAP = 4,       /* of which some may be missing: large files, or other threads were faster */
+    WINDOW = 4096, /* texts */
+    STEP = 32,     /* texts that are pushed before anything else gets its turn */
+};
+
+enum order { BY_LISTING, BY_NODE, BY_NAME, ORDERS };
+
+struct entry {
+    uint64_t node;
+    size_t name; /* where it starts in the roll's names */
+    uint32_t ranks[ORDERS];
+};
+
+/* What one listing told. */
+struct roll {
+    struct buffer entries;    /* struct entry each */
+    struct buffer names;      /* with their NULs */
+    uint32_t *orders[ORDERS]; /* by rank: the number of an entry; NULL: not found out yet */
+    uint32_t count;
+};
+
+struct ahead {
+    const struct ahead_ops *ops;
+    void *context;
+    pthread_mutex_t lock;
+    struct roll *filling; /* the listing that began last; NULL: it is `ready`, or there was none */
+    struct roll *ready;   /* its orders are known */
+    bool wanted;          /* a file was opened while there was something in `filling` */
+    uint32_t last[ORDERS], runs[ORDERS];
+    enum order walk;     /* the order that is followed while next < goal */
+    uint32_t next, goal; /* ranks: what is to be pushed */
+};
+
+static struct roll *roll_new(void)
+{
+    struct roll *roll = calloc(1, sizeof *roll);
+
+    if (roll) {
+        buffer_init(&roll->entries, SIZE_MAX);
+        buffer_init(&roll->names, SIZE_MAX);
+    }
+    return roll;
+}
+
+static void roll_free(struct roll *roll)
+{
+    if (!roll)
+        return;
+    for (int order = 0; order < ORDERS; order++)
+        free(roll->orders[order]);
+    buffer_release(&roll->entries);
+    buffer_release(&roll->names);
+    free(roll);
+}
+
+static struct entry *roll_at(const struct roll *roll, uint32_t i)
+{
+    return (struct entry *)(void *)roll->entries.data + i;
+}
+
+static int compare_listing(const void *a, const void *b, void *context)
+{
+    uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+    return one < other ? -1 : one > other;
+}
+
+static int compare_nodes(const void *a, const void *b, void *context)
+{
+    const struct entry *one = roll_at(context, *(const uint32_t *)a);
+    const struct entry *other = roll_at(context, *(const uint32_t *)b);
+
+    return one->node < other->node ? -1 : one->node > other->node;
+}
+
+static int compare_names(const void *a, const void *b, void *context)
+{
+    const struct roll *roll = context;
+    const char *names = (const char *)roll->names.data;
+
+    return strcmp(names + roll_at(roll, *(const uint32_t *)a)->name,
+                  names + roll_at(roll, *(const uint32_t *)b)->name);
+}
+
+/* Finds out all orders. Whether there was memory for it. */
+static bool roll_index(struct roll *roll)
+{
+    static int (*const compare[ORDERS])(const void *, const void *, void *) = {
+        [BY_LISTING] = compare_listing, [BY_NODE] = compare_nodes, [BY_NAME] = compare_names};
+
+    if (buffer_status(&roll->entries) || buffer_status(&roll->names))
+        return false;
+    for (int order = 0; order < ORDERS; order++) {
+        uint32_t *ranked = calloc(roll->count, sizeof *ranked);
+
+        if (!ranked)
+            return false;
+        roll->orders[order] = ranked;
+        for (uint32_t i = 0; i < roll->count; i++)
+            ranked[i] = i;
+        qsort_r(ranked, roll->count, sizeof *ranked, compare[order], roll);
+        for (uint32_t rank = 0; rank < roll->count; rank++)
+            roll_at(roll, ranked[rank])->ranks[order] = rank;
+    }
+    return true;
+}
+
+static const struct entry *roll_find(const struct roll *roll, uint64_t node)
+{
+    uint32_t low = 0, high = roll->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct entry *entry = roll_at(roll, roll->orders[BY_NODE][middle]);
+
+        if (entry->node == node)
+            return entry;
+        if (entry->node < node)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+int ahead_new(const struct ahead_ops *ops, void *context, struct ahead **out)
+{
+    struct ahead *ahead = calloc(1, sizeof *ahead);
+
+    if (!ahead)
+        return -ENOMEM;
+    ahead->ops = ops;
+    ahead->context = context;
+    pthread_mutex_init(&ahead->lock, NULL);
+    *out = ahead;
+    return 0;
+}
+
+void ahead_free(struct ahead *ahead)
+{
+    if (!ahead)
+        return;
+    roll_free(ahead->filling);
+    roll_free(ahead->ready);
+    pthread_mutex_destroy(&ahead->lock);
+    free(ahead);
+}
+
+/* --- what happens --- */
+
+void ahead_begin(struct ahead *ahead)
+{
+    struct roll *roll = roll_new(), *before;
+
+    pthread_mutex_lock(&ahead->lock);
+    before = ahead->filling;
+    ahead->filling = roll;
+    pthread_mutex_unlock(&ahead->lock);
+    roll_free(before);
+}
+
+void ahead_add(struct ahead *ahead, uint64_t node, const char *name)
+{
+    struct roll *roll;
+
+    pthread_mutex_lock(&ahead->lock);
+    roll = ahead->filling;
+    if (roll && roll->count < AHEAD_MOST) {
+        struct entry entry = {.node = node, .name = roll->names.size};
+
+        buffer_add(&roll->entries, bytes_of(&entry, sizeof entry));
+        buffer_add(&roll->names, bytes_of(name, strlen(name) + 1));
+        roll->count++;
+    }
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* The order in which the last files were opened, if there is one. Lock held. */
+static bool find_walk(struct ahead *ahead, const struct entry *entry)
+{
+    bool found = false;
+
+    for (int order = 0; order < ORDERS; order++) {
+        uint32_t rank = entry->ranks[order];
+        bool follows = rank > ahead->last[order] && rank - ahead->last[order] <= GAP;
+
+        ahead->runs[order] = follows ? ahead->runs[order] + 1 : 0;
+        ahead->last[order] = rank;
+    }
+    for (int order = 0; order < ORDERS && !found; order++) {
+        found = ahead->runs[order] >= WALK;
+        if (found && ahead->walk != (enum order)order) {
+            ahead->walk = (enum order)order;
+            ahead->next = 0;
+        }
+    }
+    return found;
+}
+
+/* What is to be pushed after this one was opened; whether that is worth a wake-up. Lock held. */
+static bool plan(struct ahead *ahead, const struct entry *entry)
+{
+    uint32_t count = ahead->ready->count, rank = entry->ranks[ahead->walk];
+
+    if (ahead->next <= rank)
+        ahead->next = rank + 1;
+    ahead->goal = count - rank > WINDOW ? rank + WINDOW : count;
+    return ahead->goal - rank >= WINDOW / 2 ? ahead->goal >= ahead->next + WINDOW / 2
+                                            : ahead->goal > ahead->next;
+}
+
+void ahead_opened(struct ahead *ahead, uint64_t node)
+{
+    const struct entry *entry;
+    bool wake = false;
+
+    pthread_mutex_lock(&ahead->lock);
+    entry = ahead->ready ? roll_find(ahead->ready, node) : NULL;
+    if (entry && find_walk(ahead, entry)) {
+        wake = plan(ahead, entry);
+    } else if (!entry && ahead->filling && ahead->filling->count >= WALK) {
+        wake = !ahead->wanted;
+        ahead->wanted = true;
+    }
+    pthread_mutex_unlock(&ahead->lock);
+    if (wake)
+        ahead->ops->wake(ahead->context);
+}
+
+/* --- in the notifier's thread --- */
+
+/* The roll whose orders somebody needs, which is nobody else's from now on. */
+static struct roll *take_wanted(struct ahead *ahead)
+{
+    struct roll *roll = NULL;
+
+    pthread_mutex_lock(&ahead->lock);
+    if (ahead->wanted) {
+        roll = ahead->filling;
+        ahead->filling = NULL;
+        ahead->wanted = false;
+    }
+    pthread_mutex_unlock(&ahead->lock);
+    return roll;
+}
+
+static void make_ready(struct ahead *ahead, struct roll *roll)
+{
+    struct roll *before;
+
+    if (!roll_index(roll)) {
+        roll_free(roll);
+        return;
+    }
+    pthread_mutex_lock(&ahead->lock);
+    before = ahead->ready;
+    ahead->ready = roll;
+    ahead->next = ahead->goal = 0;
+    memset(ahead->runs, 0, sizeof ahead->runs);
+    pthread_mutex_unlock(&ahead->lock);
+    roll_free(before);
+}
+
+static unsigned take_nodes(struct ahead *ahead, uint64_t nodes[STEP], bool *more)
+{
+    unsigned count = 0;
+
+    pthread_mutex_lock(&ahead->lock);
+    while (ahead->ready && ahead->next < ahead->goal && count < STEP) {
+        const struct roll *roll = ahead->ready;
+
+        nodes[count++] = roll_at(roll, roll->orders[ahead->walk][ahead->next++])->node;
+    }
+    *more = ahead->next < ahead->goal;
+    pthread_mutex_unlock(&ahead->lock);
+    return count;
+}
+
+bool ahead_step(struct ahead *ahead)
+{
+    struct roll *roll = take_wanted(ahead);
+    uint64_t nodes[STEP];
+    unsigned count;
+    bool more;
+
+    if (roll)
+        make_ready(ahead, roll);
+    count = take_nodes(ahead, nodes, &more);
+    for (unsigned i = 0; i < count; i++)
+        ahead->ops->push(ahead->context, nodes[i]);
+    return more;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/vigil.h"
+
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+void vigil_init(struct vigil *vigil, struct store *store)
+{
+    *vigil = (struct vigil){.looked_ms = now_ms()};
+    if (store_read_only(store) && store_stamp(store, &vigil->stamp) == 0)
+        vigil->store = store;
+}
+
+/* A database that can't be looked at is not what it was. */
+static bool has_changed(struct vigil *vigil)
+{
+    struct store_stamp stamp = {{0}};
+    bool same;
+
+    if (store_stamp(vigil->store, &stamp))
+        stamp = (struct store_stamp){{0}};
+    same = memcmp(&stamp, &vigil->stamp, sizeof stamp) == 0;
+    vigil->stamp = stamp;
+    return !same;
+}
+
+bool vigil_look(struct vigil *vigil, unsigned *wait_ms)
+{
+    int64_t now = now_ms(), due = vigil->looked_ms + VIGIL_MS;
+    bool changed, again = vigil->again;
+
+    *wait_ms = UINT_MAX;
+    if (!vigil->store)
+        return false;
+    if (now < due) {
+        *wait_ms = (unsigned)(due - now);
+        return false;
+    }
+    vigil->looked_ms = now;
+    *wait_ms = VIGIL_MS;
+    changed = has_changed(vigil);
+    vigil->again = changed;
+    return changed || again;
+}
