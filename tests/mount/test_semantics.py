@@ -430,6 +430,20 @@ def test_a_write_is_a_new_time(mount):
     assert os.stat(mount.directory).st_mtime_ns >= before
 
 
+def test_steps_as_in_any_directory(database, mounter, tmp_path):
+    """Values of any text as well as raw bytes: what each step gives is what it gives elsewhere."""
+    script = os.path.join(os.path.dirname(__file__), 'posix_steps.py')
+    plain = tmp_path / 'plain'
+    plain.mkdir()
+    expected = sh('%s %s %s' % (sys.executable, script, plain), '/').stdout
+    mount = mounter(database)
+    for options in ('', 'codec=raw'):
+        mount.remount(options or 'rw')
+        for name in os.listdir(mount.directory):
+            os.unlink(mount / name)
+        assert sh('%s %s %s' % (sys.executable, script, mount.directory), '/').stdout.splitlines() == expected.splitlines()
+
+
 # --- what can't be ---
 
 def test_what_can_not_be_made(mount, database):
