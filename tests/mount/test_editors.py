@@ -61,15 +61,20 @@ def terminal(mount, tmp_path):
                 subprocess.run(made.tmux('kill-server'), check=True, stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize('setting', [
-    'set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup', 'set nofsync', 'set noswapfile'])
-def test_vim_by_script(mount, database, setting):
+VIM_SETTINGS = ['set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup', 'set nofsync', 'set noswapfile']
+
+
+@pytest.mark.parametrize('editor', ['vim -es', 'nvim --headless'])
+@pytest.mark.parametrize('setting', VIM_SETTINGS)
+def test_vim_by_script(mount, database, editor, setting):
     keys = database.keys()
-    sh("vim -es -u NONE -c '%s' -c '%%s/hello/goodbye/' -c wq greeting" % setting, mount.directory)
+    vim = "%s -u NONE -c '%s'" % (editor, setting)
+    with watched(database, 'greeting', 'hello', 'goodbye'):
+        sh(vim + " -c '%s/hello/goodbye/' -c wq greeting", mount.directory)
     assert database.value('greeting') == 'goodbye'
-    sh("vim -es -u NONE -c '%s' -c '%%s/3/3, 4/' -c wq list" % setting, mount.directory)
+    sh(vim + " -c '%s/3/3, 4/' -c wq list", mount.directory)
     assert database.value('list') == [1, 2, 3, 4]
-    sh("vim -es -u NONE -c '%s' -c 'normal ihello' -c wq new" % setting, mount.directory)
+    sh(vim + " -c 'normal ihello' -c wq new", mount.directory)
     assert database.value('new') == 'hello'
     assert database.keys() == keys | {b'new'}
     names = set(os.listdir(mount.directory))
@@ -125,23 +130,6 @@ def test_vim_killed_leaves_the_value(mount, database, terminal):
     assert database.records() == before
 
 
-@pytest.mark.parametrize('options', ['', '-B', '-G'], ids=['plain', 'backup', 'lock'])
-def test_nano_at_the_keyboard(mount, database, terminal, options):
-    keys = database.keys()
-    nano = terminal('nano --ignorercfiles %s greeting' % options)
-    nano.shows('hello')
-    nano.type('oh ')
-    nano.shows('oh hello')
-    nano.type('C-o')
-    nano.shows('Write')
-    nano.type('Enter')
-    eventually(lambda: database.value('greeting') == 'oh hello')
-    nano.type('C-x')
-    eventually(nano.ended)
-    assert database.keys() == keys
-    assert {name for name in os.listdir(mount.directory) if not name.endswith('~')} == {key.decode() for key in keys}
-
-
 def test_nano_saves_a_new_list(mount, database, terminal):
     nano = terminal('nano --ignorercfiles shopping')
     nano.shows('New File')
@@ -188,29 +176,6 @@ def assert_only_backups_are_left(mount, keys):
     assert names == {key.decode() for key in keys}
 
 
-@pytest.mark.parametrize('setting', ['set nobackup', 'set backup', 'set backupcopy=yes', 'set backup backupcopy=no', 'set nowritebackup'])
-def test_neovim_by_script(mount, database, setting):
-    keys = database.keys()
-    with watched(database, 'greeting', 'hello', 'goodbye'):
-        sh("nvim --headless -u NONE -c '%s' -c '%%s/hello/goodbye/' -c wq greeting" % setting, mount.directory)
-    assert database.value('greeting') == 'goodbye'
-    assert database.keys() == keys
-
-
-def test_neovim_at_the_keyboard(mount, database, terminal):
-    keys = database.keys()
-    with watched(database, 'greeting', 'hello', 'hello world'):
-        vim = terminal('nvim --clean greeting')
-        vim.shows('hello')
-        vim.type('A', ' world', 'Escape')
-        vim.shows('hello world')
-        vim.type(':wq', 'Enter')
-        eventually(vim.ended, 15)
-    assert database.value('greeting') == 'hello world'
-    assert database.keys() == keys
-    assert_only_backups_are_left(mount, keys)
-
-
 EMACS_BACKUPS = '(setq backup-enable-predicate (lambda (name) t))'  # also below the directory for temporary files
 
 
@@ -249,31 +214,32 @@ def test_emacs_by_script(mount, database, setting):
     assert database.keys() == keys
 
 
-def test_joe_at_the_keyboard(mount, database, terminal):
-    keys = database.keys()
-    with watched(database, 'greeting', 'hello', 'oh hello'):
-        joe = terminal('joe greeting')
-        joe.shows('hello')
-        joe.type('oh ')
-        joe.shows('oh hello')
-        joe.type('C-k', 'x')
-        eventually(joe.ended, 15)
-    assert database.value('greeting') == 'oh hello'
-    assert database.keys() == keys
-    assert_only_backups_are_left(mount, keys)
+# Name: command, what is typed to change the text, and how it is saved and left: keys to type, texts to wait for.
+AT_THE_KEYBOARD = {
+    'nano': ('nano --ignorercfiles greeting', ['oh '], [['C-o'], 'Write', ['Enter'], 'Wrote', ['C-x']]),
+    'nano -B': ('nano --ignorercfiles -B greeting', ['oh '], [['C-o'], 'Write', ['Enter'], 'Wrote', ['C-x']]),
+    'nano -G': ('nano --ignorercfiles -G greeting', ['oh '], [['C-o'], 'Write', ['Enter'], 'Wrote', ['C-x']]),
+    'neovim': ('nvim --clean greeting', ['i', 'oh ', 'Escape'], [[':wq', 'Enter']]),
+    'joe': ('joe greeting', ['oh '], [['C-k', 'x']]),
+    'micro': ('micro greeting', ['oh '], [['C-s'], 'Saved', ['C-q']]),
+}
 
 
-def test_micro_at_the_keyboard(mount, database, terminal):
+@pytest.mark.parametrize('name', AT_THE_KEYBOARD)
+def test_at_the_keyboard(mount, database, terminal, name):
+    command, change, leave = AT_THE_KEYBOARD[name]
     keys = database.keys()
     with watched(database, 'greeting', 'hello', 'oh hello'):
-        micro = terminal('micro greeting')
-        micro.shows('hello')
-        micro.type('oh ')
-        micro.shows('oh hello')
-        micro.type('C-s')
-        micro.shows('Saved')
-        micro.type('C-q')
-        eventually(micro.ended, 15)
+        editor = terminal(command)
+        editor.shows('hello')
+        editor.type(*change)
+        editor.shows('oh hello')
+        for step in leave:
+            if isinstance(step, list):
+                editor.type(*step)
+            else:
+                editor.shows(step)
+        eventually(editor.ended, 15)
     assert database.value('greeting') == 'oh hello'
     assert database.keys() == keys
     assert_only_backups_are_left(mount, keys)
