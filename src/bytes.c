@@ -60,7 +60,8 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
 
     if (buffer->status)
         return false;
-    if (more > buffer->limit - buffer->size) {
+    /* The limit may have been lowered. */
+    if (buffer->size > buffer->limit || more > buffer->limit - buffer->size) {
         buffer->status = -EFBIG;
         return false;
     }
@@ -86,7 +87,7 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
 
 void buffer_expect(struct buffer *buffer, size_t more)
 {
-    if (!buffer->status && more <= buffer->limit - buffer->size)
+    if (!buffer->status && buffer->size <= buffer->limit && more <= buffer->limit - buffer->size)
         buffer_reserve(buffer, more);
 }
 

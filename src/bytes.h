@@ -75,8 +75,8 @@ static inline bool bytes_are_ascii(struct bytes b)
 struct buffer {
     uint8_t *data;
     size_t size;
-    size_t capacity; /* at most limit */
-    size_t limit; /* most bytes it may hold; SIZE_MAX: no limit */
+    size_t capacity; /* what it has room for, even where the limit is lowered */
+    size_t limit; /* most bytes that it gets room for; SIZE_MAX: no limit */
     int status;   /* 0, -ENOMEM or -EFBIG (limit); sticky */
 };
 

@@ -76,6 +76,24 @@ static void test_limit_sticks(void **state)
     buffer_release(&buffer);
 }
 
+/* Room that is there already may be used, and is not taken away. */
+static void test_lowered_limit(void **state)
+{
+    struct buffer buffer = BUFFER_INIT;
+
+    buffer_expect(&buffer, 100);
+    buffer_add(&buffer, BYTES("0123456789"));
+    buffer.limit = 4;
+    for (int i = 0; i < 1000; i++)
+        buffer_add_byte(&buffer, 'x');
+    assert_int_equal(buffer_status(&buffer), -EFBIG);
+    assert_true(buffer.size <= buffer.capacity);
+    buffer_clear(&buffer);
+    buffer_expect(&buffer, 1000);
+    assert_int_equal(buffer.capacity, 100);
+    buffer_release(&buffer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +101,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_buffer_grows_and_keeps),
         cmocka_unit_test(test_limit_sticks),
+        cmocka_unit_test(test_lowered_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
