@@ -14,6 +14,7 @@
 #include "codecs/marshal.h"
 #include "codecs/pickle.h"
 #include "codecs/pickle_asm.h"
+#include "codecs/pickle_print.h"
 #include "src/utf8.h"
 
 #include <errno.h>
@@ -302,7 +303,7 @@ static int print_canonical(struct bytes stored, struct reading *reading,
     return print_raw(stored, text);
 }
 
-static const char *type_name(const struct reading *reading)
+static const char *kind_name(enum value_kind kind)
 {
     static const char *const NAMES[] = {
         [VALUE_NONE] = "NoneType",   [VALUE_FALSE] = "bool",         [VALUE_TRUE] = "bool",
@@ -313,13 +314,17 @@ static const char *type_name(const struct reading *reading)
         [VALUE_SET] = "set",         [VALUE_FROZENSET] = "frozenset", [VALUE_DICT] = "dict",
         [VALUE_GLOBAL] = "global",   [VALUE_SLICE] = "slice",        [VALUE_CODE] = "code",
     };
+
+    return NAMES[kind] ? NAMES[kind] : "object";
+}
+
+static const char *type_name(const struct reading *reading)
+{
     const struct value *root = reading->document.root;
 
     if (!reading->decoded)
         return "raw";
-    if (root->kind == VALUE_STR && reading->dialect.python2)
-        return "unicode";
-    return NAMES[root->kind] ? NAMES[root->kind] : "object";
+    return root->kind == VALUE_STR && reading->dialect.python2 ? "unicode" : kind_name(root->kind);
 }
 
 /* Texts are mostly longer than what is stored. The growth of large ones costs little. */
@@ -330,13 +335,31 @@ static void expect_text(struct bytes stored, struct buffer *text)
     buffer_expect(text, stored.size < MOST ? stored.size * 2 : MOST);
 }
 
+/* The shortcut for most pickles, which gives the same text: without a graph. False: this is none of them. */
+static bool render_literals(const struct dialect *mount, struct bytes stored, struct buffer *text,
+                            struct codec_note *note)
+{
+    struct codec_note printed;
+    enum value_kind kind;
+
+    if (mount->codec != CODEC_PICKLE || !pickle_print(stored, mount, text, &printed.dialect, &kind))
+        return false;
+    printed.type = kind_name(kind);
+    if (note)
+        *note = printed;
+    return true;
+}
+
 static int render_value(const struct dialect *mount, struct bytes stored, struct buffer *text,
                          struct codec_note *note)
 {
     struct reading reading;
-    int status = reading_of_stored(stored, mount, &reading);
+    int status;
 
     expect_text(stored, text);
+    if (render_literals(mount, stored, text, note))
+        return 0;
+    status = reading_of_stored(stored, mount, &reading);
     if (!status)
         status = print_canonical(stored, &reading, mount, text);
     if (!status && note) {

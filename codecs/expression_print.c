@@ -5,7 +5,7 @@
  *   behind a child. What comes before a child is written at once. layout.c breaks the lines.
  * - Names: a node with several references is named where it first comes, when repeating it would
  *   change the meaning or blow up the text.
- * - Depth: the walk gives up when more than DEPTH brackets nest and is done again twice: once
+ * - Depth: the walk gives up when more than PRINTER_DEPTH brackets nest and is done again twice: once
  *   without writing, to find the nodes to hoist, and once to write let(_2 := ..., _1 := [... _2
  *   ...], value), the deepest first. A node is written where the walk without let() would have met
  *   it first; elsewhere in the text, also before, stands its name.
@@ -24,7 +24,6 @@
 #include <inttypes.h>
 
 enum {
-    DEPTH = 90,       /* brackets; Python 3.8 reads 99 */
     HOIST_DEPTH = 80, /* a value has at most a handful of brackets of its own */
     OUTER_DEPTH = 3,  /* stream(let(do( */
     LONG_NAME = 200,  /* bytes of module and name from which on a shared global is named */
@@ -84,7 +83,7 @@ void printer_push_close(struct printer *p, enum closer closer)
 static void deepen(struct printer *p)
 {
     p->depth++;
-    if (p->depth > DEPTH && p->walk == WALK_PLAIN)
+    if (p->depth > PRINTER_DEPTH && p->walk == WALK_PLAIN)
         p->too_deep = true;
 }
 

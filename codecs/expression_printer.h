@@ -9,6 +9,8 @@
 #include "codecs/layout.h"
 #include "src/value.h"
 
+enum { PRINTER_DEPTH = 90 }; /* brackets; Python 3.8 reads 99 */
+
 enum task_kind {
     TASK_VALUE,
     TASK_OPERAND,      /* a value, in parentheses if it is an operation */

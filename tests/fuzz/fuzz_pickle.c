@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as a stored value: check_stored(), what the decoder spares, and its listing is printable text. */
+/* Any bytes as a stored value: check_stored(), what the decoder and the printer spare, and its listing is printable text. */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
 #include "codecs/pickle_dis.h"
+#include "codecs/pickle_print.h"
 #include "src/utf8.h"
 #include "tests/fuzz/stored.h"
 
@@ -39,6 +40,25 @@ static void check_shortcuts(struct bytes stored)
     buffer_release(&thorough);
 }
 
+/* What is printed without a graph is what the graph would give. */
+static void check_print(const struct dialect *mount, struct bytes stored)
+{
+    struct buffer text = {.limit = LARGEST_TEXT}, graph = {.limit = LARGEST_TEXT};
+    struct dialect dialect, found = *mount;
+    enum value_kind kind;
+
+    if (mount->codec == CODEC_PICKLE && pickle_print(stored, mount, &text, &dialect, &kind)) {
+        demand(print_pickle(stored, true, &graph) == 0);
+        buffer_add_byte(&graph, '\n');
+        demand(bytes_equal(
+            bytes_part(buffer_bytes(&text), header_parse(buffer_bytes(&text), &found), SIZE_MAX),
+            buffer_bytes(&graph)));
+        demand(dialect_equal(found, dialect));
+    }
+    buffer_release(&text);
+    buffer_release(&graph);
+}
+
 static void check_listing(struct bytes stored)
 {
     struct buffer text = {.limit = LARGEST_TEXT};
@@ -56,15 +76,14 @@ static void check_listing(struct bytes stored)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dialect DIALECTS[] = {
-        {CODEC_PICKLE, 0, true},
-        {CODEC_PICKLE, 4, false},
-        {CODEC_PICKLE, 2, false},
-        {CODEC_MARSHAL, 4, false},
-        {CODEC_MARSHAL, 2, true},
+        {CODEC_PICKLE, 0, true},   {CODEC_PICKLE, 4, false}, {CODEC_PICKLE, 2, false},
+        {CODEC_MARSHAL, 4, false}, {CODEC_MARSHAL, 2, true},
     };
 
-    for (size_t i = 0; i < ARRAY_SIZE(DIALECTS); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(DIALECTS); i++) {
         check_stored(&DIALECTS[i], bytes_of(data, size));
+        check_print(&DIALECTS[i], bytes_of(data, size));
+    }
     check_shortcuts(bytes_of(data, size));
     check_listing(bytes_of(data, size));
     return 0;

@@ -3,12 +3,14 @@
  * What tests/interop/test_text.py drives. Each request on standard input is a line "KIND PROTOCOL PYTHON2 SIZE" and
  * SIZE bytes; each answer is a line "STATUS SIZE" and SIZE bytes: the text, or the message if STATUS is not 0.
  *   text    parses the bytes and prints them
- *   pickle  decodes the bytes and prints them; parses and prints the text again, which must be the same
+ *   pickle  decodes the bytes and prints them; parses and prints the text again, which must be the same, as must be what is
+ *           printed without a graph, if anything is
  *   again   decodes the bytes, prints them as a value of Python 2 if PYTHON2 is 1, and answers what the parsed text is
  *           encoded to, as a restored backup is
  */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
+#include "codecs/pickle_print.h"
 #include "tests/unit/exchange.h"
 
 #include <errno.h>
@@ -36,6 +38,19 @@ static int print_text(struct bytes text, unsigned protocol, bool python2, struct
     return status;
 }
 
+static bool printed_without_graph(struct bytes pickle, struct bytes by_graph)
+{
+    const struct dialect mount = {CODEC_PICKLE, pickle.size > 1 ? pickle.data[1] : 0, false};
+    struct buffer text = BUFFER_INIT;
+    struct dialect dialect;
+    enum value_kind kind;
+    bool same = !pickle_print(pickle, &mount, &text, &dialect, &kind) ||
+                (text.size == by_graph.size + 1 && memcmp(text.data, by_graph.data, by_graph.size) == 0);
+
+    buffer_release(&text);
+    return same;
+}
+
 static int print_pickle(struct bytes pickle, struct buffer *out, struct failure *failure)
 {
     struct buffer again = BUFFER_INIT;
@@ -53,6 +68,8 @@ static int print_pickle(struct bytes pickle, struct buffer *out, struct failure 
         status = failure_set(failure, -EILSEQ, 0,
                              "the text prints differently when it is read again: %.*s",
                              (int)(again.size < 200 ? again.size : 200), (const char *)again.data);
+    if (!status && !printed_without_graph(pickle, buffer_bytes(out)))
+        status = failure_set(failure, -EILSEQ, 0, "it is printed differently without a graph");
     document_release(&document);
     buffer_release(&again);
     return status;
