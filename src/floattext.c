@@ -49,9 +49,15 @@ struct decimal {
 /* Of a finite number that is not 0; the digits are in `decimal`. */
 static void decimal_of(struct decimal *decimal, uint64_t bits)
 {
+    const uint64_t eight = 100000000;
     struct shortest shortest = shortest_decimal(bits);
     char *end = decimal->room + sizeof decimal->room;
 
+    /* What a person writes has half of its digits zero: they need not be written and dropped. */
+    if (shortest.digits % eight == 0) {
+        shortest.digits /= eight;
+        shortest.exponent += 8;
+    }
     decimal->digits = digits_before(end, shortest.digits);
     decimal->count = (int)(end - decimal->digits);
     decimal->point = decimal->count + shortest.exponent;

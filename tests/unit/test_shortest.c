@@ -65,7 +65,9 @@ static void test_reads_back(void **state)
 
 static void test_digits(void **state)
 {
-    static const uint64_t rows[] = {0, 9, 10, 99, 100, 101, 12345, UINT64_MAX};
+    static const uint64_t rows[] = {0,        9,         10,        99,          100,                101,
+                                    12345,    99999999,  100000000, 1000000099,  9999999999999999,   10000000000000000,
+                                    10000001, 987654321, INT64_MAX, 10203040506, 100000000000000000, UINT64_MAX};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         char room[DIGITS_MAX + 1] = "", expected[DIGITS_MAX + 1];
