@@ -33,34 +33,43 @@ static inline uint64_t bytes_like(uint64_t word, uint8_t byte)
 }
 
 /* Whether all eight bytes are plain. What it says of others is checked again. */
-static bool is_plain_word(const uint8_t *at)
+static inline bool is_plain_word(uint64_t word)
 {
-    uint64_t word, special;
+    uint64_t special = ((word - ONES * 0x20) & ~word) | (word + ONES) | word;
 
-    memcpy(&word, at, sizeof word);
-    special = ((word - ONES * 0x20) & ~word) | (word + ONES) | word;
     special |= bytes_like(word, '\\') | bytes_like(word, '\'') | bytes_like(word, '"');
     return !(special & ONES << 7);
 }
 
 /* The classes that occur. */
-static unsigned classes_of(struct bytes content)
+static NEVER_INLINE unsigned find_classes(struct bytes content)
 {
     unsigned found = 0;
     size_t i = 0;
+    uint64_t word;
 
     while (i < content.size) {
-        size_t end = content.size - i < 8 ? content.size : i + 8;
+        size_t end = content.size - i < sizeof word ? content.size : i + sizeof word;
 
-        /* The last word may overlap the one before. */
-        if (content.size >= 8 && is_plain_word(content.data + end - 8)) {
-            i = end;
-            continue;
+        if (content.size >= sizeof word) {
+            /* The last word may overlap the one before. */
+            memcpy(&word, content.data + end - sizeof word, sizeof word);
+            if (is_plain_word(word)) {
+                i = end;
+                continue;
+            }
         }
         while (i < end)
             found |= classes[content.data[i++]];
     }
     return found;
+}
+
+static ALWAYS_INLINE unsigned classes_of(struct bytes content)
+{
+    if (content.size < sizeof(uint64_t) && (!content.size || is_plain_word(bytes_as_word(content))))
+        return BYTE_PLAIN;
+    return find_classes(content);
 }
 
 static uint8_t quote_for(unsigned found)
@@ -146,26 +155,38 @@ static void print_escaped(struct bytes content, bool text, unsigned special, str
     }
 }
 
-static size_t print_literal(struct bytes content, bool text, struct buffer *out)
+static size_t print_quoted(struct bytes content, uint8_t quote, struct buffer *out)
 {
-    size_t start = out->size;
-    unsigned found = classes_of(content);
-    uint8_t quote = quote_for(found), *room;
-    unsigned special = BYTE_ESCAPED | (quote == '"' ? BYTE_DOUBLE : BYTE_SINGLE);
+    uint8_t *room = buffer_extend(out, content.size + 2);
 
-    if (found & special) {
-        buffer_add_byte(out, quote);
-        print_escaped(content, text, special, out);
-        buffer_add_byte(out, quote);
-        return utf8_count(bytes_part(buffer_bytes(out), start, SIZE_MAX));
-    }
-    room = buffer_extend(out, content.size + 2);
     if (!room)
         return 0;
     room[0] = room[content.size + 1] = quote;
     if (content.size)
         memcpy(room + 1, content.data, content.size);
     return content.size + 2;
+}
+
+/* Of content that is not plain: apart, as most content is. */
+static NEVER_INLINE size_t print_special(struct bytes content, bool text, unsigned found, struct buffer *out)
+{
+    size_t start = out->size;
+    uint8_t quote = quote_for(found);
+    unsigned special = BYTE_ESCAPED | (quote == '"' ? BYTE_DOUBLE : BYTE_SINGLE);
+
+    if (!(found & special))
+        return print_quoted(content, quote, out);
+    buffer_add_byte(out, quote);
+    print_escaped(content, text, special, out);
+    buffer_add_byte(out, quote);
+    return utf8_count(bytes_part(buffer_bytes(out), start, SIZE_MAX));
+}
+
+static ALWAYS_INLINE size_t print_literal(struct bytes content, bool text, struct buffer *out)
+{
+    unsigned found = classes_of(content);
+
+    return found ? print_special(content, text, found, out) : print_quoted(content, '\'', out);
 }
 
 size_t literal_print_text(struct bytes content, struct buffer *out)

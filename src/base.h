@@ -13,6 +13,8 @@
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 /* For what is small and called in a loop, or only with constants. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+/* For what is seldom needed inside of what is called in a loop. */
+#define NEVER_INLINE __attribute__((noinline))
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 #endif

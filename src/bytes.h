@@ -52,6 +52,19 @@ static inline struct bytes bytes_part(struct bytes b, size_t from, size_t size)
 /* The first occurrence's offset, or b.size. */
 size_t bytes_find_byte(struct bytes b, uint8_t byte);
 
+/* All bytes of a slice of 1 to 7 in one word, in any order and some of them repeatedly: to ask whether all of them are of some kind. */
+static inline uint64_t bytes_as_word(struct bytes b)
+{
+    uint32_t first, last;
+
+    if (b.size < sizeof first)
+        return (b.data[0] * UINT64_C(0x0101010101010101) & ~UINT64_C(0xFFFF00)) |
+               (uint64_t)b.data[b.size / 2] << 8 | (uint64_t)b.data[b.size - 1] << 16;
+    memcpy(&first, b.data, sizeof first);
+    memcpy(&last, b.data + b.size - sizeof last, sizeof last);
+    return (uint64_t)first << 32 | last;
+}
+
 /* Whether all bytes are below 0x80: eight at a time, the last ones perhaps twice. */
 static inline bool bytes_are_ascii(struct bytes b)
 {
@@ -59,11 +72,8 @@ static inline bool bytes_are_ascii(struct bytes b)
     uint64_t word, all = 0;
     size_t i;
 
-    if (b.size < sizeof word) {
-        for (i = 0; i < b.size; i++)
-            all |= b.data[i];
-        return !(all & 0x80);
-    }
+    if (b.size < sizeof word)
+        return !b.size || !(bytes_as_word(b) & high);
     for (i = 0; b.size - i > sizeof word && !(all & high); i += sizeof word) {
         memcpy(&word, b.data + i, sizeof word);
         all |= word;

@@ -42,6 +42,31 @@ static void test_print(void **state)
     buffer_release(&out);
 }
 
+/* Each byte at each place of contents of each size up to some words, among plain ones, as if it were looked at alone. */
+static void test_places(void **state)
+{
+    uint8_t content[20];
+
+    for (size_t size = 1; size <= sizeof content; size++)
+        for (size_t at = 0; at < size; at++)
+            for (unsigned byte = 0; byte < 256; byte++) {
+                struct buffer whole = BUFFER_INIT, alone = BUFFER_INIT;
+                size_t columns;
+
+                memset(content, 'a', size);
+                content[at] = (uint8_t)byte;
+                columns = literal_print_bytes(bytes_of(content, size), &whole);
+                literal_print_bytes(bytes_of(content + at, 1), &alone);
+                assert_int_equal(columns, whole.size);
+                assert_int_equal(whole.size, size - 1 + alone.size);
+                assert_memory_equal(whole.data + 1 + at, alone.data + 1, alone.size - 2);
+                assert_int_equal(whole.data[0], alone.data[0]);
+                assert_true(bytes_are_ascii(bytes_of(content, size)) == (byte < 0x80));
+                buffer_release(&whole);
+                buffer_release(&alone);
+            }
+}
+
 /* What is said to fit is as wide as said, and no more would fit. */
 static void check_fitting(struct bytes content, size_t width)
 {
@@ -81,7 +106,8 @@ static void test_identifiers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_print), cmocka_unit_test(test_fitting),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_print),
+        cmocka_unit_test(test_places), cmocka_unit_test(test_fitting),
                                        cmocka_unit_test(test_identifiers)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
