@@ -15,7 +15,7 @@
 #include <errno.h>
 
 static const struct {
-    char flat[3];   /* on the line */
+    char flat[3];   /* on the line, at most two bytes */
     uint8_t size;   /* of that */
     char before;    /* the newline, or 0 */
     char after;     /* the newline and its indentation, or 0 */
@@ -29,13 +29,15 @@ static const struct {
 
 void layout_init(struct layout *layout, struct buffer *out, size_t width)
 {
-    *layout = (struct layout){.out = out,
-                              .width = width,
-                              .most = SIZE_MAX,
-                              .levels = LAYOUT_LEVELS,
-                              .capacity = ARRAY_SIZE(layout->first_marks),
-                              .again = BUFFER_INIT};
+    /* The room for marks is large and used as far as there are some. */
+    memset(layout, 0, offsetof(struct layout, first_marks));
+    layout->out = out;
+    layout->width = width;
+    layout->most = SIZE_MAX;
+    layout->levels = LAYOUT_LEVELS;
+    layout->again = (struct buffer)BUFFER_INIT;
     layout->marks = layout->first_marks;
+    layout->capacity = ARRAY_SIZE(layout->first_marks);
 }
 
 void layout_release(struct layout *layout)
@@ -55,8 +57,7 @@ static void write_newline(struct layout *layout, char before, unsigned level, ch
         if (before)
             *room++ = (uint8_t)before;
         *room++ = '\n';
-        for (size_t i = 0; i < indent; i += LAYOUT_INDENT)
-            memcpy(room + i, "    ", LAYOUT_INDENT);
+        memset(room, ' ', indent);
         if (after)
             room[indent] = (uint8_t)after;
     }
@@ -65,11 +66,17 @@ static void write_newline(struct layout *layout, char before, unsigned level, ch
 
 static void write_flat_break(struct layout *layout, enum layout_break kind)
 {
-    buffer_add(layout->out, bytes_of(breaks[kind].flat, breaks[kind].size));
-    layout->column += breaks[kind].size;
+    size_t size = breaks[kind].size;
+    uint8_t *room = size ? buffer_extend(layout->out, size) : NULL;
+
+    if (room) {
+        room[0] = (uint8_t)breaks[kind].flat[0];
+        room[size - 1] = (uint8_t)breaks[kind].flat[size - 1];
+    }
+    layout->column += size;
 }
 
-static void write_break(struct layout *layout, enum layout_break kind)
+void layout_break_decided(struct layout *layout, enum layout_break kind)
 {
     if (layout->flat)
         write_flat_break(layout, kind);
@@ -127,26 +134,38 @@ static size_t last_column(const struct layout *layout, size_t column)
     return layout->width > column ? layout->width : column;
 }
 
-/* Once the output failed nothing is written any more, so that a lost mark does no harm. */
-static void note(struct layout *layout, struct layout_mark mark)
+static NEVER_INLINE bool grow_marks(struct layout *layout)
 {
-    if (layout->count == layout->capacity) {
-        struct layout_mark *marks =
-            array_double(layout->marks, layout->first_marks, &layout->capacity, sizeof *marks);
+    struct layout_mark *marks =
+        array_double(layout->marks, layout->first_marks, &layout->capacity, sizeof *marks);
 
-        if (!marks) {
-            layout->out->status = -ENOMEM;
-            return;
-        }
+    if (marks)
         layout->marks = marks;
-    }
-    layout->marks[layout->count++] = mark;
+    else
+        layout->out->status = -ENOMEM;
+    return marks != NULL;
+}
+
+/* Marks what is written next. Once the output failed nothing is written any more, so that a lost mark does no harm. */
+static ALWAYS_INLINE void note(struct layout *layout, enum layout_mark_kind kind, unsigned break_kind,
+                               uint32_t size, uint32_t columns)
+{
+    struct layout_mark *mark;
+
+    if (layout->count == layout->capacity && !grow_marks(layout))
+        return;
+    mark = &layout->marks[layout->count++];
+    mark->at = layout->out->size;
+    mark->column = layout->column;
+    mark->size = size;
+    mark->columns = columns;
+    mark->kind = (uint8_t)kind;
+    mark->break_kind = (uint8_t)break_kind;
 }
 
 static void note_group(struct layout *layout, enum layout_mark_kind kind)
 {
-    note(layout, (struct layout_mark){
-                     .kind = (uint8_t)kind, .at = layout->out->size, .column = layout->column});
+    note(layout, kind, 0, 0, 0);
 }
 
 /* The marks from `first` on, the opening of a group, are pending; or none. */
@@ -227,7 +246,7 @@ static void write_mark(struct layout *layout, const struct layout_mark *mark)
     if (mark->kind == LAYOUT_MARK_CLOSE)
         write_close(layout);
     else if (mark->kind == LAYOUT_MARK_BREAK)
-        write_break(layout, (enum layout_break)mark->break_kind);
+        layout_break_decided(layout, (enum layout_break)mark->break_kind);
     else if (mark->kind == LAYOUT_MARK_BYTES)
         write_bytes(layout, mark->bytes);
 }
@@ -343,25 +362,26 @@ void layout_close(struct layout *layout)
     }
 }
 
-void layout_break(struct layout *layout, enum layout_break kind)
+/* The line may end behind the pending group. */
+static NEVER_INLINE void decide_pending(struct layout *layout, enum layout_break kind)
 {
-    struct layout_mark mark = {.kind = LAYOUT_MARK_BREAK, .break_kind = (uint8_t)kind};
-
-    /* Behind a pending group it is where the line may end. */
     while (is_pending(layout) && !layout->depth && !buffer_status(layout->out)) {
         if (layout->column + (breaks[kind].before != 0) > layout->most)
             layout_overflow(layout);
         else
             stay(layout);
     }
+}
+
+void layout_break_pending(struct layout *layout, enum layout_break kind)
+{
+    if (!layout->depth)
+        decide_pending(layout, kind);
     if (!is_pending(layout)) {
-        write_break(layout, kind);
+        layout_break_decided(layout, kind);
         return;
     }
-    mark.at = layout->out->size;
-    mark.column = layout->column;
-    mark.size = mark.columns = breaks[kind].size;
-    note(layout, mark);
+    note(layout, LAYOUT_MARK_BREAK, kind, breaks[kind].size, breaks[kind].size);
     write_flat_break(layout, kind);
     if (layout->column > layout->most)
         layout_overflow(layout);
@@ -369,26 +389,28 @@ void layout_break(struct layout *layout, enum layout_break kind)
 
 void layout_bytes(struct layout *layout, struct bytes content)
 {
-    struct layout_mark mark = {.kind = LAYOUT_MARK_BYTES, .bytes = content};
-    size_t columns;
+    size_t at = layout->out->size, columns;
+    struct layout_mark *mark;
 
     if (!is_pending(layout)) {
         write_bytes(layout, content);
         return;
     }
-    mark.at = layout->out->size;
-    mark.column = layout->column;
+    note(layout, LAYOUT_MARK_BYTES, 0, 0, 0);
+    if (buffer_status(layout->out))
+        return;
+    mark = &layout->marks[layout->count - 1];
+    mark->bytes = content;
     /* More than a line is too wide, how much doesn't matter; such bytes are not written now. */
     if (literal_bytes_fitting(content, layout->width, &columns) < content.size) {
         columns = layout->width;
     } else {
         buffer_add_byte(layout->out, 'b');
         literal_print_bytes(content, layout->out);
-        mark.size = (uint32_t)(layout->out->size - mark.at);
+        mark->size = (uint32_t)(layout->out->size - at);
     }
-    mark.columns = (uint32_t)columns + 1;
-    note(layout, mark);
-    layout_word_end(layout, mark.columns);
+    mark->columns = (uint32_t)columns + 1;
+    layout_word_end(layout, mark->columns);
 }
 
 int layout_finish(struct layout *layout)

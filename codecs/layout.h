@@ -37,7 +37,7 @@ struct layout_mark {
     uint32_t columns;   /* of its text */
     uint8_t kind;       /* enum layout_mark_kind */
     uint8_t break_kind; /* enum layout_break, of a LAYOUT_MARK_BREAK */
-    struct bytes bytes; /* of a LAYOUT_MARK_BYTES: its literal may need several lines */
+    struct bytes bytes; /* of a LAYOUT_MARK_BYTES, else unset: its literal may need several lines */
 };
 
 struct layout {
@@ -50,11 +50,11 @@ struct layout {
     /* Places since the opening of a group that is not decided yet: what is behind it is written as if it stayed on its line. */
     struct layout_mark *marks;
     size_t count, capacity;
-    struct layout_mark first_marks[16]; /* so it must stay where it is */
     size_t depth;        /* open groups from the undecided one on; 0: it is closed */
     size_t most;         /* the column beyond which it is too wide; SIZE_MAX: there is none */
     struct buffer again; /* scratch of one line */
     size_t word;         /* where the word that is being written starts */
+    struct layout_mark first_marks[16]; /* so it must stay where it is */
 };
 
 void layout_init(struct layout *layout, struct buffer *out, size_t width);
@@ -92,7 +92,17 @@ static inline void layout_add(struct layout *layout, const char *ascii)
 
 void layout_open(struct layout *layout);
 void layout_close(struct layout *layout);
-void layout_break(struct layout *layout, enum layout_break kind);
+/* layout_break() inside of, or behind, a group that is not decided. */
+void layout_break_pending(struct layout *layout, enum layout_break kind);
+/* ... where the line may really end, or may not. */
+void layout_break_decided(struct layout *layout, enum layout_break kind);
+static inline void layout_break(struct layout *layout, enum layout_break kind)
+{
+    if (layout->count)
+        layout_break_pending(layout, kind);
+    else
+        layout_break_decided(layout, kind);
+}
 /* A bytes literal, on several lines if the group is broken. Borrowed until the layout is finished. */
 void layout_bytes(struct layout *layout, struct bytes content);
 
