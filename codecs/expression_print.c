@@ -535,13 +535,13 @@ static int print_deep(struct printer *p)
 
 int expression_print(struct document *document, struct buffer *text)
 {
-    struct printer p = {.document = document, .capacity = ARRAY_SIZE(p.first_tasks)};
+    struct printer p;
     size_t start = text->size;
     int status = document->unshared ? 0 : value_count_references(document);
 
     if (status)
         return status;
-    p.tasks = p.first_tasks;
+    printer_init(&p, document);
     start_layout(&p, text);
     walk(&p, WALK_PLAIN);
     if (p.too_deep) {

@@ -69,10 +69,8 @@ enum walk { WALK_PLAIN, WALK_PLAN, WALK_PLANNED };
 struct printer {
     struct document *document;
     enum walk walk;
-    struct layout layout;
     struct task *tasks;
     size_t count, capacity;
-    struct task first_tasks[16];
     size_t depth; /* open brackets */
     bool too_deep;
     int status;
@@ -88,7 +86,18 @@ struct printer {
     size_t part_count, part_capacity;
     uint32_t parts_found;
     uint32_t part; /* whose text is being walked */
+    struct layout layout;
+    struct task first_tasks[16]; /* so it must stay where it is */
 };
+
+/* Begins WALK_PLAIN. The room for tasks, which is large, is left as it is, and so is the layout. */
+static inline void printer_init(struct printer *p, struct document *document)
+{
+    memset(p, 0, offsetof(struct printer, layout));
+    p->document = document;
+    p->tasks = p->first_tasks;
+    p->capacity = ARRAY_SIZE(p->first_tasks);
+}
 
 static inline bool is_plain(const struct value *value)
 {

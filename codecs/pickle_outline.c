@@ -37,7 +37,7 @@ static void outline_init(struct outline *outline, struct arena *arena)
     outline->marks = outline->first_marks;
     outline->mark_capacity = ARRAY_SIZE(outline->first_marks);
     outline->group_count = outline->tuple_count = outline->memo_count = 0;
-    outline->depth = outline->mark_count = outline->values = 0;
+    outline->depth = outline->mark_count = outline->fence = outline->values = 0;
     outline->atom = 0;
     outline->refused = false;
 }
@@ -97,8 +97,6 @@ static ALWAYS_INLINE void push(struct outline *outline, struct outline_item item
     struct outline_item *stack = with_room(outline, outline->stack, outline->first_stack,
                                            outline->depth, &outline->capacity, sizeof *stack);
 
-    outline->atom = 0;
-    outline->values++;
     if (!stack)
         return;
     outline->stack = stack;
@@ -142,6 +140,7 @@ static void open_container(struct outline *outline, size_t offset, enum outline_
 {
     if (add_group(outline, kind))
         push_at(outline, offset, outline->group_count);
+    outline->atom = 0;
 }
 
 static void mark(struct outline *outline, size_t offset)
@@ -153,6 +152,7 @@ static void mark(struct outline *outline, size_t offset)
     if (!marks || !add_group(outline, OUTLINE_BATCH))
         return;
     outline->marks = marks;
+    outline->fence = outline->depth;
     marks[outline->mark_count++] = (struct outline_mark){
         .start = (uint32_t)offset,
         .tuples = (uint32_t)outline->tuple_count,
@@ -161,15 +161,9 @@ static void mark(struct outline *outline, size_t offset)
     };
 }
 
-/* The stack's depth at the topmost mark. */
-static ALWAYS_INLINE size_t fence(const struct outline *outline)
-{
-    return outline->mark_count ? outline->marks[outline->mark_count - 1].depth : 0;
-}
-
 static ALWAYS_INLINE bool has(struct outline *outline, size_t count)
 {
-    if (outline->depth - fence(outline) >= count)
+    if (outline->depth - outline->fence >= count)
         return true;
     refuse(outline);
     return false;
@@ -182,14 +176,23 @@ static bool pop_mark(struct outline *outline, struct outline_mark *popped)
         return false;
     }
     *popped = outline->marks[--outline->mark_count];
+    outline->fence = outline->mark_count ? outline->marks[outline->mark_count - 1].depth : 0;
     return true;
+}
+
+/* `count` values are no longer on the stack. */
+static ALWAYS_INLINE void drop(struct outline *outline, size_t count)
+{
+    outline->depth -= count;
+    outline->values += count;
+    outline->atom = 0;
 }
 
 /* The values above `start` become items of the container below them. */
 static ALWAYS_INLINE void fill(struct outline *outline, enum outline_kind kind, size_t start)
 {
     size_t count = outline->depth - start;
-    uint32_t group = start > fence(outline) ? outline->stack[start - 1].group : 0;
+    uint32_t group = start > outline->fence ? outline->stack[start - 1].group : 0;
 
     if (!group || group == OUTLINE_SHORT || outline->groups[group - 1].kind != kind ||
         (kind == OUTLINE_DICT && count % 2)) {
@@ -197,8 +200,7 @@ static ALWAYS_INLINE void fill(struct outline *outline, enum outline_kind kind, 
         return;
     }
     outline->groups[group - 1].count += (uint32_t)count;
-    outline->depth = start;
-    outline->atom = 0;
+    drop(outline, count);
 }
 
 static ALWAYS_INLINE void fill_by(struct outline *outline, enum outline_kind kind, size_t count)
@@ -228,7 +230,7 @@ static void close_marked(struct outline *outline, enum outline_kind kind)
         refuse(outline);
     outline->groups[popped.group - 1] =
         (struct outline_group){.kind = kind, .count = (uint32_t)count};
-    outline->depth = popped.depth;
+    drop(outline, count);
     push(outline, (struct outline_item){popped.start, popped.tuples, popped.group});
 }
 
@@ -244,7 +246,7 @@ static void close_short(struct outline *outline, uint32_t count)
     if (!tuples)
         return;
     outline->tuples = tuples;
-    outline->depth -= count;
+    drop(outline, count);
     first = outline->stack[outline->depth];
     tuples[outline->tuple_count] = (struct outline_tuple){
         first.start, (uint32_t)outline->tuple_count - first.tuples + 1, count};
@@ -436,6 +438,11 @@ static void run(struct outline *outline, struct bytes stored)
 #undef X
         default:
             refuse(outline);
+        }
+        /* What picklers do with most of what they made: spares a turn. */
+        while (cursor.position < stored.size - 1 && stored.data[cursor.position] == PICKLE_MEMOIZE) {
+            memoise(outline, outline->memo_count);
+            cursor.position++;
         }
     }
     if (cursor.position != stored.size - 1)

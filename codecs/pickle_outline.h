@@ -61,12 +61,13 @@ struct outline {
     size_t tuple_count, tuple_capacity;
     uint32_t *memo; /* offset of the instruction of each atom that may be used again, or 0 */
     size_t memo_count, memo_capacity;
-    size_t values; /* all of them */
+    size_t values; /* all but the root */
 
     struct outline_item *stack;
     size_t depth, capacity;
     struct outline_mark *marks;
     size_t mark_count, mark_capacity;
+    size_t fence;  /* the stack's depth at the topmost mark */
     uint32_t atom; /* offset of the topmost value if that may be used again, or 0 */
     bool refused;
     struct outline_group first_groups[32]; /* so it must stay where it is */

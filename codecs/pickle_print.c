@@ -3,6 +3,7 @@
 
 #include "codecs/expression.h"
 #include "codecs/expression_printer.h"
+#include "codecs/literal.h"
 #include "codecs/pickle_literal.h"
 #include "codecs/pickle_outline.h"
 
@@ -121,6 +122,14 @@ static void open_group(struct stream *s, size_t offset)
     push(s, group.count, brackets[group.kind].closer, group.kind == OUTLINE_DICT);
 }
 
+/* As printer_atom() does, for what there is most of. */
+static ALWAYS_INLINE void print_text(struct stream *s, size_t offset, struct bytes text)
+{
+    begin(s, offset);
+    layout_word_end(&s->printer.layout, literal_print_text(text, s->printer.layout.out));
+    end(s);
+}
+
 static ALWAYS_INLINE void print_atom(struct stream *s, size_t offset, const struct pickle_op *op,
                                      enum pickle_family family)
 {
@@ -128,19 +137,31 @@ static ALWAYS_INLINE void print_atom(struct stream *s, size_t offset, const stru
 
     if (!pickle_literal(op, family, &atom))
         return;
+    if (atom.kind == VALUE_STR)
+        return print_text(s, offset, atom.bytes);
     begin(s, offset);
     printer_atom(&s->printer, &atom);
     end(s);
 }
 
-/* The atom again that the instruction at `from` makes. */
-static void print_again(struct stream *s, size_t offset, size_t from)
+static NEVER_INLINE void print_any_again(struct stream *s, size_t offset, size_t from)
 {
     struct cursor cursor = cursor_at(s->stored, from);
     struct pickle_op op;
 
     if (!pickle_read_op(&cursor, &op))
         print_atom(s, offset, &op, (enum pickle_family)op.info->family);
+}
+
+/* The atom again that the instruction at `from` makes: mostly a key of a dict. */
+static ALWAYS_INLINE void print_again(struct stream *s, size_t offset, size_t from)
+{
+    const uint8_t *at = s->stored.data + from;
+
+    if (*at == PICKLE_SHORT_BINUNICODE)
+        print_text(s, offset, bytes_of(at + 2, at[1]));
+    else
+        print_any_again(s, offset, from);
 }
 
 /* One opcode, of which all is known when it is compiled. The outline knows that all is well. */
@@ -183,6 +204,8 @@ static void run(struct stream *s)
             PICKLE_OPCODES(X)
 #undef X
         }
+        while (s->stored.data[cursor.position] == PICKLE_MEMOIZE)
+            cursor.position++;
     }
 }
 
@@ -193,7 +216,7 @@ static bool print_value(struct bytes stored, const struct outline *outline, stru
     struct stream s;
     int status;
 
-    s.printer = (struct printer){.document = &document};
+    printer_init(&s.printer, &document);
     s.stored = stored;
     s.memo = outline->memo;
     s.group = outline->groups;
