@@ -29,96 +29,6 @@ enum {
     LONG_NAME = 200,  /* bytes of module and name from which on a shared global is named */
 };
 
-static const struct {
-    bool group;
-    enum layout_break last;
-    uint8_t size;
-    char text[3];
-} closers[] = {
-    [CLOSE_NONE] = {false, BREAK_LAST, 0, ""},         [CLOSE_SQUARE] = {true, BREAK_LAST, 1, "]"},
-    [CLOSE_ROUND] = {true, BREAK_LAST, 1, ")"},        [CLOSE_CURLY] = {true, BREAK_LAST, 1, "}"},
-    [CLOSE_SINGLE] = {true, BREAK_LAST_COMMA, 1, ")"}, [HUG_ROUND] = {false, BREAK_LAST, 1, ")"},
-    [HUG_SINGLE] = {false, BREAK_LAST, 2, ",)"},
-};
-
-/* `array` with room for one more than `count`, or NULL: no memory. */
-static void *with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size)
-{
-    if (count == *capacity) {
-        struct arena *arena = &p->document->arena;
-
-        array = array_double_in(arena, array, p->first_tasks, capacity, size);
-        if (!array)
-            p->status = arena_status(arena);
-    }
-    return array;
-}
-
-void printer_push(struct printer *p, struct task task)
-{
-    struct task *tasks = with_room(p, p->tasks, p->count, &p->capacity, sizeof *tasks);
-
-    if (!tasks)
-        return;
-    p->tasks = tasks;
-    p->tasks[p->count++] = task;
-}
-
-void printer_push_value(struct printer *p, enum task_kind kind, struct value *value)
-{
-    printer_push(p, (struct task){.kind = (uint8_t)kind, .value = value});
-}
-
-void printer_push_items(struct printer *p, enum task_kind kind, const struct value_list *list,
-                        enum closer closer)
-{
-    printer_push(p, (struct task){.kind = (uint8_t)kind, .list = list, .closer = (uint8_t)closer});
-}
-
-void printer_push_close(struct printer *p, enum closer closer)
-{
-    printer_push(p, (struct task){.kind = TASK_CLOSE, .closer = (uint8_t)closer});
-}
-
-static void deepen(struct printer *p)
-{
-    p->depth++;
-    if (p->depth > PRINTER_DEPTH && p->walk == WALK_PLAIN)
-        p->too_deep = true;
-}
-
-/* A bracket whose content may be broken into lines. */
-void printer_open_group(struct printer *p, const char *bracket)
-{
-    deepen(p);
-    if (!printer_is_writing(p))
-        return;
-    layout_open(&p->layout);
-    layout_add(&p->layout, bracket);
-    layout_break(&p->layout, BREAK_FIRST);
-}
-
-/* A bracket that stays with its content. */
-void printer_open_hug(struct printer *p, const char *bracket)
-{
-    deepen(p);
-    printer_add(p, bracket);
-}
-
-void printer_close(struct printer *p, enum closer closer)
-{
-    if (closer == CLOSE_NONE)
-        return;
-    p->depth--;
-    if (closers[closer].group)
-        printer_break(p, closers[closer].last);
-    if (!printer_is_writing(p))
-        return;
-    layout_add_bytes(&p->layout, bytes_of(closers[closer].text, closers[closer].size));
-    if (closers[closer].group)
-        layout_close(&p->layout);
-}
-
 /* Names */
 
 bool printer_is_nameable(const struct value *value)
@@ -160,7 +70,7 @@ enum occurrence { UNNAMED, DEFINITION, REFERENCE };
 
 static struct name *new_name(struct printer *p, struct value *value)
 {
-    struct name *names = with_room(p, p->names, p->name_count, &p->name_capacity, sizeof *names);
+    struct name *names = printer_with_room(p, p->names, p->name_count, &p->name_capacity, sizeof *names);
 
     if (!names)
         return NULL;
@@ -227,7 +137,7 @@ static uint32_t name_number(const struct printer *p, const struct value *value)
 
 void printer_define(struct printer *p, const struct value *value)
 {
-    deepen(p);
+    printer_deepen(p);
     add_name(p, "(", name_number(p, value), " := ");
 }
 
@@ -265,7 +175,7 @@ static void hoist(struct printer *p, struct value *value)
 
 static void unhoist(struct printer *p, const struct task *task)
 {
-    struct value **parts = with_room(p, p->parts, p->part_count, &p->part_capacity, sizeof *parts);
+    struct value **parts = printer_with_room(p, p->parts, p->part_count, &p->part_capacity, sizeof *parts);
 
     if (!parts)
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the sources of the printer share; nobody else includes this. expression_print.c walks,
+ * What the sources of the printer share; beside them only pickle_print.c includes this. expression_print.c walks,
  * expression_value.c and expression_invoke.c write one value each and leave its children as tasks.
  */
 #ifndef SHELVEFS_EXPRESSION_PRINTER_H
@@ -145,6 +145,8 @@ void printer_bytes(struct printer *p, const char *before, struct bytes content);
 void printer_open_group(struct printer *p, const char *bracket);
 void printer_open_hug(struct printer *p, const char *bracket);
 void printer_close(struct printer *p, enum closer closer);
+/* A bracket that the caller writes. */
+void printer_deepen(struct printer *p);
 
 /* Tasks; the last one pushed is done first. */
 void printer_push(struct printer *p, struct task task);
@@ -152,6 +154,8 @@ void printer_push_value(struct printer *p, enum task_kind kind, struct value *va
 void printer_push_items(struct printer *p, enum task_kind kind, const struct value_list *list,
                         enum closer closer);
 void printer_push_close(struct printer *p, enum closer closer);
+/* One of the printer's arrays with room for one more than `count`, or NULL: no memory. */
+void *printer_with_room(struct printer *p, void *array, size_t count, size_t *capacity, size_t size);
 
 /* Whether a name may stand for it; what else is shared is repeated. */
 bool printer_is_nameable(const struct value *value);

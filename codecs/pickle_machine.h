@@ -57,6 +57,10 @@ void machine_release(struct pickle_machine *machine);
  */
 bool machine_step(struct pickle_machine *machine, struct pickle_op *op);
 
+/* What it says where that is about what a loader looks up or calls; what comes from outside the pickle (pickle_object.c). */
+void machine_run_object(struct pickle_machine *machine, const struct pickle_op *op);
+void machine_run_external(struct pickle_machine *machine, const struct pickle_op *op);
+
 /* Records the first failure, with the current instruction's offset. */
 void machine_fail(struct pickle_machine *machine, int code, const char *sentence);
 void machine_fail_memory(struct pickle_machine *machine, int code);

@@ -372,16 +372,10 @@ static ALWAYS_INLINE void note_change(struct outline *outline, const struct pick
 static ALWAYS_INLINE void note_machine(struct outline *outline, const struct pickle_op *op,
                                        size_t left)
 {
-    switch (op->code) {
-    case PICKLE_MARK:
-        return mark(outline, op->offset);
-    case PICKLE_FRAME:
-        if (op->number > left)
-            refuse(outline);
-        return;
-    default: /* POP, POP_MARK, DUP; PROTO and STOP that are not where they belong */
-        return refuse(outline);
-    }
+    if (op->code == PICKLE_MARK)
+        mark(outline, op->offset);
+    else if (op->code != PICKLE_FRAME || op->number > left)
+        refuse(outline); /* POP, POP_MARK, DUP; PROTO and STOP that are not where they belong */
 }
 
 static ALWAYS_INLINE void note(struct outline *outline, const struct pickle_op *op, size_t left,
@@ -402,8 +396,7 @@ static ALWAYS_INLINE void note(struct outline *outline, const struct pickle_op *
         return note_container(outline, op);
     case FAMILY_CHANGE:
         return note_change(outline, op);
-    case FAMILY_OBJECT:
-    case FAMILY_EXTERNAL:
+    default: /* OBJECT, EXTERNAL */
         return refuse(outline);
     }
 }
@@ -440,7 +433,8 @@ static void run(struct outline *outline, struct bytes stored)
             refuse(outline);
         }
         /* What picklers do with most of what they made: spares a turn. */
-        while (cursor.position < stored.size - 1 && stored.data[cursor.position] == PICKLE_MEMOIZE) {
+        while (cursor.position < stored.size - 1 &&
+               stored.data[cursor.position] == PICKLE_MEMOIZE) {
             memoise(outline, outline->memo_count);
             cursor.position++;
         }
@@ -456,6 +450,10 @@ static void order_tuples(struct outline *outline)
     struct outline_tuple *ordered;
     uint32_t starts[SHORT_NESTED]; /* of those it is in: the first one in them */
 
+    if (!count) {
+        outline->tuples[0].start = UINT32_MAX;
+        return;
+    }
     if (!arena_charge(outline->arena, capacity * sizeof *ordered))
         return refuse(outline);
     ordered = malloc(capacity * sizeof *ordered);
@@ -463,7 +461,7 @@ static void order_tuples(struct outline *outline)
         arena_discharge(outline->arena, capacity * sizeof *ordered);
         return refuse(outline);
     }
-    for (size_t i = count; i-- > 0 && !outline->refused;) {
+    for (size_t i = count; i-- > 0;) {
         uint32_t start = (uint32_t)i + 1 - outline->tuples[i].size;
 
         while (open && starts[open - 1] > i)
@@ -493,9 +491,6 @@ bool outline_of(struct outline *outline, struct arena *arena, struct bytes store
     run(outline, stored);
     if (outline->refused || outline->mark_count || outline->depth != 1 || !outline->stack[0].group)
         return false;
-    if (outline->tuple_count)
-        order_tuples(outline);
-    else
-        outline->tuples[0].start = UINT32_MAX;
+    order_tuples(outline);
     return !outline->refused;
 }
