@@ -31,6 +31,8 @@ void attributes_merge(struct attributes *to, const struct attributes *from)
         to->mtime = from->mtime;
     if (from->set & ATTRIBUTE_VALUE)
         to->value = from->value;
+    if (from->set & ATTRIBUTE_CTIME)
+        to->ctime = from->ctime;
 }
 
 void attributes_own(struct attributes *attributes, enum attribute which, const struct stat *from,
@@ -100,6 +102,8 @@ void attributes_pack(const struct attributes *attributes, struct buffer *out)
         pack_time(out, attributes->mtime);
     if (attributes->set & ATTRIBUTE_VALUE)
         pack_digest(out, attributes->value);
+    if (attributes->set & ATTRIBUTE_CTIME)
+        pack_time(out, attributes->ctime);
 }
 
 static void take_attributes(struct cursor *cursor, struct attributes *out)
@@ -117,6 +121,8 @@ static void take_attributes(struct cursor *cursor, struct attributes *out)
         out->mtime = take_time(cursor);
     if (out->set & ATTRIBUTE_VALUE)
         out->value = take_digest(cursor);
+    if (out->set & ATTRIBUTE_CTIME)
+        out->ctime = take_time(cursor);
     if (out->set & ~(unsigned)ATTRIBUTES_ALL || out->mode & ~(mode_t)0777)
         cursor->failed = true;
 }

@@ -6,7 +6,7 @@
  * saves touch one key and must not make all others look new. So a key's mtime is entered, with a digest of the stored
  * bytes that it belongs to, as soon as it was shown to anybody.
  *
- * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: about 80 bytes in memory, at most 66 in the sidecar. Entries
+ * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: about 100 bytes in memory, at most 78 in the sidecar. Entries
  * stand in ATTRIBUTE_PAGES sorted arrays; a page is what is written to the sidecar at a time.
  */
 #ifndef SHELVEFS_ATTRIBUTES_H
@@ -30,7 +30,8 @@ enum attribute {
     ATTRIBUTE_ATIME = 1 << 3,
     ATTRIBUTE_MTIME = 1 << 4,
     ATTRIBUTE_VALUE = 1 << 5,
-    ATTRIBUTES_ALL = (1 << 6) - 1,
+    ATTRIBUTE_CTIME = 1 << 6,
+    ATTRIBUTES_ALL = (1 << 7) - 1,
 };
 
 struct attributes {
@@ -40,6 +41,8 @@ struct attributes {
     gid_t gid;
     struct timespec atime, mtime;
     struct digest value; /* of the stored bytes that `mtime` belongs to */
+    struct timespec
+        ctime; /* when one of these or the name was last changed; a later `mtime` counts as well */
 };
 
 /* Takes over from `from` what is set in it. */

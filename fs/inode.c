@@ -33,6 +33,8 @@ static void apply(struct stat *out, const struct attributes *attributes)
         out->st_atim = out->st_mtim = out->st_ctim = attributes->mtime;
     if (attributes->set & ATTRIBUTE_ATIME)
         out->st_atim = attributes->atime;
+    if (attributes->set & ATTRIBUTE_CTIME)
+        out->st_ctim = later(attributes->ctime, out->st_mtim);
 }
 
 static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
@@ -84,7 +86,8 @@ static void stat_attributes(struct tree *tree, const struct node *node, struct s
     if (node->draft) {
         bool accessed = set && set->set & ATTRIBUTE_ATIME;
 
-        out->st_mtim = out->st_ctim = node->draft->mtime;
+        out->st_mtim = node->draft->mtime;
+        out->st_ctim = later(out->st_ctim, out->st_mtim);
         if (!accessed)
             out->st_atim = out->st_mtim;
     }
@@ -327,6 +330,8 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
         if (set & TREE_SET_GID)
             attributes_own(attributes, ATTRIBUTE_GID, in, &database);
         set_times(node, attributes, in, set);
+        attributes->ctime = tree_now();
+        attributes->set |= ATTRIBUTE_CTIME;
         node->unkept = true;
     }
     pthread_mutex_unlock(&tree->lock);

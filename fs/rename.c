@@ -170,6 +170,8 @@ static struct attributes take_attributes(struct tree *tree, struct node *node)
         moved.value = node->digest;
     }
     attributes_take(&tree->attributes, node->name->key, &moved);
+    moved.ctime = tree_now();
+    moved.set |= ATTRIBUTE_CTIME;
     node->own.set = 0;
     return moved;
 }

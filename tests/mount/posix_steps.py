@@ -47,6 +47,13 @@ def aged(step, name='.'):
     return is_new(name)
 
 
+def is_noted(step, name='a'):
+    """Whether a step is a change of the file's status."""
+    os.utime(name, (1, 1))
+    step()
+    return os.stat(name).st_ctime > 1e9
+
+
 def utimens(*words):
     result = LIBC.utimensat(-100, b'a', (ctypes.c_long * 4)(*words), 0)
     return result, errno.errorcode.get(ctypes.get_errno()) if result else None
@@ -175,6 +182,10 @@ STEPS = {
     'a changed file in the directory': lambda: aged(lambda: write('a', b'again\n')),
     'a renamed file in the directory': lambda: aged(lambda: os.rename('sent', 'renamed')),
     'renaming keeps the time': lambda: (os.utime('renamed', (5, 5)), os.rename('renamed', 'sent'), os.stat('sent').st_mtime),
+    'utime is noted': lambda: is_noted(lambda: None),
+    'chmod is noted': lambda: is_noted(lambda: os.chmod('a', 0o600)),
+    'renaming is noted': lambda: is_noted(lambda: (os.rename('sent', 'noted'), os.rename('noted', 'sent')), 'sent'),
+    'chmod of the directory is noted': lambda: is_noted(lambda: os.chmod('.', 0o755), '.'),
     'links': lambda: os.stat('a').st_nlink,
     'an attribute that is not there': lambda: os.getxattr('a', 'user.nothing'),
     'unlinked': lambda: opened(CREATE, unlinked, 'gone'),

@@ -146,9 +146,11 @@ def test_read_only_mounts_read_it(database, mounter):
     mount = mounter(database)
     os.utime(mount / 'list', ns=(5, 1111111111222222222))
     os.chmod(mount / 'list', 0o640)
+    noted = (mount / 'list').stat().st_ctime_ns
     mount.remount('ro')
     before = database.sidecar.read_bytes()
     found = (mount / 'list').stat()
+    assert found.st_ctime_ns == noted > found.st_mtime_ns
     assert (found.st_mtime_ns, found.st_atime_ns) == (1111111111222222222, 5)
     assert stat.S_IMODE(found.st_mode) == 0o440
     assert mount.stop() == []

@@ -38,6 +38,7 @@ static struct attributes some_attributes(unsigned number)
         .atime = {-(time_t)number, number},
         .mtime = {(time_t)number << 20, 999999999 - number},
         .value = {{number * UINT64_C(0x9e3779b97f4a7c15), number}},
+        .ctime = {(time_t)number << 10, number * 3},
     };
 }
 
@@ -214,7 +215,9 @@ static void test_unpack(void **state)
         {BYTES("\1\xff\1"), true, 0},
         {BYTES("\1\0\2"), false, 0}, /* a mode above 0777 */
         {BYTES("\1\0"), false, 0},
-        {BYTES("\x40"), false, 0}, /* what no version knows */
+        {BYTES("\x80"), false, 0}, /* what no version knows */
+        {BYTES("\x40"), false, 0},
+        {BYTES("\x40\1\0\0\0\0\0\0\0\2\0\0\0"), true, 0},
         {BYTES("\x10\0\0\0\0\0\0\0\0\xff\xc9\x9a\x3b"), true, 0},
         {BYTES("\x10\0\0\0\0\0\0\0\0\0\xca\x9a\x3b"), false, 0}, /* a second has no 10^9 ns */
     };
