@@ -282,6 +282,7 @@ int content_empty(struct tree *tree, struct node *node)
         return code;
     buffer_resize(&node->draft->text->bytes, 0);
     node->draft->state = DRAFT_EMPTIED;
+    node->unkept = true;
     node->draft->mtime = tree_now();
     /* The kernel drops its pages with O_TRUNC: what it has from now on is this draft. */
     node->pages = node->draft->base;

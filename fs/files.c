@@ -204,7 +204,7 @@ static void refuse_part(struct tree *tree, struct node *node, int code)
     draft->refused = code;
 }
 
-int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
+static int write_part(struct tree_handle *handle, bool append, off_t offset, struct bytes bytes)
 {
     struct tree *tree = handle->tree;
     struct node *node = handle->node;
@@ -221,7 +221,7 @@ int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
     fresh = !node->draft;
     code = content_start_draft(tree, node, handle->text);
     if (code == 0) {
-        size_t at = handle->append ? node->draft->text->bytes.size : (size_t)offset;
+        size_t at = append ? node->draft->text->bytes.size : (size_t)offset;
 
         code = content_write(tree, node, at, bytes);
         if (code == 0)
@@ -233,6 +233,16 @@ int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
     }
     pthread_mutex_unlock(&node->lock);
     return code;
+}
+
+int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes)
+{
+    return write_part(handle, handle->append, offset, bytes);
+}
+
+int tree_write_page(struct tree_handle *handle, off_t offset, struct bytes bytes)
+{
+    return write_part(handle, false, offset, bytes);
 }
 
 static int handle_commit(struct tree_handle *handle, enum commit why)

@@ -313,6 +313,9 @@ static void give_files(struct keeper *keeper, struct tree *tree)
         return;
     }
     wrong = kept_records_restore(&keeper->files, tree);
+    /* A file that made room for a later one was taken off before any was counted. */
+    keeper->kept = 0;
+    keeper->kept_bytes = 0;
     for (struct list *at = tree->nodes.held.next; at != &tree->nodes.held; at = at->next) {
         struct node *node = CONTAINER_OF(at, struct node, held);
 

@@ -339,7 +339,7 @@ static bool is_transient(const struct kept_file *file, const struct fold *fold)
 static int restore_in(struct tree *tree, struct fold *fold, struct kept_file *file,
                       const struct kept_record *record)
 {
-    bool late = is_transient(file, fold) &&
+    bool late = file->kind != NODE_REJECTED &&
                 is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
     struct node *node;
     int code;

@@ -339,7 +339,8 @@ static void op_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offs
 static void op_write(fuse_req_t request, fuse_ino_t node, const char *data, size_t size,
                      off_t offset, struct fuse_file_info *file)
 {
-    int status = tree_write(file_handle(file), offset, bytes_of(data, size));
+    int status = (file->writepage ? tree_write_page : tree_write)(file_handle(file), offset,
+                                                                  bytes_of(data, size));
 
     if (status)
         reply_status(request, status);

@@ -201,6 +201,7 @@ static void keep_attributes(struct rename *rename)
     entry = attributes_edit(&rename->tree->attributes, node->name->key);
     if (entry)
         *entry = node->own;
+    node->own.set = 0;
     pthread_mutex_unlock(&rename->tree->lock);
 }
 

@@ -134,6 +134,8 @@ typedef void tree_reader(void *context, struct bytes part);
 int tree_read(struct tree_handle *handle, off_t offset, size_t size, tree_reader *reply,
               void *context);
 int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes);
+/* What was written to a mapping. The kernel takes any handle for it, also one that appends. */
+int tree_write_page(struct tree_handle *handle, off_t offset, struct bytes bytes);
 /* A descriptor was closed: saves what was written. */
 int tree_flush(struct tree_handle *handle);
 /* Saves, and returns when it is durable. */
