@@ -218,9 +218,17 @@ class Database:
             else:
                 del store[key.encode()]
 
+    def fetch(self, store, key):
+        try:
+            return bytes(store[key])
+        except KeyError:
+            if self.engine != 'ndbm':
+                raise
+            return b''  # libdb has no buffer to point to before its first fetch of more than that
+
     def records(self):
         with self.opened() as store:
-            return {bytes(key): bytes(store[key]) for key in store.keys()}
+            return {bytes(key): self.fetch(store, key) for key in store.keys()}
 
     def stored(self, key):
         return self.records()[key.encode()]
