@@ -30,48 +30,6 @@ static const struct {
     {"uuid", "SafeUUID UUID"},
 };
 
-/* What scanners flag: modules of which they allow nothing, with the modules inside them ... */
-static const char DANGEROUS_MODULES[] =
-    "_pickle _posixsubprocess aiohttp asyncio bdb cProfile cloudpickle code commands ctypes distutils ensurepip httplib "
-    "idlelib imp importlib marshal multiprocessing nt os pdb pickle pip popen2 posix profile pty pydoc requests runpy "
-    "shutil socket ssl subprocess sys test timeit trace urllib urllib2 venv webbrowser";
-/* ... and single functions of others. */
-static const struct {
-    const char *module;
-    const char *names;
-} DANGEROUS[] = {
-    {"builtins", "__import__ apply breakpoint compile delattr eval exec execfile getattr globals input locals open setattr "
-                 "vars"},
-    {"__builtin__", "__import__ apply compile delattr eval exec execfile file getattr globals input locals open raw_input "
-                    "reload setattr vars"},
-    {"_io", "FileIO open open_code"},
-    {"_operator", "attrgetter itemgetter methodcaller"},
-    {"operator", "attrgetter itemgetter methodcaller"},
-    {"functools", "partial partialmethod reduce"},
-    {"io", "FileIO open open_code"},
-    {"logging", "FileHandler"},
-    {"logging.config", "dictConfig fileConfig listen"},
-    {"numpy", "load loads fromfile"},
-    {"pandas", "read_pickle"},
-    {"pkgutil", "resolve_name"},
-    {"torch", "load"},
-    {"types", "CodeType FunctionType"},
-    {"uuid", "_get_command_stdout _popen"},
-    {"yaml", "load unsafe_load"},
-};
-
-static bool has_word(const char *words, struct bytes word)
-{
-    while (*words) {
-        size_t length = strcspn(words, " ");
-
-        if (bytes_equal(bytes_of(words, length), word))
-            return true;
-        words += length + (words[length] == ' ');
-    }
-    return false;
-}
-
 bool global_parts(const struct value *global, struct bytes *module, struct bytes *name)
 {
     const struct value *first, *second;
@@ -97,37 +55,7 @@ static bool harmless(struct bytes module, struct bytes name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(HARMLESS); i++)
         if (bytes_equal(module, bytes_of_string(HARMLESS[i].module)))
-            return has_word(HARMLESS[i].names, name);
-    return false;
-}
-
-static bool in_dangerous_module(struct bytes module)
-{
-    for (size_t end = 0; end <= module.size; end++)
-        if ((end == module.size || module.data[end] == '.') &&
-            has_word(DANGEROUS_MODULES, bytes_part(module, 0, end)))
-            return true;
-    return false;
-}
-
-/* A path through modules that others import: logging's `os.system`. */
-static bool passes_dangerous_module(struct bytes name)
-{
-    size_t dot;
-
-    for (; (dot = bytes_find_byte(name, '.')) < name.size; name = bytes_part(name, dot + 1, SIZE_MAX))
-        if (has_word(DANGEROUS_MODULES, bytes_part(name, 0, dot)))
-            return true;
-    return false;
-}
-
-bool global_is_dangerous(struct bytes module, struct bytes name)
-{
-    if (in_dangerous_module(module) || passes_dangerous_module(name))
-        return true;
-    for (size_t i = 0; i < ARRAY_SIZE(DANGEROUS); i++)
-        if (bytes_equal(module, bytes_of_string(DANGEROUS[i].module)))
-            return has_word(DANGEROUS[i].names, bytes_part(name, 0, bytes_find_byte(name, '.')));
+            return bytes_have_word(HARMLESS[i].names, name);
     return false;
 }
 

@@ -27,10 +27,4 @@ enum { GLOBAL_NAME_LONGEST = 1024 };
 
 /* Module and name, where both are plain text; false: computed, or cut off by a failure. */
 bool global_parts(const struct value *global, struct bytes *module, struct bytes *name);
-/*
- * Whether known scanners of pickles flag it: a hint to a reader, no protection (that is globals_check(), which has a list
- * of what is allowed).
- */
-bool global_is_dangerous(struct bytes module, struct bytes name);
-
 #endif

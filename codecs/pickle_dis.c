@@ -11,6 +11,7 @@
  */
 #include "codecs/pickle_dis.h"
 
+#include "codecs/dangerous.h"
 #include "codecs/globals.h"
 #include "codecs/literal.h"
 #include "codecs/pickle_machine.h"

@@ -154,3 +154,15 @@ void buffer_take(struct buffer *to, struct buffer *from)
     *to = *from;
     buffer_init(from, limit);
 }
+
+bool bytes_have_word(const char *words, struct bytes word)
+{
+    while (*words) {
+        size_t length = strcspn(words, " ");
+
+        if (bytes_equal(bytes_of(words, length), word))
+            return true;
+        words += length + (words[length] == ' ');
+    }
+    return false;
+}

@@ -42,6 +42,8 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 int bytes_compare(struct bytes a, struct bytes b);
 bool bytes_start_with(struct bytes b, struct bytes prefix);
 bool bytes_end_with(struct bytes b, struct bytes suffix);
+/* Whether `word` is one of `words`, which are separated by single blanks. */
+bool bytes_have_word(const char *words, struct bytes word);
 /* The part from `from` (clamped) of at most `size` bytes. */
 static inline struct bytes bytes_part(struct bytes b, size_t from, size_t size)
 {

@@ -157,6 +157,12 @@ static const struct {
     {BYTES("cost\njoin\n."), "\n  looks up ost.join, at byte 0\n"},
     {BYTES("cbuiltins\neval\n."), "\n! looks up builtins.eval, at byte 0\n"},
     {BYTES("c__builtin__\nset\n."), "\n  looks up __builtin__.set, at byte 0\n"},
+    {BYTES("cdoctest\ndebug_script\n."), "\n! looks up doctest.debug_script, at byte 0\n"},
+    {BYTES("cnumpy.f2py.crackfortran\ngetlincoef\n."), "\n! looks up numpy.f2py.crackfortran.getlincoef, at byte 0\n"},
+    {BYTES("cnumpy\nndarray\n."), "\n  looks up numpy.ndarray, at byte 0\n"},
+    {BYTES("cany.where\neval\n."), "\n! looks up any.where.eval, at byte 0\n"},
+    {BYTES("\x8c\x05torch\x8c\x04load\x93."), "\n! looks up torch.load, at byte 13\n"},
+    {BYTES("c__builtins__\ndict\n."), "\n! looks up __builtins__.dict, at byte 0\n"},
     {BYTES("N.cposix\nsystem\n."), "\n! looks up posix.system, at byte 2\n"},
     {BYTES("\x8c\x03\xe2\x80\xae\x8c\x01\x1b\x93."), "\n  looks up '\\u202e' '\\x1b', at byte 8\n"},
 };
