@@ -17,6 +17,9 @@ static void print_instruction(struct printer *p, const struct pickle_op *op,
 }
 
 /*
+ * A program that does not fit into a line has one instruction a line, as a listing: short ones would share lines in a shorter text,
+ * but then a change would move all that follow, in the diffs of backups, too.
+ *
  * One that holds bytes longer than a line is held back by the layout only as long as the program lives; numbers and texts
  * are copied at once.
  */

@@ -430,6 +430,9 @@ static void finish(struct pickle_machine *machine)
         document->protocol = machine->highest > 0;
     if (machine->highest > document->protocol)
         machine->unordered = true;
+    /* In protocol 0 each item has an instruction of its own. */
+    if (document->protocol > 0 && (machine->merged || (machine->split && machine->noticing)))
+        machine->unordered = true;
     if (machine->effectful && machine->unordered)
         document->suspect = true;
     if (machine->trace)

@@ -167,6 +167,36 @@ static struct value *own_target(struct pickle_machine *machine, size_t at)
     return own;
 }
 
+/* Whether hashing it may call something, or be of what was changed meanwhile. */
+static bool may_notice(const struct value *key)
+{
+    if (key->kind < VALUE_LIST || key->kind == VALUE_GLOBAL || key->kind == VALUE_EXTENSION)
+        return false;
+    if (key->kind != VALUE_TUPLE)
+        return true;
+    for (uint32_t i = 0; i < key->items.count; i++)
+        if (key->items.at[i]->kind >= VALUE_LIST)
+            return true;
+    return false;
+}
+
+/* Notes where what happens between two instructions that extend `target` would come before both once the encoder made one of them. */
+static void watch_merging(struct pickle_machine *machine, const struct value *target, enum value_step_kind kind,
+                          struct value *const *items, size_t count)
+{
+    size_t unit = kind == STEP_SET_ITEM ? 2 : 1;
+
+    if (!is_plain_change(target, kind)) {
+        machine->merged |= target->last_step && target->last_step->kind == kind && kind != STEP_BUILD;
+        return;
+    }
+    if (kind == STEP_APPEND)
+        return;
+    machine->split |= machine->effectful && target->items.count;
+    for (size_t i = 0; i < count; i += unit)
+        machine->noticing |= may_notice(items[i]);
+}
+
 /* Changes the value below `start` by those above. */
 static void change(struct pickle_machine *machine, enum value_step_kind kind, size_t start)
 {
@@ -178,6 +208,7 @@ static void change(struct pickle_machine *machine, enum value_step_kind kind, si
     for (size_t i = 0; i < count; i++)
         items[i]->flags |= PICKLE_CAPTURED;
     machine->depth = start;
+    watch_merging(machine, target, kind, items, count);
     if (target->flags & PICKLE_CAPTURED)
         machine->unordered = true;
     if (is_plain_change(target, kind)) {

@@ -45,6 +45,9 @@ struct pickle_machine {
     bool protocol_seen;
     bool effectful; /* something would be called, or may be: order matters */
     bool unordered; /* the graph may not tell the order */
+    bool merged;    /* an object was extended by several instructions, which the encoder may write as one, */
+    bool split;     /* a dict or set likewise, perhaps with effects in between; */
+    bool noticing;  /* and there are keys that may notice when they are hashed */
     bool stopped;
 };
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as a stored value: check_stored(), what the decoder and the printer spare, and its listing is printable text. */
+/*
+ * Any bytes as a stored value: check_stored(), what the decoder and the printer spare, the effects, and its listing is printable
+ * text.
+ */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
 #include "codecs/pickle_dis.h"
 #include "codecs/pickle_print.h"
 #include "src/utf8.h"
+#include "tests/fuzz/effects.h"
 #include "tests/fuzz/stored.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,10 +29,7 @@ static int print_pickle(struct bytes stored, bool thorough, struct buffer *text)
     return status;
 }
 
-/*
- * What the decoder knows to be unnecessary would change nothing: counting references. Not so comparing traces: they hold
- * what is made and left lying on the stack, too, which nobody sees.
- */
+/* What the decoder knows to be unnecessary would change nothing: counting references. */
 static void check_shortcuts(struct bytes stored)
 {
     struct buffer text = {.limit = LARGEST_TEXT}, thorough = {.limit = LARGEST_TEXT};
@@ -59,6 +60,29 @@ static void check_print(const struct dialect *mount, struct bytes stored)
     buffer_release(&graph);
 }
 
+/*
+ * An expression has the effects of what it is shown for, whether or not traces were compared. As a pickle of the newest protocol, where nothing
+ * plain is written as a call.
+ */
+static void check_effects(struct bytes stored)
+{
+    struct buffer pickle = BUFFER_INIT, again = {.limit = LARGEST_TEXT}, log = BUFFER_INIT, log_again = BUFFER_INIT;
+    struct document document;
+
+    buffer_add(&pickle, BYTES("\x80\x05"));
+    buffer_add(&pickle, stored.size && stored.data[0] == 0x80 ? bytes_part(stored, 2, SIZE_MAX) : stored);
+    document_init(&document, document_limit(pickle.size));
+    if (pickle_decode(buffer_bytes(&pickle), &document, NULL) == 0 && document.protocol == 5 &&
+        pickle_faithful(buffer_bytes(&pickle), &document) == 1 && pickle_encode(&document, 5, &again, NULL) == 0 &&
+        effects_of(buffer_bytes(&pickle), &log) && effects_of(buffer_bytes(&again), &log_again))
+        demand(bytes_equal(buffer_bytes(&log), buffer_bytes(&log_again)));
+    document_release(&document);
+    buffer_release(&pickle);
+    buffer_release(&again);
+    buffer_release(&log);
+    buffer_release(&log_again);
+}
+
 static void check_listing(struct bytes stored)
 {
     struct buffer text = {.limit = LARGEST_TEXT};
@@ -85,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_print(&DIALECTS[i], bytes_of(data, size));
     }
     check_shortcuts(bytes_of(data, size));
+    check_effects(bytes_of(data, size));
     check_listing(bytes_of(data, size));
     return 0;
 }

@@ -529,6 +529,20 @@ static const struct {
      1},
     {P("cbuiltins\ntuple\n]\x85R0N."), 1},
     {P("]cm\nf\n)Ra0N."), 0}, /* a call inside of what is dropped */
+    {P("\x80\x04"
+       "cm\nf\n)RK\x01"
+       "acm\ng\n)Ra."),
+     0}, /* extended before and after a call: one instruction would do both */
+    {P("\x80\x04"
+       "cm\nf\n)R(K\x01"
+       "cm\ng\n)Re."),
+     1},
+    {P("cm\nf\n(tRI1\nacm\ng\n(tRa."), 1}, /* in protocol 0 it does so */
+    {P("\x80\x04}cm\nf\n)RK\x01scm\ng\n)RK\x02s."), 0}, /* the first key is hashed before the second is made */
+    {P("\x80\x04}NK\x01sK\x01\x85"
+       "cm\ng\n)Rs."),
+     1},
+    {P("\x80\x04\x8f(cm\nf\n)R\x90(cm\ng\n)R\x90."), 0},
     {P("cm\nf\n)Rq\x00"
        "0cm\ng\n)Rh\x00\x86."),
      1},
