@@ -44,6 +44,7 @@ static void chains_grow(struct chains *chains)
     free(chains->buckets);
     chains->buckets = buckets;
     chains->mask = size - 1;
+    chains->empty = 0;
 }
 
 void chains_add(struct chains *chains, struct chain_link *link, uint64_t hash)
@@ -52,6 +53,8 @@ void chains_add(struct chains *chains, struct chain_link *link, uint64_t hash)
 
     if (chains->count > chains->mask)
         chains_grow(chains);
+    if (chains->empty > (hash & chains->mask))
+        chains->empty = hash & chains->mask;
     bucket = &chains->buckets[hash & chains->mask];
     *link = (struct chain_link){.next = *bucket, .hash = hash};
     *bucket = link;
@@ -85,8 +88,8 @@ struct chain_link *chains_next(const struct chain_link *link)
     return same_hash(link->next, link->hash);
 }
 
-void chains_visit(const struct chains *chains, void (*visit)(void *context, struct chain_link *link),
-                  void *context)
+void chains_visit(const struct chains *chains,
+                  void (*visit)(void *context, struct chain_link *link), void *context)
 {
     for (size_t i = 0; i <= chains->mask; i++) {
         for (struct chain_link *link = chains->buckets[i]; link; link = link->next)
@@ -94,11 +97,11 @@ void chains_visit(const struct chains *chains, void (*visit)(void *context, stru
     }
 }
 
-struct chain_link *chains_any(const struct chains *chains)
+struct chain_link *chains_any(struct chains *chains)
 {
-    for (size_t i = 0; chains->count && i <= chains->mask; i++) {
-        if (chains->buckets[i])
-            return chains->buckets[i];
-    }
-    return NULL;
+    if (!chains->count)
+        return NULL;
+    while (!chains->buckets[chains->empty])
+        chains->empty++;
+    return chains->buckets[chains->empty];
 }

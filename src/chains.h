@@ -19,6 +19,8 @@ struct chains {
     struct chain_link **buckets;
     size_t mask; /* number of buckets, a power of two, less one */
     size_t count;
+    size_t
+        empty; /* so many buckets at the start are known to be empty: a table is emptied in linear time */
 };
 
 /* Returns 0 or -ENOMEM; a zeroed one may be released. */
@@ -33,9 +35,9 @@ struct chain_link *chains_find(const struct chains *chains, uint64_t hash);
 /* The next member of the same hash, or NULL. */
 struct chain_link *chains_next(const struct chain_link *link);
 /* All members, in no order; the table must not change meanwhile. */
-void chains_visit(const struct chains *chains, void (*visit)(void *context, struct chain_link *link),
-                  void *context);
+void chains_visit(const struct chains *chains,
+                  void (*visit)(void *context, struct chain_link *link), void *context);
 /* Any member, or NULL when the table is empty: for taking it apart. */
-struct chain_link *chains_any(const struct chains *chains);
+struct chain_link *chains_any(struct chains *chains);
 
 #endif
