@@ -22,10 +22,14 @@ enum {
     /* Where the header says where the recovery area is: a record (its length is the second word) of its own (ibid.). */
     RECOVERY_START = 44,
     RECORD_SIZE = 24,
+    RECORD_LENGTH = 4,
+    RECORD_MAGIC = 20,
     MOST_MENDED = 64 << 20, /* to look at that takes 100 ms */
     /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (ibid.). */
     CLAIM_LOCK = 64,
 };
+
+static const uint32_t RECOVERY_PENDING = 0xf53bc0e7;
 
 struct tdbfile {
     struct tdb_context *tdb;
@@ -248,13 +252,40 @@ int tdbfile_begin(struct tdbfile *file, unsigned seconds)
     return 0;
 }
 
+static int read_word(struct tdbfile *file, off_t offset, uint32_t *word)
+{
+    size_t done;
+    int status = io_read(tdb_fd(file->tdb), word, sizeof *word, offset, &done);
+
+    return !status && done < sizeof *word ? -EUCLEAN : status;
+}
+
+/*
+ * libtdb could not take back the mark of its recovery record, and does not mind: whoever locks the file next will undo
+ * the commit.
+ */
+static bool is_pending(struct tdbfile *file)
+{
+    uint32_t start, magic;
+
+    return read_word(file, RECOVERY_START, &start) ||
+           (start &&
+            (read_word(file, (off_t)start + RECORD_MAGIC, &magic) || magic == RECOVERY_PENDING));
+}
+
 int tdbfile_end(struct tdbfile *file, int status)
 {
     if (status) {
         tdb_transaction_cancel(file->tdb);
         return status;
     }
-    return tdb_transaction_commit(file->tdb) ? last_error(file) : 0;
+    errno = 0;
+    if (tdb_transaction_commit(file->tdb) == 0)
+        return is_pending(file) ? -EIO : 0;
+    status = last_error(file);
+    /* Where the last sync fails, libtdb leaves the transaction open, and no other one can start. */
+    tdb_transaction_cancel(file->tdb);
+    return status;
 }
 
 int tdbfile_put(struct tdbfile *file, struct bytes key, struct bytes value, bool insert)
@@ -281,29 +312,21 @@ void tdbfile_wait_for_disk(struct tdbfile *file, bool wait)
 
 /* --- the file itself --- */
 
-static int read_words(struct tdbfile *file, off_t offset, uint32_t words[2])
-{
-    size_t done;
-    int status = io_read(tdb_fd(file->tdb), words, 2 * sizeof *words, offset, &done);
-
-    return !status && done < 2 * sizeof *words ? -EUCLEAN : status;
-}
-
 /* tdb_check() does not mind a recovery area that was cut off, but the next transaction would spoil the file. */
 static int check_recovery_area(struct tdbfile *file)
 {
-    uint32_t start[2], record[2];
+    uint32_t start, length;
     struct stat stat;
-    int status = read_words(file, RECOVERY_START, start);
+    int status = read_word(file, RECOVERY_START, &start);
 
-    if (status || !start[0])
+    if (status || !start)
         return status;
-    status = read_words(file, start[0], record);
+    status = read_word(file, (off_t)start + RECORD_LENGTH, &length);
     if (!status && fstat(tdb_fd(file->tdb), &stat))
         status = -errno;
     if (status)
         return status;
-    return stat.st_size < (off_t)start[0] + RECORD_SIZE + record[1] ? -EUCLEAN : 0;
+    return stat.st_size < (off_t)start + RECORD_SIZE + length ? -EUCLEAN : 0;
 }
 
 int tdbfile_check(struct tdbfile *file)

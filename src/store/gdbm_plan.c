@@ -17,10 +17,12 @@ void gdbm_plan_release(struct gdbm_plan *plan)
 }
 
 /* What the last failed call means. */
+/* After a write that fails, libgdbm may say only that the file needs recovery: errno, 0 before, says why. */
 static int last_error(GDBM_FILE database)
 {
+    int failed = errno;
     int error = database ? gdbm_last_errno(database) : gdbm_errno;
-    int system = database ? gdbm_last_syserr(database) : errno;
+    int system = database ? gdbm_last_syserr(database) : failed;
 
     switch (error) {
     case GDBM_ITEM_NOT_FOUND:
@@ -35,7 +37,7 @@ static int last_error(GDBM_FILE database)
     case GDBM_DIR_OVERFLOW:
         return -EFBIG;
     default:
-        return -EUCLEAN;
+        return failed == EIO || failed == ENOSPC || failed == EDQUOT ? -failed : -EUCLEAN;
     }
 }
 
@@ -120,6 +122,7 @@ static int change_copy(const struct gdbm_plan *plan, const struct update *update
 
     if (!database)
         return last_error(NULL);
+    errno = 0;
     for (size_t i = 0; i < update->count && !status; i++) {
         if (change_key(database, &update->steps[i]))
             status = last_error(database);

@@ -109,7 +109,7 @@ static int inplace_visit(struct store *store, store_visitor *visitor, void *cont
     if (damaged && !is_unsure(i))
         engine_damaged(&i->store, "some of its keys can't be reached");
     turn_done(&i->turn);
-    return status;
+    return damaged && !status ? -EIO : status;
 }
 
 /* --- changing --- */

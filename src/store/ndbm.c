@@ -47,15 +47,36 @@ static struct ndbm_store *ndbm_of(struct inplace *inplace)
 
 /* Where the pages go that libdb writes in this thread; NULL: to the file itself. libdb has no other way to tell. */
 static _Thread_local struct shadow *capture;
+/* Why one of the calls below failed since, as errno. */
+static _Thread_local int capture_failure;
+
+static ssize_t keep_failure(ssize_t done)
+{
+    if (done < 0)
+        capture_failure = errno;
+    return done;
+}
 
 static ssize_t captured_pread(int fd, void *data, size_t size, off_t offset)
 {
-    return pread(capture && shadow_has(capture, offset) ? capture->fd : fd, data, size, offset);
+    return keep_failure(
+        pread(capture && shadow_has(capture, offset) ? capture->fd : fd, data, size, offset));
 }
 
 static ssize_t captured_pwrite(int fd, const void *data, size_t size, off_t offset)
 {
-    return pwrite(capture ? capture->fd : fd, data, size, offset);
+    return keep_failure(pwrite(capture ? capture->fd : fd, data, size, offset));
+}
+
+/*
+ * Returns errno. Where pread() or pwrite() fails, libdb tries again with lseek(), read() and write() (os/os_rw.c), on the file itself:
+ * not here.
+ */
+static int captured_seek(int fd, off_t offset, int whence)
+{
+    if (capture && capture_failure)
+        return capture_failure;
+    return lseek(fd, offset, whence) < 0 ? errno : 0;
 }
 
 static int captured_ftruncate(int fd, off_t size)
@@ -72,6 +93,7 @@ static void replace_system_calls(void)
 {
     db_env_set_func_pread(captured_pread);
     db_env_set_func_pwrite(captured_pwrite);
+    db_env_set_func_seek(captured_seek);
     db_env_set_func_ftruncate(captured_ftruncate);
     db_env_set_func_fsync(captured_fsync);
 }
@@ -190,6 +212,7 @@ static int ndbm_plan(struct inplace *inplace, const struct update *update, struc
     /* By its descriptor: the name might belong to another file by now. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", inplace->turn.fd);
     capture = &n->shadow;
+    capture_failure = 0;
     status = change_pages(path, update);
     capture = NULL;
     buffer_clear(&n->extents);
