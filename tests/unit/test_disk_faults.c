@@ -91,6 +91,7 @@ int disk_fallocate(int fd, off_t from, off_t size)
 struct fixture {
     const char *engine;
     const char *suffix; /* of its file */
+    size_t stride;      /* where SHELVEFS_STRIDE says nothing */
     const char *tool;   /* says whether the file is whole, as its exit status */
     char folder[64], base[128], path[160];
     struct buffer before; /* the file */
@@ -287,12 +288,12 @@ static bool fail_one(struct fixture *fixture, const struct change *change)
     return through;
 }
 
-static size_t stride(void)
+static size_t stride(const struct fixture *fixture)
 {
     const char *text = getenv("SHELVEFS_STRIDE");
-    int number = text ? atoi(text) : 9;
+    int number = text ? atoi(text) : 0;
 
-    return number > 0 ? (size_t)number : 9;
+    return number > 0 ? (size_t)number : fixture->stride;
 }
 
 static void test_failing_writes(void **state)
@@ -306,9 +307,9 @@ static void test_failing_writes(void **state)
         for (size_t i = 0; i < 2 * ARRAY_SIZE(codes); i++) {
             disk.code = codes[i / 2];
             disk.for_ever = i % 2;
-            disk.fail_at = turn++ % stride();
+            disk.fail_at = turn++ % stride(fixture);
             while (!fail_one(fixture, &changes[c]))
-                disk.fail_at += stride();
+                disk.fail_at += stride(fixture);
         }
     print_message(
         "%s: %u changes failed, %u of them kept the old value; %u succeeded all the same\n",
@@ -370,9 +371,9 @@ static void test_failing_reads(void **state)
     disk.code = EIO;
     for (int i = 0; i < 4; i++) {
         disk.for_ever = i % 2;
-        disk.fail_at = (size_t)i % stride();
+        disk.fail_at = (size_t)i % stride(fixture);
         while (!fail_one_read(fixture, i / 2))
-            disk.fail_at += stride();
+            disk.fail_at += stride(fixture);
     }
     print_message("%s: %u fetches failed\n", fixture->engine, fixture->failed);
 }
@@ -424,10 +425,10 @@ static bool is_built(const char *engine)
 int main(int argc, char **argv)
 {
     struct fixture fixtures[] = {
-        {"gdbm", "", "! command -v gdbm_dump >/dev/null || gdbm_dump \"$DATABASE\" >/dev/null"},
-        {"ndbm", ".db", "! command -v db5.3_verify >/dev/null || db5.3_verify -q \"$DATABASE\""},
-        {"sqlite", "", "test -s \"$DATABASE\""}, /* store_check() has run integrity_check */
-        {"tdb", "",
+        {"gdbm", "", 9, "! command -v gdbm_dump >/dev/null || gdbm_dump \"$DATABASE\" >/dev/null"},
+        {"ndbm", ".db", 9, "! command -v db5.3_verify >/dev/null || db5.3_verify -q \"$DATABASE\""},
+        {"sqlite", "", 9, "test -s \"$DATABASE\""}, /* store_check() has run integrity_check */
+        {"tdb", "", 61,
          "! command -v tdbtool >/dev/null || tdbtool \"$DATABASE\" check | grep -q 'is OK'"},
     };
     int failed = 0;
