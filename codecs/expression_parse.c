@@ -12,9 +12,8 @@
  */
 #include "codecs/expression.h"
 
-#include "codecs/expression_call.h"
 #include "codecs/expression_parser.h"
-#include "codecs/literal.h"
+#include "codecs/expression_words.h"
 #include "src/array.h"
 #include "src/utf8.h"
 
@@ -101,41 +100,6 @@ static int expected_more(struct parser *p)
 
 /* Brackets */
 
-static int take_argument(struct parser *p, struct frame *frame)
-{
-    struct value_list *items = &frame->value->items;
-
-    if (frame->keywords && frame->keywords->items.count % 2) {
-        value_list_add(p->document, &frame->keywords->items, p->value);
-        return 0;
-    }
-    if (frame->flags & (FRAME_STAR | FRAME_DOUBLE_STAR)) {
-        bool star = frame->flags & FRAME_STAR;
-        uint32_t before = frame->word == WORD_NEW ? 1 : 0;
-
-        if (star ? items->count != before || frame->star || frame->keywords || frame->double_star
-                 : frame->double_star || frame->keywords)
-            return FAIL(p, p->start, "expected %s alone", star ? "*arguments" : "**keywords");
-        if (star)
-            frame->star = p->value;
-        else
-            frame->double_star = p->value;
-        frame->flags &= (uint8_t) ~(FRAME_STAR | FRAME_DOUBLE_STAR);
-        return 0;
-    }
-    if (frame->star || frame->keywords || frame->double_star)
-        return FAIL(p, p->start, "expected no argument behind keywords or *arguments");
-    if (frame->word == WORD_LET && items->count && !(frame->flags & FRAME_DEFINED))
-        return FAIL(p, p->start, "all parts of let(...) but the last must define a name");
-    frame->flags &= (uint8_t) ~(FRAME_DEFINED | FRAME_DISPLAY);
-    if (p->flags & VALUE_DEFINED)
-        frame->flags |= FRAME_DEFINED;
-    if (p->flags & VALUE_DISPLAY)
-        frame->flags |= FRAME_DISPLAY;
-    value_list_add(p->document, items, p->value);
-    return 0;
-}
-
 /* `colon`: the value is a key. */
 static int take_member(struct parser *p, struct frame *frame, bool colon)
 {
@@ -167,35 +131,12 @@ static int take(struct parser *p, bool colon)
 
     frame->flags &= (uint8_t)~FRAME_COMMA;
     if (frame->kind == FRAME_CALL)
-        status = take_argument(p, frame);
+        status = parser_take_argument(p, frame);
     else if (frame->kind == FRAME_CURLY)
         status = take_member(p, frame, colon);
     else
         value_list_add(p->document, &frame->value->items, p->value);
     return status ? status : arena_status(&p->document->arena);
-}
-
-static int close_call(struct parser *p, const struct frame *frame)
-{
-    struct call call = {
-        .word = (enum expression_word)frame->word,
-        .direct = frame->flags & FRAME_DIRECT,
-        .bare = frame->flags & FRAME_BARE,
-        .display = frame->flags & FRAME_DISPLAY,
-        .inner = frame->flags & FRAME_INNER,
-        .start = frame->start,
-        .callee = frame->other,
-        .arguments = frame->value,
-        .star = frame->star,
-        .keywords = frame->keywords,
-        .double_star = frame->double_star,
-    };
-    struct value *value = NULL;
-    int status = call_build(&call, &p->scanner, &p->known, &value);
-    /* do(setter((_1 := object), state), _1) */
-    bool defined = !status && call.word == WORD_DO && value->last_step && value->last_step->kind == STEP_CALL;
-
-    return status ? status : parser_set(p, value, frame->start, defined ? VALUE_DEFINED : 0);
 }
 
 /* The value of parentheses around one value is that value. */
@@ -215,7 +156,7 @@ static int close_bracket(struct parser *p)
     p->scanner.brackets--;
     switch ((enum frame_kind)frame.kind) {
     case FRAME_CALL:
-        return close_call(p, &frame);
+        return parser_close_call(p, &frame);
     case FRAME_ROUND:
         return close_round(p, &frame);
     default:
@@ -241,80 +182,14 @@ static int open_bracket(struct parser *p, enum frame_kind kind, enum value_kind 
         p, (struct frame){.kind = (uint8_t)kind, .start = p->token.start, .value = value});
 }
 
-static int open_call(struct parser *p)
-{
-    struct frame frame = {
-        .kind = FRAME_CALL,
-        .start = p->start,
-        .value = value_new(p->document, VALUE_TUPLE),
-        .other = p->value,
-        .flags = (uint8_t)((p->flags & VALUE_DIRECT ? FRAME_DIRECT : 0) |
-                           (p->flags & VALUE_BARE ? FRAME_BARE : 0)),
-    };
-
-    return frame.value ? parser_push(p, frame) : arena_status(&p->document->arena);
-}
-
 /* Tokens */
-
-static int open_keyword(struct parser *p, struct frame *frame)
-{
-    enum value_kind kind =
-        p->document->python2 && frame->word == WORD_NONE ? VALUE_STR8 : VALUE_STR;
-    struct bytes word = p->token.content;
-
-    if (frame->star && frame->word == WORD_NONE)
-        return FAIL(p, p->token.start, "a call has either *arguments or keywords");
-    if (!literal_is_identifier(word))
-        return FAIL(p, p->token.start, "'%.*s' can't be a keyword", (int)word.size,
-                    (const char *)word.data);
-    if (!frame->keywords)
-        frame->keywords = value_new(p->document, VALUE_DICT);
-    if (!frame->keywords || frame->double_star)
-        return frame->keywords ? FAIL(p, p->token.start, "expected nothing behind **keywords")
-                               : arena_status(&p->document->arena);
-    for (uint32_t i = 0; i < frame->keywords->items.count && i < 2 * EXPRESSION_KEYWORDS; i += 2)
-        if (bytes_equal(frame->keywords->items.at[i]->bytes, word))
-            return FAIL(p, p->token.start, "the keyword %.*s is given twice", (int)word.size,
-                        (const char *)word.data);
-    value_list_add(p->document, &frame->keywords->items, known_string(&p->known, kind, word));
-    frame->flags &= (uint8_t)~FRAME_COMMA;
-    return arena_status(&p->document->arena);
-}
-
-/*
- * `name=`, `*` or `**` at the start of an argument: 1 if it was read, 0 if it is none of these, or
- * an error.
- */
-static int read_argument_start(struct parser *p, struct frame *frame)
-{
-    int status;
-
-    if (p->token.kind == TOKEN_NAME && scanner_peek(&p->scanner) == '=') {
-        status = open_keyword(p, frame);
-        p->scanner.offset++;
-        return status ? status : 1;
-    }
-    if (p->token.operator_ != '*' && p->token.operator_ != OPERATOR_POWER)
-        return 0;
-    frame->flags |= p->token.operator_ == '*' ? FRAME_STAR : FRAME_DOUBLE_STAR;
-    return 1;
-}
-
-/* Whether an argument of the call starts here, without anything before it. */
-static bool is_argument_start(const struct frame *frame)
-{
-    return frame && frame->kind == FRAME_CALL &&
-           !(frame->flags & (FRAME_STAR | FRAME_DOUBLE_STAR)) &&
-           !(frame->keywords && frame->keywords->items.count % 2);
-}
 
 /* Whether the bracket may close where a value could stand: it is empty or ends with a comma. */
 static bool may_close(const struct frame *frame)
 {
     if (frame->kind == FRAME_CURLY && frame->other)
         return false;
-    if (frame->kind == FRAME_CALL && !is_argument_start(frame))
+    if (frame->kind == FRAME_CALL && !frame_is_argument_start(frame))
         return false;
     if (frame->flags & FRAME_COMMA)
         return true;
@@ -352,7 +227,7 @@ static int read_value(struct parser *p, bool *have)
 {
     struct frame *frame = parser_top(p);
     size_t open = p->count;
-    int status = is_argument_start(frame) ? read_argument_start(p, frame) : 0;
+    int status = frame_is_argument_start(frame) ? parser_read_argument_start(p, frame) : 0;
 
     *have = false;
     if (status)
@@ -400,7 +275,7 @@ static int read_behind(struct parser *p, bool *have)
     *have = true;
     if (operator_ == '(') {
         *have = false;
-        return open_call(p);
+        return parser_open_call(p);
     }
     if (rank) {
         status = parser_reduce(p, rank);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the sources of the parser share; nobody else includes this. expression_parse.c knows
- * brackets and the order of tokens, expression_read.c reads words and literals, expression_apply.c
- * does what operators and names ask for.
+ * brackets and the order of tokens, expression_argument.c what is in the brackets of a call,
+ * expression_read.c reads words and literals, expression_apply.c does what operators and names ask for.
  */
 #ifndef SHELVEFS_EXPRESSION_PARSER_H
 #define SHELVEFS_EXPRESSION_PARSER_H
@@ -90,6 +90,25 @@ int parser_read_ellipsis(struct parser *p);
 int parser_read_string(struct parser *p);
 /* A new number from its bytes. */
 struct value *parser_integer(struct document *document, struct bytes bytes);
+
+/* Opens a call of the last value. */
+int parser_open_call(struct parser *p);
+/* Whether an argument of the call starts here, without anything before it. `frame` may be NULL or no call's. */
+static inline bool frame_is_argument_start(const struct frame *frame)
+{
+    return frame && frame->kind == FRAME_CALL &&
+           !(frame->flags & (FRAME_STAR | FRAME_DOUBLE_STAR)) &&
+           !(frame->keywords && frame->keywords->items.count % 2);
+}
+/*
+ * `name=`, `*` or `**` at the start of an argument: 1 if it was read, 0 if it is none of these, or
+ * an error.
+ */
+int parser_read_argument_start(struct parser *p, struct frame *frame);
+/* Gives the last value, which is complete, to the call `frame`. */
+int parser_take_argument(struct parser *p, struct frame *frame);
+/* What the call makes, as the last value; `frame` is open no more. */
+int parser_close_call(struct parser *p, const struct frame *frame);
 
 /* | 1, << 2, + and - 3, others 0. */
 int parser_precedence(unsigned operator_);
