@@ -3,7 +3,8 @@
  * Stored bytes <-> the text of a file.
  *
  * codec_render() makes the text of a value, codec_accept() turns a saved text into the bytes to store. The rules
- * (which of the five forms a value takes, headers, what a save may not do) live in codec.c alone:
+ * (which of the five forms a value takes, headers, what a save may not do) live in codec.c and
+ * reading.c alone:
  *
  * 1. a str that could not be mistaken for anything else is shown as itself plus a newline (empty: an empty file);
  * 2. any other decoded value is a pickle expression plus a newline;
