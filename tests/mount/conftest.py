@@ -45,17 +45,19 @@ def engines_built():
 
 
 # What goes through the engine alone is tested on every one, the directory's own behaviour on two very different ones;
-# SHELVEFS_ENGINES=all: everything on all.
+# SHELVEFS_ENGINES=all: everything on all; SHELVEFS_ENGINES=few: also what takes long on those two.
 ENGINES = ['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb']
 FEW = ['dumb', 'tdb']
 OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'read', 'rsync', 'save', 'semantics', 'users', 'views']
+LONG = ['kept', 'sidecar', 'tools']
 
 
 def pytest_generate_tests(metafunc):
     given = [mark for mark in metafunc.definition.iter_markers('parametrize') if mark.args[0] == 'engine']
     if 'engine' in metafunc.fixturenames and not given:
         module = metafunc.module.__name__.rsplit('test_', 1)[-1]
-        few = module in OWN_BEHAVIOUR and os.environ.get('SHELVEFS_ENGINES') != 'all'
+        wanted = os.environ.get('SHELVEFS_ENGINES')
+        few = (module in OWN_BEHAVIOUR and wanted != 'all') or (module in LONG and wanted == 'few')
         metafunc.parametrize('engine', FEW if few else ENGINES, indirect=True)
 
 
