@@ -264,3 +264,15 @@ def test_killed_while_it_writes(mount, database):
         assert mount.text('list') == '[1, 2, 3]\n'
         assert mount.text('list~') == 'x'
     assert 'damaged' not in mount.log and 'make no sense' not in mount.log
+
+
+def test_unmounting_without_saving(database, mounter):
+    """What is refused when it would become a key is said, makes the exit status, and waits in the sidecar."""
+    mount = mounter(database)
+    (mount / 'sedAbCdEf').write_text('os.system("x")\n')
+    assert mount.stop() == ['exit status 1']
+    assert 'not saved: sedAbCdEf: names os.system' in mount.log and 'not everything could be saved' in mount.log
+    assert b'sedAbCdEf' not in database.keys()
+    mount.start()
+    assert mount.text('sedAbCdEf') == mount.text('.shelvefs/rejected/sedAbCdEf') == 'os.system("x")\n'
+    (mount / 'sedAbCdEf').unlink()
