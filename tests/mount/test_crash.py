@@ -88,12 +88,15 @@ def test_any_change_is_all_or_nothing(new_database, mounter, capfd):
         where = 'seed %d, kill %d, after %d changes' % (SEED, number, changer.count)
         records = {key.decode(): pickle.loads(value) for key, value in database.records().items()}
         assert records in (changer.state, changer.next), where
-        database.verify()
+        if database.engine != 'tdb':
+            database.verify()
         state = records
         count += changer.count
         # Enough to do between two kills, however fast the machine is.
         pause = min(pause * 1.5, 1) if changer.count < 10 else pause
         mount.start()
+        if database.engine == 'tdb':
+            database.verify()  # libtdb leaves space behind that its own check complains about; the mount has mended that
     assert count > KILLS
     with capfd.disabled():
         print('\n%s: %d kills survived, %d changes, seed %d' % (database.engine, KILLS, count, SEED))
