@@ -3,7 +3,6 @@
 
 STORETOOL names the program that drives a store (tests/unit/storetool.c).
 """
-import base64
 import os
 import re
 import subprocess
@@ -13,30 +12,12 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from programs import db_dump, gdbm_dump, make_man_index, run  # noqa: E402
 from test_stores import (GDBM_PYTHON, NDBM_PYTHON, TOOL, Store, needs_gdbm, needs_ndbm, oracle, puts,  # noqa: E402
                          sample)
 
 HOLDER = ("import dbm.gnu, sys; db = dbm.gnu.open(sys.argv[1], sys.argv[2]); print('open', flush=True); input(); "
           "db[b'held'] = b'written by the holder' if sys.argv[2] == 'w' else db[b'a']")
-
-
-def run(*command, **options):
-    return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, **options).stdout
-
-
-def gdbm_dump(path):
-    """{key: value} as gdbm_dump writes it: fields of base64, each after its length."""
-    text = run("gdbm_dump", path).decode()
-    fields = [base64.b64decode(body) for body in re.findall(r"^#:len=\d+\n((?:[A-Za-z0-9+/=]+\n)*)", text, re.MULTILINE)]
-    return dict(zip(fields[::2], fields[1::2]))
-
-
-def db_dump(path):
-    """{key: value} as db_dump -p writes it: lines of printable characters and \\XX."""
-    lines = run("db5.3_dump", "-p", path).split(b"HEADER=END\n", 1)[1].split(b"DATA=END\n")[0].splitlines()
-    fields = [re.sub(rb"\\(\\|[0-9a-f]{2})", lambda match: b"\\" if match.group(1) == b"\\" else
-                     bytes.fromhex(match.group(1).decode()), line[1:]) for line in lines]
-    return dict(zip(fields[::2], fields[1::2]))
 
 
 def holder(path, flag):
@@ -185,17 +166,7 @@ def test_gdbm_grows_and_shrinks(tmp_path):
 
 def test_man_db(tmp_path):
     """The index that man-db makes of manual pages: keys and values with NULs and tabs."""
-    pages, cache = tmp_path / "man", tmp_path / "cache"
-    (pages / "man1").mkdir(parents=True)
-    cache.mkdir()
-    for name in ("foo", "bar"):
-        (pages / "man1" / (name + ".1")).write_text(".TH X 1\n.SH NAME\n%s \\- does %s things\n" % (name, name))
-    (tmp_path / "config").write_text("MANDATORY_MANPATH %s\nMANDB_MAP %s %s\n" % (pages, pages, cache))
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == "root" and str(folder).startswith(tempfile.gettempdir()):
-            folder.chmod(0o755)  # mandb becomes the user man
-    run("mandb", "-q", "-C", tmp_path / "config", "-c", pages, stderr=subprocess.DEVNULL)
-    (index,) = cache.glob("*.db")
+    index, _ = make_man_index(tmp_path)
     with Store("auto", index, "-r") as store:
         found = store.all()
     assert found == gdbm_dump(index)

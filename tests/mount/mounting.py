@@ -398,6 +398,15 @@ class Mount:
         finally:
             os.close(descriptor)
 
+    def raw(self):
+        """{name: stored bytes} of all keys whose names are not cut."""
+        folder = os.fsencode(self / '.shelvefs/raw')
+        found = {}
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), 'rb') as file:
+                found[name] = file.read()
+        return found
+
     def control(self, name):
         return self.text('.shelvefs/' + name)
 

@@ -2,45 +2,20 @@
 """The engines' own programs: what they wrote is read here, and their dumps say what .shelvefs/raw/ holds."""
 
 import os
-import re
 import subprocess
 
 import pytest
 
 from mounting import Database, file_name
+from programs import db_dump, gdbm_dump, run, sqlite_dump, tdbdump
 
+# What a database of another program is changed from and to, through a mount.
+THEIRS = {b'one': b'first', b'two words': b'second', b'gone': b'third', b'long': b'l' * 9000}
+CHANGED = {b'one': b'saved', b'moved words': b'second', b'long': b'l' * 9000, b'new': b'n' * 5000}
 KEYS = [b'plain', b'two words', b'nul\0inside', b'\xff\x80', b'quote"d', b'a/b', b'back\\slash']
 
 
-def run(*command, given=b''):
-    return subprocess.run(list(map(str, command)), input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
-
-
-def unescape(text):
-    return re.sub(rb'\\([0-9A-Fa-f]{2})', lambda match: bytes([int(match.group(1), 16)]), text)
-
-
-def tdbdump(path):
-    """tdbdump shows printable bytes as themselves and all others as \\XX."""
-    found = re.findall(rb'^key\(\d+\) = "(.*)"\ndata\(\d+\) = "(.*)"$', run('tdbdump', path), re.MULTILINE)
-    return {unescape(key): unescape(value) for key, value in found}
-
-
-def sqlite_dump(path):
-    found = re.findall(rb"INSERT INTO Dict VALUES\(X'([0-9a-f]*)',X'([0-9a-f]*)'\)", run('sqlite3', path, '.dump'))
-    return {bytes.fromhex(key.decode()): bytes.fromhex(value.decode()) for key, value in found}
-
-
-DUMPS = {'tdb': tdbdump, 'sqlite': sqlite_dump}
-
-
-def raw(mount):
-    folder = os.fsencode(mount / '.shelvefs/raw')
-    found = {}
-    for name in os.listdir(folder):
-        with open(os.path.join(folder, name), 'rb') as file:
-            found[name] = file.read()
-    return found
+DUMPS = {'gdbm': gdbm_dump, 'ndbm': db_dump, 'sqlite': sqlite_dump, 'tdb': tdbdump}
 
 
 @pytest.mark.parametrize('engine', sorted(DUMPS), indirect=True)
@@ -49,17 +24,75 @@ def test_dump_agrees_with_raw(mount, database):
         for key in KEYS:
             store[key] = key * 3 + b'\0\xff"\\'
     mount.save('saved', "{'by': 'us'}\n")
-    dumped = DUMPS[database.engine](database.path)
+    shown = mount.raw()
+    assert not mount.stop()  # gdbm's and Berkeley's programs don't wait for a lock, nor for what is not yet in the file
+    dumped = DUMPS[database.engine](database.files[0])
     assert len(dumped) == len(database.values) + len(KEYS) + 1
-    assert raw(mount) == {file_name(key): value for key, value in dumped.items()}
+    assert shown == {file_name(key): value for key, value in dumped.items()}
+
+
+def change(mount):
+    """From THEIRS to CHANGED, and unmounts: gdbm's programs don't wait for a lock."""
+    assert mount.raw() == THEIRS
+    mount.save('one', 'saved')
+    os.rename(mount / 'two words', mount / 'moved words')
+    os.unlink(mount / 'gone')
+    mount.save('new', 'n' * 5000)
+    assert mount.raw() == CHANGED
+    assert not mount.stop()
+
+
+@pytest.mark.parametrize('format_options', [[], ['-x']], ids=['standard', 'numsync'])
+def test_what_gdbmtool_wrote(mounter, tmp_path, format_options):
+    path = tmp_path / 'tool.gdbm'
+    script = ''.join('store "%s" "%s"\n' % (key.decode(), value.decode()) for key, value in THEIRS.items())
+    run('gdbmtool', '-q', '-N', '-n', *format_options, path, input=script.encode())
+    magic = path.read_bytes()[:4]
+    change(mounter(path, 'codec=raw'))
+    assert gdbm_dump(path) == CHANGED
+    assert run('gdbmtool', '-q', '-N', '-r', path, 'fetch', 'moved words').strip() == b'second'
+    assert path.read_bytes()[:4] == magic
+
+
+def test_what_gdbm_load_wrote(mounter, tmp_path):
+    theirs, loaded, again = (tmp_path / name for name in ('theirs.gdbm', 'loaded.gdbm', 'again.gdbm'))
+    Database('gdbm', theirs).create(THEIRS.items())
+    run('gdbm_load', '-', loaded, input=run('gdbm_dump', theirs))
+    change(mounter(loaded, 'codec=raw'))
+    assert gdbm_dump(loaded) == CHANGED
+    run('gdbm_load', '-', again, input=run('gdbm_dump', loaded))
+    assert mounter(again, 'codec=raw').raw() == CHANGED
+
+
+@pytest.mark.parametrize('order', ['1234', '4321'])
+def test_what_db_load_wrote(mounter, tmp_path, order):
+    path = tmp_path / 'tool'
+    lines = b''.join(b' %s\n %s\n' % pair for pair in THEIRS.items())
+    run('db5.3_load', '-c', 'db_lorder=' + order, str(path) + '.db',
+        input=b'VERSION=3\nformat=print\ntype=hash\nHEADER=END\n' + lines + b'DATA=END\n')
+    change(mounter(path, 'codec=raw'))
+    assert db_dump(str(path) + '.db') == CHANGED
+    Database('ndbm', path).verify()
+    run('db5.3_load', tmp_path / 'again.db', input=run('db5.3_dump', str(path) + '.db'))
+    assert mounter(tmp_path / 'again', 'codec=raw').raw() == CHANGED
+
+
+def test_what_tdbrestore_wrote(mounter, tmp_path):
+    theirs, restored, again = (tmp_path / name for name in ('theirs.tdb', 'restored.tdb', 'again.tdb'))
+    Database('tdb', theirs).create(THEIRS.items())
+    run('tdbrestore', restored, input=run('tdbdump', theirs))
+    change(mounter(restored, 'codec=raw'))
+    assert tdbdump(restored) == CHANGED
+    run('tdbrestore', again, input=run('tdbdump', restored))
+    assert mounter(again, 'codec=raw').raw() == CHANGED
 
 
 def test_what_tdbtool_wrote(mounter, tmp_path):
     path = tmp_path / 'tool'
-    run('tdbtool', given=b'create %s\ninsert one first\ninsert two second\nstore one third\ndelete two\nquit\n'
+    run('tdbtool', input=b'create %s\ninsert one first\ninsert two second\nstore one third\ndelete two\nquit\n'
         % os.fsencode(path))
     mount = mounter(path, 'codec=raw')
-    assert raw(mount) == {b'one': b'third'}
+    assert mount.raw() == {b'one': b'third'}
     mount.save('three', 'fourth')
     assert tdbdump(path) == {b'one': b'third', b'three': b'fourth'}
 
@@ -71,7 +104,7 @@ def test_what_sqlite3_wrote(mounter, tmp_path):
         run('sqlite3', path, 'PRAGMA %s; CREATE TABLE Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL); '
             "INSERT INTO Dict VALUES (X'6F6E65', X'3100'), (X'74776F', 'text')" % pragmas)
         mount = mounter(path, 'codec=raw')
-        assert raw(mount) == {b'one': b'1\0', b'two': b'text'}
+        assert mount.raw() == {b'one': b'1\0', b'two': b'text'}
         mount.save('one', 'x' * 5000)
         os.rename(mount / 'one', mount / 'three')
         os.unlink(mount / 'two')
