@@ -21,6 +21,14 @@ enum {
     FIRST_HEAD = 168 + HEAD_SIZE,
     /* Where the header says where the recovery area is: a record (its length is the second word) of its own (ibid.). */
     RECOVERY_START = 44,
+    /*
+     * Whether processes lock by mutexes in the file, and the size of those: they stand before all that has an offset.
+     * It counts only with a mark in what was the word of another lock (ibid.).
+     */
+    FEATURE_MARK = 40,
+    FEATURE_FLAGS = 60,
+    FEATURE_MUTEX = 1,
+    MUTEX_SIZE = 64,
     RECORD_SIZE = 24,
     RECORD_LENGTH = 4,
     RECORD_MAGIC = 20,
@@ -29,10 +37,11 @@ enum {
     CLAIM_LOCK = 64,
 };
 
-static const uint32_t RECOVERY_PENDING = 0xf53bc0e7;
+static const uint32_t RECOVERY_PENDING = 0xf53bc0e7, FEATURE_MAGIC = 0x0bad1a52;
 
 struct tdbfile {
     struct tdb_context *tdb;
+    off_t base; /* from where offsets count: 0, but in a file with mutexes */
 };
 
 /* libtdb takes a NULL pointer for a mistake, also where the size is 0. */
@@ -95,9 +104,31 @@ static int open_error(void)
     return damaged ? -EUCLEAN : -errno;
 }
 
+static int read_word(struct tdbfile *file, off_t offset, uint32_t *word)
+{
+    size_t done;
+    int status = io_read(tdb_fd(file->tdb), word, sizeof *word, file->base + offset, &done);
+
+    return !status && done < sizeof *word ? -EUCLEAN : status;
+}
+
+/* libtdb has compared the size with that of this system's mutexes. */
+static int find_base(struct tdbfile *file)
+{
+    uint32_t mark = 0, features = 0, size = 0;
+    int status = read_word(file, FEATURE_MARK, &mark);
+
+    if (!status)
+        status = read_word(file, FEATURE_FLAGS, &features);
+    if (!status && mark == FEATURE_MAGIC && features & FEATURE_MUTEX)
+        status = read_word(file, MUTEX_SIZE, &size);
+    file->base = size;
+    return status;
+}
+
 static int check_size(struct tdbfile *file)
 {
-    off_t least = FIRST_HEAD + HEAD_SIZE * (off_t)tdb_hash_size(file->tdb);
+    off_t least = file->base + FIRST_HEAD + HEAD_SIZE * (off_t)tdb_hash_size(file->tdb);
     struct stat stat;
 
     if (fstat(tdb_fd(file->tdb), &stat))
@@ -116,13 +147,24 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
     if (!file)
         return -ENOMEM;
     file->tdb = open_quietly(path, 0, flags & TDBFILE_NO_LOCK ? TDB_NOLOCK : 0, how);
-    status = file->tdb ? check_size(file) : open_error();
+    status = file->tdb ? find_base(file) : open_error();
+    if (!status)
+        status = check_size(file);
     if (status) {
         tdbfile_close(file);
         return status;
     }
     *out = file;
     return 0;
+}
+
+bool tdbfile_has_mutexes(const char *path)
+{
+    struct tdbfile *file = NULL;
+    bool found = !tdbfile_open(path, TDBFILE_READ_ONLY, &file) && file->base;
+
+    tdbfile_close(file);
+    return found;
 }
 
 int tdbfile_close(struct tdbfile *file)
@@ -206,8 +248,8 @@ static int read_heads(struct tdbfile *file, struct buffer *heads)
 {
     size_t size = (size_t)tdb_hash_size(file->tdb) * HEAD_SIZE, done;
     uint8_t *room = buffer_extend(heads, size);
-    int status =
-        room ? io_read(tdb_fd(file->tdb), room, size, FIRST_HEAD, &done) : buffer_status(heads);
+    int status = room ? io_read(tdb_fd(file->tdb), room, size, file->base + FIRST_HEAD, &done)
+                      : buffer_status(heads);
 
     return !status && done < size ? -EIO : status;
 }
@@ -250,14 +292,6 @@ int tdbfile_begin(struct tdbfile *file, unsigned seconds)
     }
     errno = 0;
     return 0;
-}
-
-static int read_word(struct tdbfile *file, off_t offset, uint32_t *word)
-{
-    size_t done;
-    int status = io_read(tdb_fd(file->tdb), word, sizeof *word, offset, &done);
-
-    return !status && done < sizeof *word ? -EUCLEAN : status;
 }
 
 /*

@@ -37,6 +37,12 @@ enum { TDBFILE_LARGEST = INT32_MAX }; /* key and value; the file itself ends at 
  * process already.
  */
 int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out);
+
+/*
+ * Whether the programs of a file lock it by mutexes in the file (libtdb's TDB_MUTEX_LOCKING): libtdb opens it for others
+ * only to read, else it fails with -EUCLEAN.
+ */
+bool tdbfile_has_mutexes(const char *path);
 /* The file is closed all the same. NULL is allowed. */
 int tdbfile_close(struct tdbfile *file);
 /* Makes an empty file of this name, which is a new one's temporary name and may exist, empty. */

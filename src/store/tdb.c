@@ -150,6 +150,11 @@ static int explain_open(const char *path, int status, bool read_only, struct fai
 {
     switch (status) {
     case -EUCLEAN:
+        if (!read_only && tdbfile_has_mutexes(path))
+            return failure_set(
+                failure, status, 0,
+                "%s is locked by mutexes that only its own programs can share: mount it with -o ro",
+                path);
         return failure_set(
             failure, status, 0,
             read_only

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import pythons
-from mounting import Database, eventually, file_name
+from mounting import Database, Mount, MountFailed, eventually, file_name
 from programs import gdbm_dump, make_man_index, run, sqlite_dump, tdbdump
 
 
@@ -77,6 +77,22 @@ def test_samba_registry(samba, mounter, tmp_path):
     eventually(lambda: holds(mount, tdbdump(mount.source)))
     assert b'SAMBA_REGVAL\\HKLM\\SOFTWARE\\SHELF%00' in mount.raw()
     Database('tdb', mount.source).verify()
+
+
+def test_samba_cache(samba, mounter, tmp_path):
+    """Its processes lock it by mutexes in the file itself, which no other program can share: it is mounted read-only."""
+    for name in ('one', 'two', 'three'):
+        samba('cache', 'add', name, 'the value of ' + name, '1h')
+    path = tmp_path / 'gencache.tdb'
+    before = path.read_bytes()
+    mount = mounter(path, 'ro')
+    found = tdbdump(path)
+    assert {b'one\0', b'two\0', b'three\0'} <= set(found) and holds(mount, found)
+    assert not mount.stop()
+    assert path.read_bytes() == before
+    with pytest.raises(MountFailed) as error:
+        Mount(path, tmp_path / 'elsewhere').start()
+    assert 'mutexes' in error.value.log and '-o ro' in error.value.log and path.read_bytes() == before
 
 
 def test_samba_groups(samba, mounter, tmp_path):
