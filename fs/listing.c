@@ -21,6 +21,7 @@
 
 struct tree_listing {
     struct tree *tree;
+    struct list all;        /* in tree->listings; tree lock */
     struct node *directory; /* pinned */
     struct buffer names;    /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
     struct buffer offsets;  /* size_t each: where an entry starts in `names` */
@@ -351,7 +352,15 @@ int tree_opendir(struct tree *tree, uint64_t id, struct tree_listing **out)
         node_unpin(tree, directory);
         return -ENOMEM;
     }
-    *listing = (struct tree_listing){tree, directory, BUFFER_INIT, BUFFER_INIT, false};
+    *listing = (struct tree_listing){
+        .tree = tree,
+        .directory = directory,
+        .names = BUFFER_INIT,
+        .offsets = BUFFER_INIT,
+    };
+    pthread_mutex_lock(&tree->lock);
+    list_append(&tree->listings, &listing->all);
+    pthread_mutex_unlock(&tree->lock);
     code = take_snapshot(tree, listing);
     if (code)
         tree_closedir(listing);
@@ -437,10 +446,22 @@ int tree_fsyncdir(struct tree_listing *listing)
 
 void tree_closedir(struct tree_listing *listing)
 {
+    struct tree *tree;
+
     if (!listing)
         return;
-    node_unpin(listing->tree, listing->directory);
+    tree = listing->tree;
+    pthread_mutex_lock(&tree->lock);
+    list_leave(&listing->all);
+    node_unpin_locked(tree, listing->directory);
+    pthread_mutex_unlock(&tree->lock);
     buffer_release(&listing->names);
     buffer_release(&listing->offsets);
     free(listing);
+}
+
+void listings_abandon(struct tree *tree)
+{
+    while (!list_empty(&tree->listings))
+        tree_closedir(CONTAINER_OF(tree->listings.next, struct tree_listing, all));
 }

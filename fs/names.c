@@ -320,8 +320,10 @@ int tree_symlink(struct tree *tree, uint64_t parent, const char *name, const cha
 /* names and node lock held. */
 static int unlink_key(struct tree *tree, struct node *node)
 {
-    int code = store_remove(tree->store, node->name->key);
+    int code = displaced_end_with(tree, node);
 
+    if (code == 0)
+        code = store_remove(tree->store, node->name->key);
     if (code && code != -ENOENT)
         return code;
     /* Also one that another process removed just before. */

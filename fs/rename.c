@@ -213,6 +213,17 @@ static int settle(struct tree *tree, struct node *node)
     return commit_node(tree, node, COMMIT_SETTLE);
 }
 
+/* A key that has an old name still to be removed is about to get another one: one thing after the other. */
+static int carry_out_before(struct tree *tree, struct node *node)
+{
+    struct displaced *displaced;
+
+    pthread_mutex_lock(&tree->lock);
+    displaced = displaced_as(tree, node);
+    pthread_mutex_unlock(&tree->lock);
+    return displaced ? displaced_carry_out(tree, displaced) : 0;
+}
+
 static int rename_key(struct rename *rename)
 {
     struct tree *tree = rename->tree;
@@ -222,6 +233,8 @@ static int rename_key(struct rename *rename)
     struct attributes moved;
     int code = settle(tree, node);
 
+    if (code == 0 && rename->companion)
+        code = carry_out_before(tree, node);
     if (code)
         return code;
     if (rename->companion) {
@@ -270,15 +283,9 @@ static void swap_names(struct tree *tree, struct node *one, struct node *other)
 /* Saves a scratch file under its own name, by the rules for the key whose name it is about to get. */
 static int become_key(struct tree *tree, struct node *node, const struct node *other)
 {
-    struct displaced *displaced;
     struct digest digest;
-    int code = 0;
+    int code = carry_out_before(tree, node);
 
-    pthread_mutex_lock(&tree->lock);
-    displaced = displaced_as(tree, node);
-    pthread_mutex_unlock(&tree->lock);
-    if (displaced)
-        code = displaced_carry_out(tree, displaced);
     if (code || node->kind == NODE_KEY)
         return code;
     code = commit_text(tree, node, node->name->key, other->name->key, content_bytes(tree, node),

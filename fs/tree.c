@@ -48,6 +48,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     texts_init(&tree->texts, IDLE_TEXTS);
     list_init(&tree->due);
     list_init(&tree->handles);
+    list_init(&tree->listings);
     list_init(&tree->displaced);
     code = digest_key_random(&tree->digest_key);
     if (code == 0)
@@ -75,6 +76,7 @@ void tree_free(struct tree *tree)
     if (!tree)
         return;
     files_abandon(tree);
+    listings_abandon(tree);
     displaced_release(tree);
     nodes_release(tree);
     folds_release(&tree->folds);

@@ -18,7 +18,8 @@ struct tree {
     struct nodes nodes;
     struct folds folds;
     struct texts texts;
-    struct list handles; /* all open files */
+    struct list handles;  /* all open files */
+    struct list listings; /* all open directories */
     struct attribute_table attributes;
     struct list due;       /* transients that nobody has open, by the time of their last close */
     struct list displaced; /* oldest first */
@@ -50,6 +51,9 @@ void tree_database(struct tree *tree, struct stat *out);
 /* We stored or removed this key. They take the tree lock; names must be held when a key is removed. */
 void tree_stored(struct tree *tree, struct bytes key);
 void tree_removed(struct tree *tree, struct bytes key);
+
+/* Frees the listings that were never closed: the kernel may drop its last requests when the mount ends. */
+void listings_abandon(struct tree *tree);
 
 /* Tree lock held. A name was added to this directory or removed: directories are as new as this moment. */
 void tree_names_changed(struct tree *tree, struct place place);

@@ -515,6 +515,35 @@ static void test_a_companion_shaped_key_goes_and_comes_back(void **state)
     assert_stored(world, "d~", NULL);
 }
 
+/* Both names are keys' already: the first rename is over before the second begins. */
+static void test_a_companion_shaped_key_goes_onto_another_and_back(void **state)
+{
+    struct world *world = *state;
+
+    put(world, "c~", "c\n");
+    put(world, "d~", "d\n");
+    assert_int_equal(rename_file(world, "c~", "d~"), 0);
+    assert_int_equal(rename_file(world, "d~", "c~"), 0);
+    assert_shows(world, "c~", "c\n");
+    assert_shows(world, "d~", NULL);
+    assert_int_equal(unlink_file(world, "c~"), 0);
+    assert_shows(world, "c~", NULL);
+    time_passes(world);
+    assert_stored(world, "c~", NULL);
+    assert_stored(world, "d~", NULL);
+}
+
+static void test_removing_a_backup_that_is_a_key(void **state)
+{
+    struct world *world = *state;
+
+    put(world, "k~", "older\n");
+    assert_int_equal(rename_file(world, "k", "k~"), 0);
+    assert_int_equal(unlink_file(world, "k~"), 0);
+    assert_stored(world, "k", NULL);
+    assert_stored(world, "k~", NULL);
+}
+
 static void test_symlinks(void **state)
 {
     struct world *world = *state;
@@ -589,6 +618,8 @@ int main(void)
         CASE(test_something_replaces_the_companion),
         CASE(test_another_file_takes_the_displaced_name),
         CASE(test_a_companion_shaped_key_goes_and_comes_back),
+        CASE(test_a_companion_shaped_key_goes_onto_another_and_back),
+        CASE(test_removing_a_backup_that_is_a_key),
         CASE(test_symlinks),
         CASE(test_directories_of_tools),
     };
