@@ -20,6 +20,8 @@ WRITERS = [((2, 7), 0), ((2, 7), 1), ((2, 7), 2), ((3, 8), 3), ((3, 13), 4), ((3
 def pytest_sessionstart(session):
     # meson ends a test that takes too long with SIGTERM: leave through the fixtures' ends, so that all is unmounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+    # A daemon leaves a signal ignored that it was started with so, by nohup say; the tests want it heard.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # What the tests drive, for the record of a run.
