@@ -118,6 +118,19 @@ int tree_getxattr(struct tree *tree, uint64_t id, const char *name, struct buffe
     return code;
 }
 
+int tree_changexattr(struct tree *tree, const char *name)
+{
+    int code = tree_writable(tree);
+
+    if (code)
+        return code;
+    for (size_t i = 0; i < ARRAY_SIZE(extended); i++) {
+        if (strcmp(extended[i].name, name) == 0)
+            return 0;
+    }
+    return -ENOTSUP;
+}
+
 int tree_listxattr(struct tree *tree, uint64_t id, struct buffer *names)
 {
     struct node *node = node_pin_id(tree, id);

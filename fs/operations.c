@@ -4,8 +4,8 @@
  *
  * - A reply that the kernel did not take (the client was killed meanwhile: -ENOENT) undoes the handle that it carried:
  *   nobody would ever give it back. For references to nodes reply.c does so.
- * - What is missing here is missing on purpose, and the kernel remembers ENOSYS: setxattr, removexattr and
- *   fallocate become EOPNOTSUPP; lseek, copy_file_range, flock and fcntl locks are done by the kernel alone.
+ * - What is missing here is missing on purpose, and the kernel remembers ENOSYS: fallocate becomes EOPNOTSUPP;
+ *   lseek, copy_file_range, flock and fcntl locks are done by the kernel alone.
  */
 #define FUSE_USE_VERSION 312
 
@@ -268,6 +268,17 @@ static void op_getxattr(fuse_req_t request, fuse_ino_t node, const char *name, s
     buffer_release(&value);
 }
 
+static void op_setxattr(fuse_req_t request, fuse_ino_t node, const char *name, const char *value,
+                        size_t size, int flags)
+{
+    reply_status(request, tree_changexattr(request_tree(request), name));
+}
+
+static void op_removexattr(fuse_req_t request, fuse_ino_t node, const char *name)
+{
+    reply_status(request, tree_changexattr(request_tree(request), name));
+}
+
 static void op_listxattr(fuse_req_t request, fuse_ino_t node, size_t size)
 {
     struct buffer names = BUFFER_INIT;
@@ -433,6 +444,8 @@ const struct fuse_lowlevel_ops operations = {
     .fsyncdir = op_fsyncdir,
     .statfs = op_statfs,
     .getxattr = op_getxattr,
+    .setxattr = op_setxattr,
+    .removexattr = op_removexattr,
     .listxattr = op_listxattr,
     .access = op_access,
     .create = op_create,

@@ -122,6 +122,11 @@ int tree_setattr(struct tree *tree, uint64_t node, struct tree_handle *handle,
                  struct stat *out);
 int tree_access(struct tree *tree, uint64_t node, int mask, const struct tree_caller *caller);
 int tree_getxattr(struct tree *tree, uint64_t node, const char *name, struct buffer *value);
+/*
+ * Setting or removing an attribute of this name. Ours follow the value, whatever a copy brings along (rsync -X, mv): 0, and
+ * nothing changes. -ENOTSUP for all others.
+ */
+int tree_changexattr(struct tree *tree, const char *name);
 /* Appends NUL-terminated names. */
 int tree_listxattr(struct tree *tree, uint64_t node, struct buffer *names);
 int tree_statfs(struct tree *tree, struct statvfs *out);

@@ -29,6 +29,19 @@ def test_backup_and_restore(written, shelve, new_database, mounter, tmp_path):
     assert not wrong, '%d differ: %r' % (len(wrong), wrong[:5])
 
 
+def test_a_copy_with_attributes(database, new_database, mounter, tmp_path):
+    """The type, codec and key that a copy brings along change nothing, and are no error."""
+    mount, other = mounter(database), mounter(new_database('other'), 'create,globals=any')
+    for options in '-aAX', '-aAX --ignore-times':
+        sh('rsync %s %s/ %s/' % (options, mount.directory, other.directory), tmp_path)
+        sh('diff -r %s %s' % (mount.directory, other.directory), tmp_path)
+    path = other / os.listdir(other.directory)[0]
+    before = os.getxattr(path, 'user.shelvefs.type')
+    os.setxattr(path, 'user.shelvefs.type', b'other')
+    os.removexattr(path, 'user.shelvefs.type')
+    assert os.getxattr(path, 'user.shelvefs.type') == before
+
+
 def test_second_backup_sends_nothing(database, mounter, tmp_path):
     mount = mounter(database)
     sh('rsync -a %s/ backup/' % mount.directory, tmp_path)
