@@ -290,7 +290,8 @@ static int ignore(struct options *options, const struct setting *setting)
 }
 
 static const struct option_row our_options[] = {
-    {"store", "ENGINE", set_store, "auto (by content, the default), dumb, sqlite or tdb"},
+    {"store", "ENGINE", set_store, 
+     "auto (by content, the default), dumb, gdbm, ndbm,\nsqlite or tdb"},
     {"codec", "CODEC", set_codec,
      "how values without a header are read and what new\n"
      "ones are: auto (the default), marshal, pickle, raw\n"
