@@ -17,6 +17,16 @@ static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bo
     return code == -ENOENT || code == -EIO || code == -EFBIG ? 0 : code;
 }
 
+static int explain(struct tree *tree, int code, const char *what, struct failure *failure)
+{
+    struct buffer why = BUFFER_INIT;
+
+    store_explain(tree->store, code, &why);
+    failure_set(failure, code, 0, "%s: %.*s", what, (int)why.size, (const char *)why.data);
+    buffer_release(&why);
+    return code;
+}
+
 static int save(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
                 struct bytes text, struct buffer *old, struct buffer *stored,
                 struct failure *failure)
@@ -27,7 +37,7 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
     int code = fetch_old(tree, like, old, &found);
 
     if (code)
-        return failure_set(failure, code, 0, "the old value can't be read");
+        return explain(tree, code, "the old value can't be read", failure);
     now = buffer_bytes(old);
     code = view->accept(&tree->options.dialect, &tree->options.rules, text, found ? &now : NULL,
                         stored, failure);
@@ -37,7 +47,7 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
         return 0;
     code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
     if (code)
-        return failure_set(failure, code, 0, "the database did not take it: %s", strerror(-code));
+        return explain(tree, code, "the database did not take it", failure);
     tree_stored(tree, key);
     return 0;
 }

@@ -223,14 +223,24 @@ static char *path_of(const struct node *node)
 }
 
 /* "line 3, column 14: ..." is the codec's own wording; the name must not drive a terminal. */
-static char *describe(const char *path, const struct failure *failure)
+static char *describe(const char *path, const char *reason)
 {
     struct buffer text = BUFFER_INIT;
 
     log_escape(bytes_of_string(path), &text);
     buffer_add_string(&text, ": ");
-    log_escape(bytes_of_string(failure->message), &text);
+    log_escape(bytes_of_string(reason), &text);
     return take_string(&text);
+}
+
+/* Tree lock held. */
+static void add_error(struct tree *tree, const char *path, const char *reason)
+{
+    struct refusal *refusal = &tree->control.errors[tree->control.refused++ % ERRORS_KEPT];
+
+    free(refusal->text);
+    refusal->text = describe(path, reason);
+    refusal->when = tree_now();
 }
 
 /* Tree lock held. */
@@ -348,14 +358,10 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
     char *path = path_of(node);
     const char *told = path ? path : node->name->text;
     struct node *rejected = NULL;
-    struct refusal *refusal;
 
     node->refused = true;
     pthread_mutex_lock(&tree->lock);
-    refusal = &tree->control.errors[tree->control.refused++ % ERRORS_KEPT];
-    free(refusal->text);
-    refusal->text = describe(told, failure);
-    refusal->when = tree_now();
+    add_error(tree, told, failure->message);
     if (kept)
         rejected = keep_text(tree, node, kept, failure->message);
     pthread_mutex_unlock(&tree->lock);
@@ -365,4 +371,26 @@ void control_refuse(struct tree *tree, struct node *node, struct bytes text,
     text_release(kept);
     log_refusal(tree->options.log, "not saved: %s: %s", told, failure->message);
     free(path);
+}
+
+int control_blocked(struct tree *tree, const struct node *node, const char *what, int code)
+{
+    struct buffer why = BUFFER_INIT;
+    char *path, *reason;
+
+    if (code != -EBUSY)
+        return code;
+    buffer_printf(&why, "%s: ", what);
+    store_explain(tree->store, code, &why);
+    path = path_of(node);
+    reason = take_string(&why);
+    if (path && reason) {
+        pthread_mutex_lock(&tree->lock);
+        add_error(tree, path, reason);
+        pthread_mutex_unlock(&tree->lock);
+        log_refusal(tree->options.log, "%s: %s", path, reason);
+    }
+    free(path);
+    free(reason);
+    return code;
 }

@@ -38,6 +38,11 @@ int control_add_reports(struct tree *tree);
 /* Node lock held: `text` could not be saved as this file. Tells it everywhere; keeps the text. */
 void control_refuse(struct tree *tree, struct node *node, struct bytes text,
                     const struct failure *failure);
+/*
+ * Node lock held: the store answered `code` when this key was to be removed or renamed. Where another program has the
+ * database locked, tells which, with what did not happen: "not removed". Returns `code`.
+ */
+int control_blocked(struct tree *tree, const struct node *node, const char *what, int code);
 /* Node and tree lock held: it was saved after all. What was refused under its name before is settled. */
 void control_mended(struct tree *tree, const struct node *node);
 /* Tree lock held. Why the last save of this file was refused, until one succeeds or its text is removed; or NULL. */

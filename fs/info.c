@@ -63,25 +63,6 @@ struct holders {
     bool last_writes;
 };
 
-static void add_program(long process, struct buffer *text)
-{
-    char path[48], name[64];
-    FILE *file;
-    size_t size = 0;
-
-    snprintf(path, sizeof path, "/proc/%ld/comm", process);
-    file = fopen(path, "re");
-    if (file) {
-        size = fread(name, 1, sizeof name, file);
-        fclose(file);
-    }
-    if (size > 1) {
-        buffer_add_string(text, " (");
-        log_escape(bytes_of(name, size - 1), text);
-        buffer_add_byte(text, ')');
-    }
-}
-
 static void add_holder(void *context, const struct lock_holder *holder)
 {
     struct holders *holders = context;
@@ -90,11 +71,8 @@ static void add_holder(void *context, const struct lock_holder *holder)
         return;
     holders->last = holder->process;
     holders->last_writes = holder->writes;
-    if (holder->process > 0)
-        buffer_printf(holders->text, "lock: process %ld", holder->process);
-    else
-        buffer_add_string(holders->text, "lock: a process of another container");
-    add_program(holder->process, holders->text);
+    buffer_add_string(holders->text, "lock: ");
+    locks_add_process(holder->process, holders->text);
     buffer_printf(holders->text, " %s to %s ", holder->waits ? "waits" : "holds one",
                   holder->writes ? "write" : "read");
     log_escape(bytes_of_string(holders->file), holders->text);

@@ -325,7 +325,7 @@ static int unlink_key(struct tree *tree, struct node *node)
     if (code == 0)
         code = store_remove(tree->store, node->name->key);
     if (code && code != -ENOENT)
-        return code;
+        return control_blocked(tree, node, "not removed", code);
     /* Also one that another process removed just before. */
     tree_removed(tree, node->name->key);
     pthread_mutex_lock(&tree->lock);

@@ -249,7 +249,7 @@ static int rename_key(struct rename *rename)
         return node_name_refusal(rename->place, rename->name);
     code = store_rename(tree->store, node->name->key, to, STORE_REPLACE);
     if (code)
-        return code;
+        return control_blocked(tree, node, "not renamed", code);
     tree_stored(tree, to);
     tree_removed(tree, node->name->key);
     drop_attributes(rename, to);
@@ -326,7 +326,7 @@ static int exchange(struct rename *rename)
     if (code == 0)
         code = store_rename(tree->store, one->name->key, other->name->key, STORE_EXCHANGE);
     if (code)
-        return code == -ENOTSUP ? -EINVAL : code;
+        return code == -ENOTSUP ? -EINVAL : control_blocked(tree, one, "not renamed", code);
     tree_stored(tree, one->name->key);
     tree_stored(tree, other->name->key);
     swap_names(tree, one, other);

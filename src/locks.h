@@ -12,9 +12,11 @@
 #include <sys/stat.h>
 
 struct lock_holder {
-    long process; /* its id */
-    bool writes;  /* an exclusive lock */
-    bool waits;   /* does not have it yet */
+    long process;  /* its id; -1: the kernel does not say, as of a lock that belongs to an open file (F_OFD_SETLK) */
+    bool writes;   /* an exclusive lock */
+    bool waits;    /* does not have it yet */
+    bool is_flock; /* of all of the file, by flock(); else of a range, by fcntl() */
+    uint64_t from; /* where that range begins */
 };
 
 /*
@@ -24,5 +26,7 @@ int locks_visit(const struct stat *file,
                 void (*visit)(void *context, const struct lock_holder *holder), void *context);
 /* One line of /proc/locks: whether it is about the file. */
 bool locks_parse(const char *line, const struct stat *file, struct lock_holder *out);
+/* Appends "process 1234 (python3)", fit for a terminal. */
+void locks_add_process(long process, struct buffer *out);
 
 #endif

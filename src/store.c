@@ -3,7 +3,7 @@
 
 #include "src/log.h"
 #include "src/store/detect.h"
-#include "src/store/engine.h"
+#include "src/store/holders.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -400,6 +400,18 @@ void store_notes(struct store *store, struct buffer *out)
     pthread_mutex_lock(&store->mutex);
     buffer_add(out, buffer_bytes(&store->notes));
     pthread_mutex_unlock(&store->mutex);
+}
+
+void store_explain(const struct store *store, int code, struct buffer *out)
+{
+    const struct engine *engine = find_engine(store->engine);
+
+    if (code != -EBUSY || !engine) {
+        buffer_add_string(out, strerror(-code));
+        return;
+    }
+    buffer_add_string(out, "it is locked by ");
+    holders_name(engine, store->path, out);
 }
 
 const char *store_engine(const struct store *store)

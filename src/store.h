@@ -99,6 +99,12 @@ typedef bool store_visitor(void *context, struct bytes key);
 /* -EIO: a part of the database is damaged, and keys that are there may be missing; the others were visited. */
 int store_visit(struct store *store, store_visitor *visitor, void *context);
 
+/*
+ * Appends why an operation answered `code`, negative errno, as a person reads it. For -EBUSY that is who has the database
+ * locked now: to be asked at once.
+ */
+void store_explain(const struct store *store, int code, struct buffer *out);
+
 /* Everything changed before the call survives power loss after it. */
 int store_sync(struct store *store);
 

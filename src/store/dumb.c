@@ -34,7 +34,7 @@
  */
 #include "src/io.h"
 #include "src/store/dumb_index.h"
-#include "src/store/engine.h"
+#include "src/store/holders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -414,9 +414,8 @@ static int start(struct dumb *dumb, const char *base, const struct store_progres
         return failure_set(failure, -EUCLEAN, 0,
                            "%s.dir is there but its values are not: %s is missing", base, path);
     if (status == -EBUSY)
-        return failure_set(
-            failure, status, 0,
-            "another shelvefs writes to %s: unmount that one, or mount this read-only", base);
+        return holders_refuse(&engine_dumb, path,
+                              "unmount that one, or mount this read-only", failure);
     if (status == -EACCES && !dumb->store.read_only)
         return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
                            path);

@@ -42,12 +42,18 @@ void engine_damaged(struct store *store, const char *how);
 /* Tells whoever listens; NULL: nobody does. */
 void engine_progress(const struct store_progress *progress, const char *what, uint64_t done, uint64_t total);
 
+struct lock_holder;
+
 struct engine {
     const char *name;
     /* What its files may be called, behind the path that detection found; ends with NULL. */
     const char *const *suffixes;
     /* What the file of changes that are not in the other one yet has behind its path; NULL: there is no such file. */
     const char *log_suffix;
+    /* Likewise of the file that is locked instead, where it is there. */
+    const char *lock_suffix;
+    /* Whether a lock that somebody has on that file may keep us from writing. NULL: each flock() does, and nothing else. */
+    bool (*excludes)(const struct lock_holder *lock);
     /* `path` is what detection found: for engines of several files, their common base name. */
     int (*open)(const char *path, const struct store_options *options, struct store **out,
                 struct failure *failure);

@@ -119,6 +119,7 @@ static bool times_mappings(const char *path)
 }
 
 static const struct inplace_ops gdbm_ops = {
+    .engine = &engine_gdbm,
     .look = gdbm_look,
     .needs_writing = gdbm_is_interrupted,
     .prepare = gdbm_prepare,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/inplace.h"
 
+#include "src/store/holders.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <unistd.h>
@@ -288,10 +290,8 @@ static int explain(struct inplace *i, int status, struct failure *failure)
     const char *path = i->store.path;
 
     if (status == -EBUSY)
-        return failure_set(failure, status, 0,
-                           "another program has %s open: wait until it ends, or look with -o "
-                           "ro,nolock",
-                           path);
+        return holders_refuse(i->ops->engine, path,
+                              "wait until it ends, or look with -o ro,nolock", failure);
     if (status == -EACCES && !i->store.read_only)
         return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
                            path);

@@ -28,6 +28,7 @@ struct inplace {
 };
 
 struct inplace_ops {
+    const struct engine *engine;
     /* A turn began, or the file was changed: looks at it anew. -EUCLEAN, -EMEDIUMTYPE; sets the failure. */
     int (*look)(struct inplace *inplace, struct failure *failure);
     /* Whether a crash of another program left what prepare() would put right; NULL: no. */

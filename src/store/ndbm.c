@@ -231,6 +231,7 @@ static void ndbm_release(struct inplace *inplace)
 }
 
 static const struct inplace_ops ndbm_ops = {
+    .engine = &engine_ndbm,
     .look = ndbm_look,
     .prepare = ndbm_prepare,
     .fetch = ndbm_fetch,

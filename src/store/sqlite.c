@@ -27,7 +27,8 @@
  * database itself is not mapped. A bit that flips inside of a value is not seen: SQLite has no checksums.
  */
 #include "src/io.h"
-#include "src/store/engine.h"
+#include "src/locks.h"
+#include "src/store/holders.h"
 #include "src/store/sqlite_file.h"
 
 #include <errno.h>
@@ -236,6 +237,8 @@ static int connect_to(struct sqlite *s, struct connection *out, struct failure *
         out->peeks = true;
         return 0;
     }
+    if (status == -EBUSY)
+        return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
     return status ? failure_set(failure, status, 0, "%s", first.message) : 0;
 }
 
@@ -545,10 +548,20 @@ static int sqlite_check(struct store *store, const struct store_progress *progre
 
 static const char *const sqlite_suffixes[] = {"", "-wal", "-shm", "-journal", NULL};
 
+/* In WAL mode readers keep nobody from writing; their locks are in the -shm file (SQLite's "WAL-mode file format", 2.3). */
+static bool sqlite_lock_excludes(const struct lock_holder *lock)
+{
+    enum { FIRST_BYTE = 0x40000000 }; /* of those that are locked in the database itself (sqliteInt.h: PENDING_BYTE) */
+
+    return !lock->is_flock && (lock->writes || lock->from >= FIRST_BYTE);
+}
+
 const struct engine engine_sqlite = {
     .name = "sqlite",
     .suffixes = sqlite_suffixes,
     .log_suffix = "-wal",
+    .lock_suffix = "-shm",
+    .excludes = sqlite_lock_excludes,
     .check = sqlite_check,
     .open = sqlite_open,
     .create = sqlite_create,

@@ -277,8 +277,6 @@ static int explain_open(const char *path, sqlite3 *db, int code, struct failure 
                            "the last writer of %s crashed: mount it read-write once", path);
     if (code == SQLITE_CANTOPEN && access(path, R_OK))
         return failure_set(failure, -errno, 0, "can't open %s: %s", path, strerror(errno));
-    if (status == -EBUSY)
-        return failure_set(failure, status, 0, "%s is locked by another process", path);
     return failure_set(failure, status, 0, "can't open %s: %s", path, sqlite3_errmsg(db));
 }
 

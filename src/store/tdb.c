@@ -14,6 +14,7 @@
  * an option of each writer.
  */
 #include "src/io.h"
+#include "src/locks.h"
 #include "src/store/engine.h"
 #include "src/tdbfile.h"
 
@@ -229,8 +230,17 @@ static int tdb_engine_check(struct store *store, const struct store_progress *pr
     return 0;
 }
 
+/* Whoever uses a file that is cleared when nobody does, keeps one byte locked (tdb, common/tdb_private.h: ACTIVE_LOCK). */
+static bool tdb_lock_excludes(const struct lock_holder *lock)
+{
+    enum { ACTIVE_LOCK = 4 };
+
+    return !lock->is_flock && lock->from != ACTIVE_LOCK;
+}
+
 const struct engine engine_tdb = {
     .name = "tdb",
+    .excludes = tdb_lock_excludes,
     .open = tdb_engine_open,
     .create = tdb_engine_create,
     .check = tdb_engine_check,

@@ -13,6 +13,7 @@ import errno
 import os
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -197,7 +198,7 @@ def test_two_mounts_of_one_database(database, mounter, tmp_path):
     """Either the second one is refused, or both are safe."""
     first = mounter(database, 'lock_timeout=30')
     if database.engine == 'dumb':
-        with pytest.raises(mounting.MountFailed, match='another shelvefs') as failure:
+        with pytest.raises(mounting.MountFailed, match=r'locked by process %d \(shelvefs\)' % first.process.pid) as failure:
             mounting.Mount(database.path, tmp_path / 'second', 'lock_timeout=0').start()
         assert failure.value.status == 4
         reader = mounter(database, 'ro')
@@ -211,6 +212,49 @@ def test_two_mounts_of_one_database(database, mounter, tmp_path):
         second.save('number', '%d\n' % number)
         mounting.eventually(lambda expected='%d\n' % number: first.text('number') == expected)
     assert {b'%s %d' % (who, number) for who in (b'first', b'second') for number in range(30)} <= database.keys()
+
+
+# Keeps writers out, and readers in, until its input ends.
+KEEPER = """
+import fcntl, sys
+sys.path.insert(0, sys.argv[1])
+from mounting import Database
+database = Database(*sys.argv[2:])
+if database.engine == 'ndbm':
+    file = open(database.files[0])
+    fcntl.flock(file, fcntl.LOCK_SH)
+    sys.stdin.read(print('locked', flush=True))
+else:
+    with database.opened(write=database.engine == 'sqlite') as store:
+        with database.transaction(store):
+            sys.stdin.read(print('locked', flush=True))
+"""
+
+
+@pytest.mark.parametrize('engine', ['gdbm', 'ndbm', 'sqlite', 'tdb'], indirect=True)
+def test_who_has_it_locked(mounter, database):
+    """What can't be done says who is in the way, in the log and in .shelvefs/errors."""
+    mount = mounter(database, 'lock_timeout=0')
+    command = [sys.executable, '-c', KEEPER, os.path.dirname(mounting.__file__), database.engine, database.path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout.readline() == b'locked\n'
+        assert mount.text('greeting') == 'hello\n'
+        with refused(errno.EBUSY):
+            mount.save('greeting', 'too early\n')
+        with refused(errno.EBUSY):
+            os.unlink(mount / 'list')
+        with refused(errno.EBUSY):
+            os.rename(mount / 'dict', mount / 'moved')
+        keeper.communicate()
+    who = r'it is locked by process %d \(python3[.0-9]*\)\n' % keeper.pid
+    for told in ('greeting: the database did not take it: ', 'list: not removed: ', 'dict: not renamed: '):
+        assert re.search(told + who, mount.control('errors')), mount.control('errors')
+        assert re.search(told + who, mount.log), mount.log
+    assert mount.text('.shelvefs/rejected/greeting') == 'too early\n'
+    mount.save('greeting', 'now\n')
+    os.unlink(mount / 'list')
+    os.rename(mount / 'dict', mount / 'moved')
+    assert mount.text('greeting') == 'now\n' and {b'moved', b'greeting'} <= database.keys()
 
 
 def test_listing_while_another_inserts(mount, database):

@@ -3,7 +3,7 @@
  * Drives a store from a test program: one command a line in, one answer a line out, keys and values
  * in hexadecimal ("-": empty).
  *
- * storetool [-c] [-r] [-n] ENGINE PATH < commands      -c: create, -r: read-only, -n: without a lock
+ * storetool [-c] [-r] [-n] [-w] ENGINE PATH < commands      -c: create, -r: read-only, -n: without a lock, -w: or without waiting for one
  * put KEY VALUE | insert KEY VALUE | get KEY | del KEY | rename FROM TO | list | sync | stamp |
  * notes | engine
  * bench COUNT SIZE SYNC       nanoseconds per put of COUNT keys, with a sync after each if SYNC is
@@ -187,6 +187,15 @@ static int answer(struct store *store, char *words[MOST_WORDS], struct buffer *a
     return -EINVAL;
 }
 
+static void print_error(const struct store *store, int status)
+{
+    struct buffer why = BUFFER_INIT;
+
+    store_explain(store, status, &why);
+    printf("error %d %.*s\n", -status, (int)why.size, (const char *)why.data);
+    buffer_release(&why);
+}
+
 static void serve(struct store *store)
 {
     struct buffer a = BUFFER_INIT, b = BUFFER_INIT;
@@ -205,7 +214,7 @@ static void serve(struct store *store)
         }
         status = answer(store, words, &a, &b);
         if (status)
-            printf("error %d %s\n", -status, strerror(-status));
+            print_error(store, status);
         fflush(stdout);
     }
     free(line);
@@ -220,10 +229,14 @@ int main(int argc, char *argv[])
     struct store *store;
     int at = 1;
 
-    for (; at < argc && argv[at][0] == '-'; at++)
-        options.flags |= argv[at][1] == 'c'   ? STORE_CREATE
-                         : argv[at][1] == 'r' ? STORE_READ_ONLY
-                                              : STORE_NO_LOCK;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (argv[at][1] == 'w')
+            options.lock_timeout = 0;
+        else
+            options.flags |= argv[at][1] == 'c'   ? STORE_CREATE
+                             : argv[at][1] == 'r' ? STORE_READ_ONLY
+                                                  : STORE_NO_LOCK;
+    }
     if (argc - at != 2)
         return 2;
     options.engine = argv[at];

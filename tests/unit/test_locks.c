@@ -18,10 +18,12 @@ static const struct {
     bool matches;
     struct lock_holder holder;
 } lines[] = {
-    {"1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 0 EOF", true, {1234, true, false}},
-    {"1: FLOCK  ADVISORY  READ 7 fd:01:5678 0 EOF", true, {7, false, false}},
-    {"1: -> POSIX  ADVISORY  WRITE 9 fd:01:5678 4 7", true, {9, true, true}},
-    {"17: OFDLCK ADVISORY  READ -1 fd:01:5678 0 EOF", true, {-1, false, false}},
+    {"1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 0 EOF", true, {1234, true, false, false, 0}},
+    {"1: FLOCK  ADVISORY  READ 7 fd:01:5678 0 EOF", true, {7, false, false, true, 0}},
+    {"1: -> POSIX  ADVISORY  WRITE 9 fd:01:5678 4 7", true, {9, true, true, false, 4}},
+    {"17: OFDLCK ADVISORY  READ -1 fd:01:5678 1073741826 EOF",
+     true,
+     {-1, false, false, false, 1073741826}},
     {"1: POSIX  ADVISORY  WRITE 1234 fd:02:5678 0 EOF", false, {0}},
     {"1: POSIX  ADVISORY  WRITE 1234 fd:01:567 0 EOF", false, {0}},
     {"1: LEASE  ACTIVE    READ  1234", false, {0}},
@@ -41,12 +43,14 @@ static void test_lines(void **state)
         assert_int_equal(holder.process, lines[i].holder.process);
         assert_int_equal(holder.writes, lines[i].holder.writes);
         assert_int_equal(holder.waits, lines[i].holder.waits);
+        assert_int_equal(holder.is_flock, lines[i].holder.is_flock);
+        assert_int_equal(holder.from, lines[i].holder.from);
     }
 }
 
 static void find_self(void *context, const struct lock_holder *holder)
 {
-    if (holder->process == getpid() && holder->writes)
+    if (holder->process == getpid() && holder->writes && holder->is_flock)
         ++*(int *)context;
 }
 
@@ -72,11 +76,27 @@ static void test_own_lock(void **state)
     close(fd);
 }
 
+/* This program's name is what the kernel keeps of the file's. */
+static void test_names(void **state)
+{
+    struct buffer text = BUFFER_INIT;
+    char expected[64];
+
+    locks_add_process(getpid(), &text);
+    snprintf(expected, sizeof expected, "process %ld (test_locks)", (long)getpid());
+    assert_true(bytes_equal(buffer_bytes(&text), bytes_of_string(expected)));
+    buffer_clear(&text);
+    locks_add_process(-1, &text);
+    assert_true(bytes_equal(buffer_bytes(&text), BYTES("a process that the kernel does not name")));
+    buffer_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_own_lock),
+        cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
