@@ -12,6 +12,7 @@
  *   each turn. libgdbm refuses it, and Python then finds it empty. gdbm_recover() makes a new file of it before
  *   anything is written, if it can save every record, and keeps the old one as NAME.~1~ (or a higher number).
  *   To read, it needs no recovery.
+ * - Before the first change the tables of free space are compared with all that is in use (gdbm_space.h).
  * - Values are read by gdbm_file.c, which checks what it reads. What makes no sense is EIO; the rest stays readable, and
  *   nothing is written to a file that is known to be damaged.
  *
@@ -22,6 +23,7 @@
  */
 #include "src/io.h"
 #include "src/store/gdbm_plan.h"
+#include "src/store/gdbm_space.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -32,7 +34,8 @@ struct gdbm_store {
     struct inplace inplace;
     struct gdbm_file file;
     struct gdbm_plan plan;
-    bool has_times; /* see times_mappings() */
+    bool has_times;     /* see times_mappings() */
+    bool space_checked; /* once, before the first change */
 };
 
 static struct gdbm_store *gdbm_of(struct inplace *inplace)
@@ -50,13 +53,24 @@ static bool gdbm_is_interrupted(struct inplace *inplace)
     return gdbm_file_is_interrupted(&gdbm_of(inplace)->file);
 }
 
+static int check_space(struct inplace *inplace)
+{
+    struct gdbm_store *g = gdbm_of(inplace);
+    int status = g->space_checked ? 0 : gdbm_space_check(&g->file);
+
+    if (status == -EUCLEAN)
+        engine_damaged(&inplace->store, "its records and its free space overlap");
+    g->space_checked = status == 0;
+    return status;
+}
+
 static int gdbm_prepare(struct inplace *inplace)
 {
     struct gdbm_rescue rescue;
     int status;
 
     if (!gdbm_is_interrupted(inplace))
-        return 0;
+        return check_space(inplace);
     status = gdbm_plan_rescue(inplace->store.path, inplace->turn.fd, &rescue);
     if (status == -EUCLEAN)
         engine_damaged(&inplace->store,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "src/store/gdbm_file.h"
+#include "src/store/gdbm_layout.h"
 
 #include "src/io.h"
 
@@ -14,57 +14,8 @@ enum {
     MAGIC_32 = 0x13579acd,
     MAGIC_32_NUMSYNC = 0x13579ad0,
     HASH_BITS = 31,
-    KEY_START = 4,
-    BUCKET_FREE = 6,
     FREE_BLOCKS = 1000, /* more of them in a chain than any file has */
     VISIT_STEP = 512,   /* entries of the directory read at a time */
-};
-
-/* As gdbmdefs.h has them: the compiler gives them the layout that libgdbm's has. */
-struct free_element {
-    int size;
-    off_t offset;
-};
-
-struct free_table {
-    int size;  /* elements that there is room for */
-    int count; /* that are used */
-    off_t next;
-    struct free_element elements[1];
-};
-
-struct header {
-    int magic;
-    int block_size;
-    off_t directory;
-    int directory_size;
-    int directory_bits;
-    int bucket_size;
-    int bucket_elements;
-    off_t next_block;
-    union {
-        struct free_table table;
-        struct {
-            unsigned numbers[8]; /* how often it was synced, and room for more */
-            struct free_table table;
-        } extended;
-    } free;
-};
-
-struct element {
-    int hash; /* -1: unused */
-    char key_start[KEY_START];
-    off_t offset;
-    int key_size;
-    int value_size;
-};
-
-struct bucket {
-    int free_count;
-    struct free_element free[BUCKET_FREE];
-    int bits; /* of the hash that its keys have in common */
-    int count;
-    struct element elements[1];
 };
 
 void gdbm_file_release(struct gdbm_file *file)
@@ -77,7 +28,7 @@ static bool lies_within(const struct gdbm_file *file, off_t offset, off_t size)
     return offset >= 0 && size >= 0 && offset <= file->size && size <= file->size - offset;
 }
 
-static int read_exactly(const struct gdbm_file *file, void *data, off_t offset, size_t size)
+int gdbm_file_part(const struct gdbm_file *file, void *data, off_t offset, size_t size)
 {
     size_t done = 0;
     int status = io_read(file->fd, data, size, offset, &done);
@@ -144,7 +95,7 @@ int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct fail
     file->bucket_at = 0;
     if (file->size < (off_t)sizeof header)
         return failure_set(failure, -EUCLEAN, 0, "%s is a truncated gdbm file", name);
-    status = read_exactly(file, &header, 0, sizeof header);
+    status = gdbm_file_part(file, &header, 0, sizeof header);
     if (status)
         return status;
     if (header.magic != MAGIC && header.magic != MAGIC_OLD && header.magic != MAGIC_NUMSYNC)
@@ -160,6 +111,7 @@ int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct fail
     file->bucket_size = header.bucket_size;
     file->bucket_elements = header.bucket_elements;
     file->next_block = header.next_block;
+    file->free_table = (const uint8_t *)table - (const uint8_t *)&header;
     file->free_block = table->next;
     file->free_size =
         (off_t)(table->size * sizeof(struct free_element) / 2 + sizeof(struct free_table));
@@ -227,7 +179,7 @@ static bool bucket_makes_sense(const struct gdbm_file *file)
     return used == bucket->count;
 }
 
-static int read_bucket(struct gdbm_file *file, off_t at)
+int gdbm_file_bucket(struct gdbm_file *file, off_t at)
 {
     int status;
 
@@ -240,7 +192,7 @@ static int read_bucket(struct gdbm_file *file, off_t at)
     buffer_resize(&file->bucket, (size_t)file->bucket_size);
     status = buffer_status(&file->bucket);
     if (!status)
-        status = read_exactly(file, file->bucket.data, at, file->bucket.size);
+        status = gdbm_file_part(file, file->bucket.data, at, file->bucket.size);
     if (status)
         return status;
     file->bucket_at = at;
@@ -250,7 +202,7 @@ static int read_bucket(struct gdbm_file *file, off_t at)
 
 static int bucket_at(const struct gdbm_file *file, off_t entry, off_t *out)
 {
-    return read_exactly(file, out, file->directory + entry * (off_t)sizeof *out, sizeof *out);
+    return gdbm_file_part(file, out, file->directory + entry * (off_t)sizeof *out, sizeof *out);
 }
 
 /* --- records --- */
@@ -261,7 +213,7 @@ static int read_key(const struct gdbm_file *file, const struct element *element,
 
     buffer_clear(key);
     room = buffer_extend(key, (size_t)element->key_size);
-    return room ? read_exactly(file, room, element->offset, key->size) : buffer_status(key);
+    return room ? gdbm_file_part(file, room, element->offset, key->size) : buffer_status(key);
 }
 
 /* 1: this is the key's, 0: it is not. */
@@ -307,7 +259,7 @@ int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record 
         return -ENOENT;
     status = bucket_at(file, entry_of(file, hash_of(key)), &at);
     if (!status)
-        status = read_bucket(file, at);
+        status = gdbm_file_bucket(file, at);
     if (!status)
         status = find_element(file, key, &element);
     if (status)
@@ -330,7 +282,7 @@ int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, st
 
     if (!room && record->value_size)
         return buffer_status(value);
-    status = record->value_size ? read_exactly(file, room, record->offset + (off_t)record->key_size,
+    status = record->value_size ? gdbm_file_part(file, room, record->offset + (off_t)record->key_size,
                                                record->value_size)
                                 : 0;
     if (status)
@@ -375,7 +327,7 @@ static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct wal
 
 static int visit_run(struct gdbm_file *file, off_t at, off_t from, off_t to, struct walk *walk)
 {
-    int status = read_bucket(file, at);
+    int status = gdbm_file_bucket(file, at);
 
     if (status == -ENOMEM)
         return status;
@@ -396,7 +348,7 @@ int gdbm_file_visit(struct gdbm_file *file, gdbm_visitor *visitor, void *context
         off_t left = entries - entry, index = entry % VISIT_STEP;
 
         if (index == 0)
-            status = read_exactly(file, step, file->directory + entry * (off_t)sizeof *step,
+            status = gdbm_file_part(file, step, file->directory + entry * (off_t)sizeof *step,
                                   (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step);
         if (!status && entry > 0 && step[index] != current) {
             status = visit_run(file, current, start, entry, &walk);
@@ -423,7 +375,7 @@ static int free_ranges(struct gdbm_file *file, gdbm_range *range, void *context)
 
         if (i == FREE_BLOCKS || at < file->block_size || !lies_within(file, at, file->free_size))
             return -EUCLEAN;
-        status = read_exactly(file, &table, at, sizeof table);
+        status = gdbm_file_part(file, &table, at, sizeof table);
         if (!status && !table_makes_sense(&table))
             return -EUCLEAN;
         if (!status)
@@ -454,7 +406,7 @@ int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, gdbm_range *range
     int status = bucket_at(file, entry_of(file, hash_of(key)), &at);
 
     if (!status)
-        status = read_bucket(file, at);
+        status = gdbm_file_bucket(file, at);
     if (!status && file->bucket_damaged)
         status = -EUCLEAN;
     if (!status)

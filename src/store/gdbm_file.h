@@ -28,6 +28,7 @@ struct gdbm_file {
     off_t bucket_size;
     int bucket_elements;
     off_t next_block;     /* where the file ends, as far as libgdbm knows */
+    off_t free_table;     /* the table of free space in the header */
     off_t free_block;     /* more tables of free space; 0: none */
     off_t free_size;      /* of each of those */
     struct buffer bucket; /* the last one read */

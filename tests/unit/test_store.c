@@ -41,7 +41,6 @@ struct fixture {
     struct store *store;
 };
 
-static const struct store_options reopen = {.lock_timeout = 1};
 
 static void open_store(struct fixture *fixture, unsigned flags)
 {
@@ -717,140 +716,6 @@ static void test_create_needs_a_folder(void **state)
     assert_int_equal(try_open(folder, "a.tdb", &options, NULL), -ENOENT);
 }
 
-/* Without io_write_file()'s waiting for the disk. */
-static void overwrite(const char *path, struct bytes content)
-{
-    int fd = open(path, O_WRONLY | O_TRUNC | O_CREAT, 0600);
-
-    assert_true(fd >= 0);
-    assert_int_equal(io_write(fd, content, 0), 0);
-    close(fd);
-}
-
-/*
- * Cut at every length and flipped at many bits, a tdb may answer errors but neither crash nor hang.
- */
-static void test_damaged_tdb(void **state)
-{
-    const char *folder = ((struct folder *)*state)->path;
-    struct store_options options = {.flags = STORE_CREATE};
-    struct buffer file = BUFFER_INIT;
-    struct store *store;
-    char path[192];
-
-    snprintf(path, sizeof path, "%s/a.tdb", folder);
-    assert_int_equal(store_open(path, &options, &store, NULL), 0);
-    put(store, BYTES("a"), BYTES("1"));
-    put(store, BYTES("b"), BYTES("2"));
-    assert_int_equal(store_close(store), 0);
-    assert_int_equal(io_read_file(path, &file), 0);
-    for (size_t step = 0; step < 400; step++) {
-        size_t at = step < 200 ? step : 40196 + (step - 200) * 3;
-        uint8_t saved = file.data[at];
-
-        file.data[at] ^= (uint8_t)(1 << step % 8);
-        overwrite(path, buffer_bytes(&file));
-        file.data[at] = saved;
-        if (!store_open(path, &reopen, &store, NULL)) {
-            struct buffer value = BUFFER_INIT;
-            struct counting counting = {.stop_at = 100};
-
-            store_fetch(store, BYTES("a"), &value);
-            store_visit(store, count_key, &counting);
-            store_store(store, BYTES("a"), BYTES("3"), STORE_REPLACE);
-            store_close(store);
-            buffer_release(&value);
-        }
-    }
-    for (size_t size = 0; size < file.size; size += size < 512 ? 13 : 4099) {
-        overwrite(path, bytes_of(file.data, size));
-        if (size < 40196)
-            assert_int_not_equal(try_open(folder, "a.tdb", &reopen, NULL), 0);
-    }
-    buffer_release(&file);
-}
-
-/* What a small database of that engine was found to be after one bit of it was flipped. */
-struct census {
-    size_t refused, damaged, wrong, kept, saved;
-};
-
-static void look_at_damage(const char *path, struct census *census)
-{
-    struct counting counting = {.stop_at = 1000};
-    struct buffer value = BUFFER_INIT;
-    struct store *store;
-    int status;
-
-    if (store_open(path, &reopen, &store, NULL)) {
-        census->refused++;
-        return;
-    }
-    status = store_fetch(store, BYTES("key 3"), &value);
-    if (status)
-        census->damaged++;
-    else if (bytes_equal(buffer_bytes(&value), BYTES("value of key 3")))
-        census->kept++;
-    else
-        census->wrong++;
-    store_visit(store, count_key, &counting);
-    if (!store_store(store, BYTES("key 5"), BYTES("another"), STORE_REPLACE)) {
-        census->saved++;
-        assert_value(store, BYTES("key 5"), BYTES("another"));
-        store_remove(store, BYTES("key 7"));
-        store_store(store, BYTES("new"), BYTES("one"), STORE_INSERT);
-    }
-    store_close(store);
-    buffer_release(&value);
-}
-
-/* Every bit of the parts in use, and every size: never a crash, a hang, or another key's value. */
-static void test_damaged_in_place(void **state)
-{
-    static const char *const engines[] = {"gdbm", "ndbm"};
-    const char *folder = ((struct folder *)*state)->path;
-    char name[16], text[32], path[192];
-
-    for (size_t e = 0; e < ARRAY_SIZE(engines); e++) {
-        struct store_options options = {.flags = STORE_CREATE, .engine = engines[e]};
-        struct census census = {0};
-        struct buffer file = BUFFER_INIT;
-        struct store *store;
-
-        if (!is_built(engines[e]))
-            continue;
-        snprintf(path, sizeof path, "%s/%s.db", folder, engines[e]);
-        assert_int_equal(store_open(path, &options, &store, NULL), 0);
-        for (int i = 0; i < 10; i++) {
-            snprintf(name, sizeof name, "key %d", i);
-            snprintf(text, sizeof text, "value of %s", name);
-            put(store, bytes_of_string(name), bytes_of_string(text));
-        }
-        assert_int_equal(store_close(store), 0);
-        assert_int_equal(io_read_file(path, &file), 0);
-        for (size_t bit = 0; bit < file.size * 8; bit += bit < 800 ? 1 : 3) {
-            /* A page of zeros holds nothing to be damaged: some of its bits are enough. */
-            if (!file.data[bit / 8] && bit > 800 && bit % 64)
-                continue;
-            file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            overwrite(path, buffer_bytes(&file));
-            file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            look_at_damage(path, &census);
-        }
-        print_message("# %s: of flipped bits, %zu refused, %zu EIO or absent, %zu other bytes, %zu "
-                      "unhurt; %zu saves\n",
-                      engines[e], census.refused, census.damaged, census.wrong, census.kept,
-                      census.saved);
-        /* Neither format has checksums: a flipped bit of a value is one of the value, and nothing else. */
-        assert_true(census.wrong <= 8 * strlen("value of key 3"));
-        assert_true(census.refused && census.damaged && census.kept && census.saved);
-        for (size_t size = 0; size < file.size; size += size < 512 ? 13 : 997) {
-            overwrite(path, bytes_of(file.data, size));
-            look_at_damage(path, &census);
-        }
-        buffer_release(&file);
-    }
-}
 
 /* Truncated while it is open: an error, not SIGBUS. */
 static void test_tdb_truncated_while_open(void **state)
@@ -882,8 +747,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_creations, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder,
                                         tear_down_folder),
-        cmocka_unit_test_setup_teardown(test_damaged_in_place, set_up_folder, tear_down_folder),
-        cmocka_unit_test_setup_teardown(test_damaged_tdb, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_tdb_truncated_while_open, set_up_folder,
                                         tear_down_folder),
     };
