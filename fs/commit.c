@@ -74,7 +74,6 @@ int commit_text(struct tree *tree, struct node *node, struct bytes key, struct b
 /* A scratch file became a key: it lives in the store now. Tree lock held. */
 static void settled(struct tree *tree, struct node *node)
 {
-    displaced_end(tree, displaced_find(tree, node->name->key));
     node->kind = NODE_KEY;
     list_leave(&node->due);
     nodes_let_go(tree, node);
@@ -92,6 +91,7 @@ void commit_done(struct tree *tree, struct node *node, struct digest digest)
     if (node->draft)
         node->draft->text->id.stored = digest;
     pthread_mutex_lock(&tree->lock);
+    displaced_replaced(tree, node->name->key);
     if (node->kind != NODE_KEY)
         settled(tree, node);
     control_mended(tree, node);
@@ -182,11 +182,12 @@ int commit_node(struct tree *tree, struct node *node, enum commit why)
     return draft || why == COMMIT_SETTLE ? commit_scratch(tree, node, why) : 0;
 }
 
+/* The old value waits behind a companion: of this view, if the file is new, or of another one. */
 static bool commit_needs_names(struct tree *tree, struct node *node)
 {
     bool needs;
 
-    if (node->kind != NODE_SCRATCH)
+    if (node->kind != NODE_SCRATCH && node->kind != NODE_KEY)
         return false;
     pthread_mutex_lock(&tree->lock);
     needs = displaced_find(tree, node->name->key);

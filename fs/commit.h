@@ -20,7 +20,7 @@ enum commit {
 int commit_node(struct tree *tree, struct node *node, enum commit why);
 
 /*
- * Takes the node's lock, and before it tree->names where a commit needs it: for scratch at the name of a displaced key.
+ * Takes the node's lock, and before it tree->names where a commit needs it: at the name of a displaced key.
  * Returns whether it took that too, for commit_unlock().
  */
 bool commit_lock(struct tree *tree, struct node *node);
@@ -32,7 +32,7 @@ void commit_unlock(struct tree *tree, struct node *node, bool names);
  */
 int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
                 struct bytes text, struct digest *digest);
-/* Node lock held (names, if it was scratch at a displaced key's name). Its content is stored under its name's key. */
+/* Node lock held (names, if its name is a displaced key's). Its content is stored under its name's key. */
 void commit_done(struct tree *tree, struct node *node, struct digest digest);
 
 #endif

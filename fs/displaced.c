@@ -38,6 +38,14 @@ void displaced_end(struct tree *tree, struct displaced *displaced)
     free(displaced);
 }
 
+void displaced_replaced(struct tree *tree, struct bytes key)
+{
+    struct displaced *displaced;
+
+    while ((displaced = displaced_find(tree, key)))
+        displaced_end(tree, displaced);
+}
+
 /* The value under the companion's own key, which exists, is replaced at once; the old key still waits. */
 static int copy_value(struct tree *tree, struct bytes from, struct bytes to)
 {
@@ -69,6 +77,31 @@ static struct displaced *displaced_new(struct node *node, uint64_t edition)
         memcpy(displaced + 1, key.data, key.size);
     list_init(&displaced->list);
     return displaced;
+}
+
+/*
+ * names held. Whoever began to save a file of this name in another view before the key was in the list did not ask for names. It may
+ * have taken the key from the list by now; nobody looks there before it is done.
+ */
+static void await_savers(struct tree *tree, const struct node *node)
+{
+    for (int home = 0; home < DIRECTORY_COUNT; home++) {
+        struct place place = {(enum directory_number)home, node->fold};
+        struct node *other;
+
+        if (place.home == node->home || !directories[home].view)
+            continue;
+        pthread_mutex_lock(&tree->lock);
+        other = nodes_find(&tree->nodes, place, node->name->text);
+        if (other)
+            other->pins++;
+        pthread_mutex_unlock(&tree->lock);
+        if (!other)
+            continue;
+        pthread_mutex_lock(&other->lock);
+        pthread_mutex_unlock(&other->lock);
+        node_unpin(tree, other);
+    }
 }
 
 int displaced_begin(struct tree *tree, struct node *node, struct node_name *name, bool onto_key)
@@ -107,6 +140,7 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
     tree_names_changed(tree, node_place(node));
     pthread_mutex_unlock(&tree->lock);
     text_release(text);
+    await_savers(tree, node);
     return 0;
 }
 
@@ -252,6 +286,35 @@ int displaced_carry_out(struct tree *tree, struct displaced *displaced)
     node->shape = SHAPE_TRANSIENT;
     pthread_mutex_unlock(&tree->lock);
     return commit_node(tree, node, COMMIT_SETTLE);
+}
+
+int displaced_make_room(struct tree *tree, const struct node *node, const struct node *target,
+                        const struct node_name *name)
+{
+    struct displaced *displaced = NULL;
+    struct node *companion;
+    int code;
+
+    pthread_mutex_lock(&tree->lock);
+    if (name->has_key)
+        displaced = displaced_find(tree, name->key);
+    companion = displaced ? displaced->companion : NULL;
+    if (companion)
+        companion->pins++;
+    pthread_mutex_unlock(&tree->lock);
+    if (!companion)
+        return 0;
+    if (companion == node) {
+        code = 0; /* it goes home */
+    } else if (companion == target) {
+        code = displaced_carry_out(tree, displaced);
+    } else {
+        pthread_mutex_lock(&companion->lock);
+        code = displaced_carry_out(tree, displaced);
+        pthread_mutex_unlock(&companion->lock);
+    }
+    node_unpin(tree, companion);
+    return code;
 }
 
 /* The oldest displaced key if its time has come, its companion pinned. */

@@ -9,6 +9,9 @@
  * Where a key of the companion's name exists, that key gets the value at once and the node stays a key; only
  * the removal of the old key is put off.
  *
+ * All views share the keys: what is displaced through one of them may be saved anew through another. A companion's name is never
+ * that of a displaced key: what waits there is carried out before.
+ *
  * Displaced keys begin and end with tree->names held; the list is also guarded by tree->lock.
  */
 #ifndef SHELVEFS_DISPLACED_H
@@ -29,6 +32,8 @@ struct displaced *displaced_find(const struct tree *tree, struct bytes key);
 struct displaced *displaced_as(const struct tree *tree, const struct node *companion);
 /* names and tree lock held. The key's value is not waiting any more. NULL is allowed. */
 void displaced_end(struct tree *tree, struct displaced *displaced);
+/* The same for all of this key, which has got another value: the companions keep their texts. */
+void displaced_replaced(struct tree *tree, struct bytes key);
 
 /*
  * names and node lock held: `node`, a NODE_KEY, is about to get the companion's name `name`; the caller renames it.
@@ -42,6 +47,9 @@ bool displaced_rewritten(struct tree *tree, const struct node *node,
 void displaced_drop(struct tree *tree, struct displaced *displaced);
 /* names and the companion's lock held: does what was put off, and is over unless the store refuses it. */
 int displaced_carry_out(struct tree *tree, struct displaced *displaced);
+/* names and the locks of both nodes (NULL: none) held: makes room at a companion's name that `node` is about to get. */
+int displaced_make_room(struct tree *tree, const struct node *node, const struct node *target,
+                        const struct node_name *name);
 /*
  * names and node lock held: the companion goes. The value goes with it; but if a new file that was never saved stands at
  * its name, it is the only one, and appears there again.

@@ -256,7 +256,7 @@ static int rename_key(struct rename *rename)
     pthread_mutex_lock(&tree->lock);
     moved = take_attributes(tree, node);
     give_attributes(tree, to, &moved);
-    displaced_end(tree, displaced_find(tree, to));
+    displaced_replaced(tree, to);
     pthread_mutex_unlock(&tree->lock);
     node->stamped = false;
     take_name(rename);
@@ -274,6 +274,8 @@ static void swap_names(struct tree *tree, struct node *one, struct node *other)
     nodes_exchange(&tree->nodes, one, other);
     give_attributes(tree, one->name->key, &of_one);
     give_attributes(tree, other->name->key, &of_other);
+    displaced_replaced(tree, one->name->key);
+    displaced_replaced(tree, other->name->key);
     tree_names_changed(tree, node_place(one));
     tree_names_changed(tree, node_place(other));
     pthread_mutex_unlock(&tree->lock);
@@ -357,6 +359,12 @@ static int rename_any(struct rename *rename, unsigned flags)
         return -EXDEV;
     if (target && target->kind == NODE_DIRECTORY)
         return -EISDIR;
+    if (rename->companion) {
+        int code = displaced_make_room(tree, rename->source, target, rename->name);
+
+        if (code)
+            return code;
+    }
     switch (rename->source->kind) {
     case NODE_KEY:
         return rename_key(rename);
