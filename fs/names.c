@@ -480,6 +480,17 @@ static int remove_fold(struct tree *tree, struct node *node)
     return code;
 }
 
+/* Other files may become keys meanwhile. */
+static bool is_directory(struct node *node)
+{
+    bool is;
+
+    pthread_mutex_lock(&node->lock);
+    is = node->kind == NODE_DIRECTORY;
+    pthread_mutex_unlock(&node->lock);
+    return is;
+}
+
 int tree_rmdir(struct tree *tree, uint64_t parent, const char *name)
 {
     struct node *directory, *node = NULL;
@@ -489,7 +500,7 @@ int tree_rmdir(struct tree *tree, uint64_t parent, const char *name)
         return code;
     pthread_mutex_lock(&tree->names);
     code = tree_find(tree, directory->opens, name, &node);
-    if (code == 0 && node->kind != NODE_DIRECTORY)
+    if (code == 0 && !is_directory(node))
         code = exists(tree, node) ? -ENOENT : -ENOTDIR;
     else if (code == 0)
         code = node->opens.fold ? remove_fold(tree, node) : -EPERM;
