@@ -58,30 +58,34 @@ static bool has_controls(struct bytes text)
     return false;
 }
 
-/* Appends `content` bare and says true, or appends nothing. */
-static bool print_plain(const struct document *document, struct dialect dialect, struct buffer *text)
+/* Appends `content` bare and says 1, or appends nothing and says 0, or -ENOMEM. */
+static int print_plain(const struct document *document, struct dialect dialect, struct buffer *text)
 {
     size_t start = text->size;
     struct bytes content;
+    int is;
 
     if (!plain_content(document, &content))
-        return false;
+        return 0;
     if (!utf8_valid(content, UTF8_STRICT)) {
         if (document->root->kind == VALUE_STR)
-            return false;
+            return 0;
         buffer_add(text, content);
-        return true;
+        return 1;
     }
     if (document->root->kind == VALUE_BYTES || has_controls(content))
-        return false;
+        return 0;
     if (!content.size)
-        return true;
+        return 1;
     buffer_add(text, content);
     buffer_add_byte(text, '\n');
-    if (text->status || !reading_is_expression(bytes_part(buffer_bytes(text), start, SIZE_MAX), dialect))
-        return true;
+    if (text->status)
+        return 1;
+    is = reading_is_expression(bytes_part(buffer_bytes(text), start, SIZE_MAX), dialect);
+    if (is == 0)
+        return 1;
     buffer_resize(text, start);
-    return false;
+    return is < 0 ? is : 0;
 }
 
 /* Forms 1 to 4, with a header if the mount's dialect is another. */
@@ -91,13 +95,12 @@ static int print_reading(struct reading *reading, const struct dialect *mount, s
 
     if (!dialect_equal(reading->dialect, *mount))
         header_print(reading->dialect, text);
-    if (!print_plain(&reading->document, reading->dialect, text)) {
+    status = print_plain(&reading->document, reading->dialect, text);
+    if (status == 0) {
         status = expression_print(&reading->document, text);
-        if (status)
-            return status;
         buffer_add_byte(text, '\n');
     }
-    return buffer_status(text);
+    return status < 0 ? status : buffer_status(text);
 }
 
 static int print_raw(struct bytes stored, struct buffer *text)

@@ -5,6 +5,8 @@
 #include "codecs/pickle.h"
 #include "src/utf8.h"
 
+#include <errno.h>
+
 static const char *const NAMES[] = {
     [CODEC_RAW] = "raw",
     [CODEC_TEXT] = "text",
@@ -135,18 +137,20 @@ static bool is_container(const struct value *value)
     return value->kind >= VALUE_LIST && value->kind <= VALUE_DICT;
 }
 
-static void add_marshal(struct dialect_sample *sample, struct bytes stored)
+static int add_marshal(struct dialect_sample *sample, struct bytes stored)
 {
     static const struct dialect none = {.codec = CODEC_RAW};
     struct document document;
     uint32_t possible = 0;
+    int status;
 
     if (stored.size > DECODE_AT_MOST) {
         sample->marshals += bytes_find_byte(BYTES("{[(<\xfb\xdb\xa8\xbc"), stored.data[0]) < 8;
-        return;
+        return 0;
     }
     document_init(&document, SIZE_MAX);
-    if (!marshal_decode(stored, &none, &document, &possible, NULL)) {
+    status = marshal_decode(stored, &none, &document, &possible, NULL);
+    if (!status) {
         struct dialect likeliest = {CODEC_MARSHAL, document.protocol, document.python2};
 
         sample->marshals++;
@@ -156,24 +160,27 @@ static void add_marshal(struct dialect_sample *sample, struct bytes stored)
         sample->likeliest |= marshal_dialect_bit(likeliest.protocol, likeliest.python2);
     }
     document_release(&document);
+    return status == -ENOMEM ? status : 0;
 }
 
-static void add_pickle(struct dialect_sample *sample, struct bytes stored)
+static int add_pickle(struct dialect_sample *sample, struct bytes stored)
 {
     struct document document;
+    int status = 0;
 
     if (!pickle_sniff(stored))
-        return;
+        return 0;
     document_init(&document, SIZE_MAX);
     if (stored.size > DECODE_AT_MOST)
         document.protocol = stored.data[0] == 0x80 ? stored.data[1] : 0;
-    else if (pickle_decode(stored, &document, NULL))
+    else if ((status = pickle_decode(stored, &document, NULL)))
         document.protocol = UINT8_MAX;
     if (document.protocol <= PICKLE_NEWEST) {
         sample->pickles[document.protocol]++;
         sample->python2[document.protocol] += document.python2;
     }
     document_release(&document);
+    return status == -ENOMEM ? status : 0;
 }
 
 /* Printable, perhaps with the NUL that C programs store behind it. */
@@ -210,18 +217,20 @@ static bool is_marshal(const struct dialect_sample *sample)
            !count_pickles(sample);
 }
 
-void dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
+int dialect_sample_add(struct dialect_sample *sample, struct bytes stored)
 {
+    int status = 0;
+
     /* As soon as one value is neither, the database is none of marshals. */
     if (sample->marshals + sample->plain == sample->values) {
         unsigned marshals = sample->marshals;
 
         if (stored.size)
-            add_marshal(sample, stored);
+            status = add_marshal(sample, stored);
         sample->plain += sample->marshals == marshals && is_plain_text(stored);
     }
     sample->values++;
-    add_pickle(sample, stored);
+    return status ? status : add_pickle(sample, stored);
 }
 
 /* What most values may be; of equals those that some value looks most like, the likeliest first. */

@@ -46,7 +46,7 @@ size_t header_parse(struct bytes text, struct dialect *out);
 /* Whether text could be taken for a header by this version or another: such content is never shown bare. */
 bool header_resembles(struct bytes text);
 
-/* Finds a database's dialect from some of its values: zero-initialise, add some values, ask. */
+/* Finds a database's dialect from some of its values: zero-initialise, add some values (-ENOMEM: start again), ask. */
 struct dialect_sample {
     unsigned values;
     unsigned pickles[PICKLE_NEWEST + 1]; /* by protocol */
@@ -57,7 +57,7 @@ struct dialect_sample {
     unsigned plain;                      /* values that are no marshals but plain text */
 };
 enum { DIALECT_SAMPLE_VALUES = 64 };
-void dialect_sample_add(struct dialect_sample *sample, struct bytes stored);
+int dialect_sample_add(struct dialect_sample *sample, struct bytes stored);
 /*
  * marshal if all values are marshals and some of them containers (marshal has no magic number), or if more of them are containers
  * than plain text and nothing else is among them; else the commonest

@@ -271,9 +271,11 @@ bool pickle_print(struct bytes stored, const struct dialect *mount, struct buffe
     struct arena arena;
     bool done;
 
+    if (buffer_status(text))
+        return false;
     arena_init(&arena, document_limit(stored.size));
     /* Python 2's notation of protocol 2 is left to the graph. */
-    done = !buffer_status(text) && outline_of(&outline, &arena, stored) &&
+    done = outline_of(&outline, &arena, stored) &&
            !(mount->python2 && outline.protocol == 2) &&
            print_outlined(stored, &outline, mount, text);
     if (done) {

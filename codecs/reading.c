@@ -139,7 +139,7 @@ static int parse(struct bytes text, struct dialect dialect, struct document *doc
     return !status && document->root->kind == VALUE_PROGRAM ? pickle_program_check(document, failure) : status;
 }
 
-bool reading_is_expression(struct bytes text, struct dialect dialect)
+int reading_is_expression(struct bytes text, struct dialect dialect)
 {
     struct reading reading;
     int status;
@@ -147,7 +147,7 @@ bool reading_is_expression(struct bytes text, struct dialect dialect)
     reading_start(&reading, text.size);
     status = parse(text, dialect, &reading.document, NULL);
     reading_release(&reading);
-    return status != -EINVAL;
+    return status == -ENOMEM ? status : status != -EINVAL;
 }
 
 static size_t name_length(struct bytes text)

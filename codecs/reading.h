@@ -32,8 +32,8 @@ int reading_of_text(struct bytes text, struct bytes body, struct dialect dialect
                     struct reading *reading, struct failure *failure);
 void reading_release(struct reading *reading);
 
-/* Whether a saved text would be taken for an expression; also true where too little memory is left to tell. */
-bool reading_is_expression(struct bytes text, struct dialect dialect);
+/* Whether a saved text would be taken for an expression, also where that takes more than it may: 1, 0 or -ENOMEM. */
+int reading_is_expression(struct bytes text, struct dialect dialect);
 /* Appends the bytes to store. 0, or what the encoder says. */
 int reading_write(struct reading *reading, struct buffer *stored, struct failure *failure);
 

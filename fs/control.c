@@ -111,6 +111,8 @@ static int report_status(struct tree *tree, struct buffer *out)
         .examples = BUFFER_INIT, .path = BUFFER_INIT, .style = tree->folds.style};
     int code = store_visit(tree->store, count_key, &census);
 
+    if (buffer_status(&census.path) || buffer_status(&census.examples))
+        code = -ENOMEM;
     buffer_add_string(out, "database: ");
     log_escape(bytes_of_string(store_path(tree->store)), out);
     buffer_printf(out, "\nengine: %s\ncodec: ", store_engine(tree->store));
@@ -118,7 +120,9 @@ static int report_status(struct tree *tree, struct buffer *out)
     buffer_printf(out, "\nread-only: %s\nnulkeys: %s\n", tree->options.read_only ? "yes" : "no",
                   tree->folds.style == KEYNAME_NUL_HIDDEN ? "yes" : "no");
     keeper_describe(tree->options.keeper, out);
-    if (code)
+    if (code == -ENOMEM)
+        out->status = code;
+    else if (code)
         buffer_printf(out, "keys: unknown (%s)\n", strerror(-code));
     else
         buffer_printf(out,

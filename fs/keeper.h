@@ -49,9 +49,9 @@ void keeper_set_dialect(struct keeper *keeper, struct dialect dialect);
  * All of the following accept NULL for no keeper.
  *
  * Gives what it read to a tree that is being made, which has an empty table of attributes and knows the times of the
- * database's file.
+ * database's file. -ENOMEM: the tree is of no use.
  */
-void keeper_give(struct keeper *keeper, struct tree *tree);
+int keeper_give(struct keeper *keeper, struct tree *tree);
 /*
  * Node lock held, or it is NODE_REJECTED: writes the file, which exists only here, at once, unless it is as it was written last.
  * Harmless for other nodes.

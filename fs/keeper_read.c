@@ -66,7 +66,7 @@ static bool read_directory(struct keeper *keeper, struct bytes content)
     return attributes_unpack(&content, &keeper->directory) && content.size == 0;
 }
 
-static bool read_page(struct keeper *keeper, struct bytes number, struct bytes content)
+static int read_page(struct keeper *keeper, struct bytes number, struct bytes content)
 {
     unsigned page = 0;
 
@@ -74,12 +74,12 @@ static bool read_page(struct keeper *keeper, struct bytes number, struct bytes c
         uint8_t digit = number.data[i];
 
         if (!((digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f')))
-            return false;
+            return -EUCLEAN;
         page = page * 16 + (unsigned)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
     }
     if (number.size != 3 || page >= ATTRIBUTE_PAGES)
-        return false;
-    return attribute_page_unpack(&keeper->attributes, page, content) == 0;
+        return -EUCLEAN;
+    return attribute_page_unpack(&keeper->attributes, page, content);
 }
 
 static const struct {
@@ -98,17 +98,22 @@ struct reading {
     struct keeper *keeper;
     bool wrong; /* a record made no sense */
     bool secret;
+    int code; /* -ENOMEM, or 0 */
 };
 
 /* A record of a name that this version doesn't know is left alone. */
 static void read_record(void *context, struct bytes name, struct bytes content)
 {
     struct reading *reading = context;
+    int code = 0;
 
-    if (bytes_start_with(name, BYTES(KEEPER_PAGES)) &&
-        !read_page(reading->keeper, bytes_part(name, strlen(KEEPER_PAGES), SIZE_MAX), content))
-        reading->wrong = true;
-    if (kept_number(name) && !kept_records_add(&reading->keeper->files, kept_number(name), content))
+    if (bytes_start_with(name, BYTES(KEEPER_PAGES)))
+        code = read_page(reading->keeper, bytes_part(name, strlen(KEEPER_PAGES), SIZE_MAX), content);
+    else if (kept_number(name))
+        code = kept_records_add(&reading->keeper->files, kept_number(name), content);
+    if (code == -ENOMEM)
+        reading->code = code;
+    else if (code)
         reading->wrong = true;
     for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
         if (!bytes_equal(name, bytes_of_string(records[i].name)))
@@ -165,25 +170,32 @@ static bool sample_key(void *context, struct bytes key)
     return ++sample->count < PROOF_KEYS && buffer_status(&sample->keys) == 0;
 }
 
-/* Whether the sidecar knows the value that this key has. */
-static bool knows_value(struct keeper *keeper, struct bytes key)
+/* Whether the sidecar knows the value that this key has: 1, 0 or -ENOMEM. */
+static int knows_value(struct keeper *keeper, struct bytes key)
 {
     const struct attributes *known = attributes_find(&keeper->attributes, key);
     struct buffer value = BUFFER_INIT;
-    bool knows = known && known->set & ATTRIBUTE_VALUE &&
-                 store_fetch(keeper->store, key, &value) == 0 &&
-                 digest_equal(known->value, digest_bytes(&keeper->secret, buffer_bytes(&value)));
+    int code;
 
+    if (!known || !(known->set & ATTRIBUTE_VALUE))
+        return 0;
+    code = store_fetch(keeper->store, key, &value);
+    if (code == 0)
+        code = digest_equal(known->value, digest_bytes(&keeper->secret, buffer_bytes(&value)));
+    else if (code != -ENOMEM)
+        code = 0;
     buffer_release(&value);
-    return knows;
+    return code;
 }
 
-static bool knows_some_value(struct keeper *keeper)
+static int knows_some_value(struct keeper *keeper)
 {
     struct sample sample = {.keys = BUFFER_INIT};
-    bool knows = false;
+    int knows = store_visit(keeper->store, sample_key, &sample);
 
-    if (store_visit(keeper->store, sample_key, &sample) == 0 && !buffer_status(&sample.keys)) {
+    if (knows == 0)
+        knows = buffer_status(&sample.keys);
+    if (knows == 0) {
         struct cursor cursor = cursor_at(buffer_bytes(&sample.keys), 0);
 
         while (!knows && cursor_left(&cursor)) {
@@ -194,19 +206,20 @@ static bool knows_some_value(struct keeper *keeper)
         }
     }
     buffer_release(&sample.keys);
-    return knows;
+    return knows < 0 && knows != -ENOMEM ? 0 : knows;
 }
 
-static bool belongs(struct keeper *keeper)
+/* 1, 0 or -ENOMEM. */
+static int belongs(struct keeper *keeper)
 {
     const struct identity *identity = &keeper->identity;
     struct stat file;
 
     if (strcmp(identity->engine, store_engine(keeper->store)) != 0)
-        return false;
+        return 0;
     if (stat(store_path(keeper->store), &file) == 0 && file.st_dev == identity->device &&
         file.st_ino == identity->inode)
-        return true;
+        return 1;
     return knows_some_value(keeper);
 }
 
@@ -219,12 +232,17 @@ static int read_all(struct keeper *keeper)
     int code = sidecar_visit(keeper->sidecar, read_record, &reading, &damaged);
     /* Without the secret no digest means anything, and without its database it is nobody's. */
     bool useless = code || !reading.secret || !keeper->identity.engine[0];
+    int ours = 1;
 
-    if (code == -ENOMEM)
-        return code;
+    if (code == -ENOMEM || reading.code)
+        return -ENOMEM;
     /* Pages may have come before the secret. */
     keeper->attributes.hash_key = keeper->secret;
-    if (!useless && !belongs(keeper)) {
+    if (!useless)
+        ours = belongs(keeper);
+    if (ours < 0)
+        return ours;
+    if (!ours) {
         set_aside(keeper, "it belongs to another database");
         return forget(keeper);
     }
@@ -255,6 +273,8 @@ static int open_sidecar(struct keeper *keeper, const char *path, bool read_only)
     code = sidecar_open(keeper->sidecar, &failure);
     if (failure.code)
         log_error(keeper->log, "%s", failure.message);
+    if (code == -ENOMEM)
+        return code;
     return code == 0 || code == -EBUSY ? read_all(keeper) : 0;
 }
 
@@ -304,15 +324,18 @@ void keeper_set_dialect(struct keeper *keeper, struct dialect dialect)
 }
 
 /* What another mount has in use is that one's alone. */
-static void give_files(struct keeper *keeper, struct tree *tree)
+static int give_files(struct keeper *keeper, struct tree *tree)
 {
     size_t wrong;
+    int code;
 
     if (!keeper->sidecar || (!sidecar_writable(keeper->sidecar) && !tree->options.read_only)) {
         kept_records_release(&keeper->files);
-        return;
+        return 0;
     }
-    wrong = kept_records_restore(&keeper->files, tree);
+    code = kept_records_restore(&keeper->files, tree, &wrong);
+    if (code)
+        return code;
     /* A file that made room for a later one was taken off before any was counted. */
     keeper->kept = 0;
     keeper->kept_bytes = 0;
@@ -327,14 +350,16 @@ static void give_files(struct keeper *keeper, struct tree *tree)
     if (wrong)
         log_error(keeper->log, "%s: %zu files in it make no sense", sidecar_name(keeper->sidecar),
                   wrong);
+    return 0;
 }
 
-void keeper_give(struct keeper *keeper, struct tree *tree)
+int keeper_give(struct keeper *keeper, struct tree *tree)
 {
     struct identity *identity;
+    int code;
 
     if (!keeper)
-        return;
+        return 0;
     identity = &keeper->identity;
     tree->digest_key = keeper->secret;
     attribute_table_release(&tree->attributes);
@@ -343,11 +368,13 @@ void keeper_give(struct keeper *keeper, struct tree *tree)
     if (keeper->all)
         attribute_table_taint(&tree->attributes);
     tree->nodes.directories[DIRECTORY_ROOT].own = keeper->directory;
-    give_files(keeper, tree);
-    if (!identity->engine[0] || !keeper_same_time(identity->changed, tree->foreign_change))
-        return;
+    code = give_files(keeper, tree);
+    if (code || !identity->engine[0] ||
+        !keeper_same_time(identity->changed, tree->foreign_change))
+        return code;
     /* Nobody changed the database since. */
     tree->own_change = identity->changed;
     tree->foreign_change = identity->foreign;
     tree->names_change = identity->names;
+    return 0;
 }

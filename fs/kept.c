@@ -143,30 +143,30 @@ uint64_t kept_number(struct bytes name)
 
 /* --- records --- */
 
-bool kept_records_add(struct kept_records *records, uint64_t number, struct bytes content)
+int kept_records_add(struct kept_records *records, uint64_t number, struct bytes content)
 {
     struct kept_record *grown;
     struct kept_record *record;
 
     if (records->count >= KEPT_MOST + REJECTED_KEPT ||
         content.size > KEPT_ALL_BYTES + REJECTED_BYTES - records->bytes)
-        return false;
+        return -EFBIG;
     grown = realloc(records->records, (records->count + 1) * sizeof *grown);
     if (!grown)
-        return false;
+        return -ENOMEM;
     records->records = grown;
     record = &grown[records->count];
     *record = (struct kept_record){.number = number, .content = BUFFER_INIT};
     buffer_add(&record->content, content);
     if (buffer_status(&record->content)) {
         buffer_release(&record->content);
-        return false;
+        return -ENOMEM;
     }
     records->count++;
     records->bytes += content.size;
     if (number > records->last)
         records->last = number;
-    return true;
+    return 0;
 }
 
 void kept_records_release(struct kept_records *records)
@@ -307,17 +307,18 @@ static int add_file(struct tree *tree, struct place place, const struct kept_fil
     return code;
 }
 
-/* Whether the file's name is that of a key that exists. */
-static bool is_key(struct tree *tree, struct place place, const struct kept_file *file)
+/* Whether the file's name is that of a key that exists, or may exist where the store can't tell: 1, 0, -ENOMEM. */
+static int is_key(struct tree *tree, struct place place, const struct kept_file *file)
 {
     struct node_name *name;
-    bool is;
+    int is = make_name(tree, place, file, &name);
 
-    if (make_name(tree, place, file, &name))
-        return false;
-    is = name->has_key && store_exists(tree->store, name->key) == 1;
+    if (is)
+        return is == -ENOMEM ? is : 0;
+    if (name->has_key)
+        is = store_exists(tree->store, name->key);
     free(name);
-    return is;
+    return is == -ENOMEM ? is : is != 0;
 }
 
 /* The mount ended between saving the file as a key and forgetting it here, or another program made the key. */
@@ -339,11 +340,13 @@ static bool is_transient(const struct kept_file *file, const struct fold *fold)
 static int restore_in(struct tree *tree, struct fold *fold, struct kept_file *file,
                       const struct kept_record *record)
 {
-    bool late = file->kind != NODE_REJECTED &&
-                is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
+    int late = 0, code;
     struct node *node;
-    int code;
 
+    if (file->kind != NODE_REJECTED)
+        late = is_key(tree, (struct place){.home = file->home, .fold = fold}, file);
+    if (late < 0)
+        return late;
     /* An empty file that was about to become a key tells nothing. */
     if (late && !file->text.size)
         return -EEXIST;
@@ -379,23 +382,24 @@ static int restore(struct tree *tree, const struct kept_record *record)
     return code;
 }
 
-size_t kept_records_restore(struct kept_records *records, struct tree *tree)
+int kept_records_restore(struct kept_records *records, struct tree *tree, size_t *wrong)
 {
-    size_t wrong = 0;
+    int code = 0;
 
+    *wrong = 0;
     if (records->count)
         qsort(records->records, records->count, sizeof *records->records, compare_numbers);
-    for (size_t i = 0; i < records->count; i++) {
+    for (size_t i = 0; i < records->count && code != -ENOMEM; i++) {
         const struct kept_record *record = &records->records[i];
-        int code = restore(tree, record);
 
+        code = restore(tree, record);
         if (code)
             buffer_add(&tree->gone, bytes_of(&record->number, sizeof record->number));
         if (code && code != -EEXIST)
-            wrong++;
+            ++*wrong;
     }
     kept_records_release(records);
-    return wrong;
+    return code == -ENOMEM ? code : buffer_status(&tree->gone);
 }
 
 /* --- from a file to its record --- */

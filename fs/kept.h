@@ -51,14 +51,15 @@ struct kept_records {
     size_t bytes;
     uint64_t last; /* the largest number */
 };
-/* Copies it. false: beyond the bounds, or no memory. */
-bool kept_records_add(struct kept_records *records, uint64_t number, struct bytes content);
+/* Copies it. -EFBIG: beyond the bounds; -ENOMEM. */
+int kept_records_add(struct kept_records *records, uint64_t number, struct bytes content);
 void kept_records_release(struct kept_records *records);
 /*
  * Makes files of them, in a tree that is being made: all in a writable one, in another one only those that never become
- * keys. A text for a name that is a key by now joins the refused ones. Returns how many made no sense.
+ * keys. A text for a name that is a key by now joins the refused ones. `wrong`: how many made no sense. -ENOMEM: not all
+ * of them are there.
  */
-size_t kept_records_restore(struct kept_records *records, struct tree *tree);
+int kept_records_restore(struct kept_records *records, struct tree *tree, size_t *wrong);
 
 /* Node lock held. Appends what is to be kept of the node, which exists only here. -EFBIG: too large. */
 int kept_pack_node(struct tree *tree, struct node *node, struct buffer *out);

@@ -35,7 +35,7 @@ static int sample_values(struct store *store, const struct sample *sample, size_
         buffer_clear(&value);
         status = store_fetch(store, sample->keys[i], &value);
         if (status == 0)
-            dialect_sample_add(&found, buffer_bytes(&value));
+            status = dialect_sample_add(&found, buffer_bytes(&value));
     }
     buffer_release(&value);
     if (status == -ENOMEM)

@@ -66,9 +66,12 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     tree->names_change = tree->foreign_change = tree_now();
     if (store_stat(store, &file) == 0)
         tree->names_change = tree->foreign_change = file.st_mtim;
-    keeper_give(options->keeper, tree);
-    *out = tree;
-    return 0;
+    code = keeper_give(options->keeper, tree);
+    if (code)
+        tree_free(tree);
+    else
+        *out = tree;
+    return code;
 }
 
 void tree_free(struct tree *tree)

@@ -280,16 +280,42 @@ static int show_draft(struct io_draft *draft, enum io_publish how)
     return rename(draft->temporary, draft->path) ? -errno : 0;
 }
 
+static int open_directory_of(const char *path)
+{
+    char copy[PATH_MAX];
+    int fd;
+
+    if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
+        return -ENAMETOOLONG;
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* And closes it. EINVAL: a filesystem that has nothing to sync. */
+static int sync_directory(int fd)
+{
+    int status = fsync(fd) && errno != EINVAL ? -errno : 0;
+
+    close(fd);
+    return status;
+}
+
+/* What may be short is taken before others see a change: a descriptor for the directory. */
 int io_draft_publish(struct io_draft *draft, enum io_publish how)
 {
-    int status = fsync(draft->fd) ? -errno : 0;
+    int directory, status = fsync(draft->fd) ? -errno : 0;
 
-    if (!status)
-        status = show_draft(draft, how);
+    if (!status && (directory = open_directory_of(draft->path)) < 0)
+        status = directory;
     if (!status) {
-        free(draft->temporary);
-        draft->temporary = NULL;
-        status = io_sync_directory_of(draft->path);
+        status = show_draft(draft, how);
+        if (status) {
+            close(directory);
+        } else {
+            free(draft->temporary);
+            draft->temporary = NULL;
+            status = sync_directory(directory);
+        }
     }
     io_draft_discard(draft);
     return status;
@@ -324,18 +350,7 @@ int io_write_file(const char *path, struct bytes content, enum io_publish how)
 
 int io_sync_directory_of(const char *path)
 {
-    char *copy = strdup(path);
-    int fd, status = 0;
+    int directory = open_directory_of(path);
 
-    if (!copy)
-        return -ENOMEM;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    if (fd < 0)
-        return -errno;
-    /* EINVAL: a filesystem that has nothing to sync. */
-    if (fsync(fd) && errno != EINVAL)
-        status = -errno;
-    close(fd);
-    return status;
+    return directory < 0 ? directory : sync_directory(directory);
 }

@@ -163,10 +163,11 @@ int keyname_encode(enum keyname_style style, struct bytes key, struct buffer *pa
     if (buffer_status(path) || path->size - start <= KEYNAME_MAX)
         return buffer_status(path);
     buffer_add(&flat, bytes_part(buffer_bytes(path), start, SIZE_MAX));
-    if (buffer_status(&flat))
-        return buffer_status(&flat);
     buffer_resize(path, start);
-    add_folded(style, path, buffer_bytes(&flat));
+    if (buffer_status(&flat))
+        path->status = buffer_status(&flat);
+    else
+        add_folded(style, path, buffer_bytes(&flat));
     buffer_release(&flat);
     return buffer_status(path);
 }

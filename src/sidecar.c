@@ -233,7 +233,7 @@ static int check_file(struct sidecar *sidecar)
         tdbfile_mend(sidecar->file, 0);
     status = tdbfile_check(sidecar->file);
     patience_start(&patience, READ_WAIT_SECONDS);
-    for (int i = 1; status && sidecar->read_only && i < READ_ATTEMPTS; i++) {
+    for (int i = 1; status && status != -ENOMEM && sidecar->read_only && i < READ_ATTEMPTS; i++) {
         patience_wait(&patience);
         status = tdbfile_check(sidecar->file);
     }
@@ -261,7 +261,7 @@ int sidecar_open(struct sidecar *sidecar, struct failure *failure)
     status = open_any_way(sidecar, failure);
     if (status == -EUCLEAN)
         return damaged(sidecar, failure);
-    if (status == -ENOENT)
+    if (status == -ENOENT || status == -ENOMEM)
         return status;
     if (status) {
         sidecar->read_only = true;
@@ -270,7 +270,10 @@ int sidecar_open(struct sidecar *sidecar, struct failure *failure)
     }
     if (!sidecar->read_only)
         claimed = claim(sidecar, failure);
-    if (check_file(sidecar))
+    status = check_file(sidecar);
+    if (status == -ENOMEM)
+        return status;
+    if (status)
         return damaged(sidecar, failure);
     if (!sidecar->read_only && stat(sidecar->database, &database) == 0)
         follow_owner(sidecar, &database);

@@ -365,7 +365,9 @@ static int check_recovery_area(struct tdbfile *file)
 
 int tdbfile_check(struct tdbfile *file)
 {
-    return tdb_check(file->tdb, NULL, NULL) ? -EUCLEAN : check_recovery_area(file);
+    if (tdb_check(file->tdb, NULL, NULL) == 0)
+        return check_recovery_area(file);
+    return tdb_error(file->tdb) == TDB_ERR_OOM ? -ENOMEM : -EUCLEAN;
 }
 
 static int lock_all(struct tdbfile *file, unsigned seconds)

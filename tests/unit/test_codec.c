@@ -207,12 +207,12 @@ static void test_dialects(void **state)
     assert_int_equal(header_parse(BYTES("# raw\r\nx"), &dialect), 7);
 
     assert_true(dialect_equal(dialect_sample_result(&sample), PICKLE4));
-    dialect_sample_add(&sample, BYTES("plain"));
+    assert_int_equal(dialect_sample_add(&sample, BYTES("plain")), 0);
     assert_true(dialect_equal(dialect_sample_result(&sample), RAW));
-    dialect_sample_add(&sample, BYTES("S'a'\n."));
+    assert_int_equal(dialect_sample_add(&sample, BYTES("S'a'\n.")), 0);
     assert_true(dialect_equal(dialect_sample_result(&sample), PYTHON2));
-    dialect_sample_add(&sample, P4("N"));
-    dialect_sample_add(&sample, P4("N"));
+    assert_int_equal(dialect_sample_add(&sample, P4("N")), 0);
+    assert_int_equal(dialect_sample_add(&sample, P4("N")), 0);
     assert_true(dialect_equal(dialect_sample_result(&sample), PICKLE4));
 }
 

@@ -437,7 +437,7 @@ static struct dialect found(const struct bytes *values, size_t count)
     struct dialect_sample sample = {0};
 
     for (size_t i = 0; i < count; i++)
-        dialect_sample_add(&sample, values[i]);
+        assert_int_equal(dialect_sample_add(&sample, values[i]), 0);
     return dialect_sample_result(&sample);
 }
 
