@@ -3,6 +3,7 @@
 
 #include "fs/session.h"
 
+#include "fs/crew.h"
 #include "fs/operations.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 /* Requests that are answered after a signal, so that a busy client can't keep the mount up. */
-enum { MAX_PENDING = 1000 };
+enum { MAX_PENDING = 1000, MOST_THREADS = 10 };
 
 /* --- what libfuse says --- */
 
@@ -190,16 +191,51 @@ void session_close(struct mount *mount)
 
 /* --- serving --- */
 
+static int receive(void *context, void **room)
+{
+    struct fuse_session *session = context;
+    struct fuse_buf *request = *room;
+    int size;
+
+    if (!request)
+        request = *room = calloc(1, sizeof *request);
+    if (!request)
+        return -ENOMEM;
+    if (fuse_session_exited(session))
+        return -ECANCELED;
+    size = fuse_session_receive_buf(session, request);
+    if (size == 0)
+        return -ECANCELED;
+    return size > 0 ? 1 : size == -EINTR ? 0 : size;
+}
+
+static void answer(void *context, void *room)
+{
+    fuse_session_process_buf(context, room);
+}
+
+static void free_request(void *room)
+{
+    struct fuse_buf *request = room;
+
+    if (request)
+        free(request->mem);
+    free(request);
+}
+
+static int ended(void *context)
+{
+    return fuse_session_exited(context);
+}
+
 static int serve_in_threads(struct fuse_session *session)
 {
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-    int status;
+    static const struct crew_ops ops = {
+        .receive = receive, .answer = answer, .free_room = free_request, .ended = ended};
+    int status = crew_serve(&ops, session, MOST_THREADS);
 
-    if (!config)
-        return -ENOMEM;
-    status = fuse_session_loop_mt(session, config);
-    fuse_loop_cfg_destroy(config);
-    return status;
+    fuse_session_reset(session);
+    return status == -ECANCELED ? 0 : status;
 }
 
 /* Answers one request if one comes in time. 1: answered, 0: none came, -1: the connection is gone. */
