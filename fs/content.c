@@ -96,7 +96,8 @@ static void content_seen(struct tree *tree, struct node *node, bool foreign, str
 }
 
 /* The stored bytes are `digest`: was it somebody else who changed them? */
-static void content_compare(struct tree *tree, struct node *node, struct digest digest)
+static void content_compare(struct tree *tree, struct node *node, struct digest digest,
+                            const struct stat *database)
 {
     bool same = node->known && digest_equal(node->digest, digest);
     const struct attributes *seen;
@@ -108,7 +109,10 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
     if (same)
         return;
     node->trouble = 0;
-    tree_database(tree, &file);
+    if (database)
+        file = *database;
+    else
+        tree_database(tree, &file);
     pthread_mutex_lock(&tree->lock);
     if (first)
         node->own.mtime = tree->foreign_change;
@@ -151,6 +155,28 @@ static bool damaged(struct tree *tree, struct node *node, int code)
     return code == -EFBIG || (code == -EIO && store_exists(tree->store, node->name->key) == 1);
 }
 
+/* These are the stored bytes. */
+static void content_found(struct tree *tree, struct node *node, struct bytes stored,
+                          const struct store_stamp *stamp, const struct stat *database,
+                          struct text **text)
+{
+    content_compare(tree, node, digest_bytes(&tree->digest_key, stored), database);
+    node->stamped = stamp != NULL;
+    if (stamp)
+        node->stamp = *stamp;
+    if (content_at_hand(tree, node, text))
+        return;
+    node->trouble = content_render(tree, node, stored, text);
+    if (node->trouble && text)
+        *text = NULL;
+}
+
+void content_glance(struct tree *tree, struct node *node, struct bytes stored,
+                    const struct store_stamp *stamp, const struct stat *database)
+{
+    content_found(tree, node, stored, stamp, database, NULL);
+}
+
 int content_look(struct tree *tree, struct node *node, struct text **text)
 {
     struct store_stamp stamp;
@@ -164,15 +190,7 @@ int content_look(struct tree *tree, struct node *node, struct text **text)
     buffer_init(&stored, tree->options.rules.max_value);
     code = store_fetch(tree->store, node->name->key, &stored);
     if (code == 0) {
-        content_compare(tree, node, digest_bytes(&tree->digest_key, buffer_bytes(&stored)));
-        node->stamped = stamped;
-        if (stamped)
-            node->stamp = stamp;
-        if (!content_at_hand(tree, node, text)) {
-            node->trouble = content_render(tree, node, buffer_bytes(&stored), text);
-            if (node->trouble && text)
-                *text = NULL;
-        }
+        content_found(tree, node, buffer_bytes(&stored), stamped ? &stamp : NULL, NULL, text);
     } else if (code == -ENOENT) {
         content_vanished(tree, node);
     } else if (damaged(tree, node, code)) {

@@ -33,6 +33,12 @@ struct draft {
  * why). -ENOENT: no such key; other errors are the store's.
  */
 int content_look(struct tree *tree, struct node *node, struct text **text);
+/*
+ * The same with what was fetched just now: the stored bytes, the store's stamp before that (NULL: it has none), and what
+ * tree_database() said.
+ */
+void content_glance(struct tree *tree, struct node *node, struct bytes stored,
+                    const struct store_stamp *stamp, const struct stat *database);
 /* The present text without asking the store: a reference, or NULL. */
 struct text *content_text(struct tree *tree, struct node *node);
 size_t content_size(struct tree *tree, struct node *node);

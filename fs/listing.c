@@ -13,6 +13,7 @@
  */
 #include "fs/content.h"
 #include "fs/displaced.h"
+#include "fs/glance.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -403,40 +404,93 @@ static uint64_t dots_id(struct tree_listing *listing, const char *name)
     return entry_id(tree, (struct place){above.home, above.fold->parent}, above.fold->name);
 }
 
-int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,
-                 void *context)
-{
-    struct tree *tree = listing->tree;
-    uint64_t here = listing->directory->id;
-    size_t count = entry_count(listing);
+/* The names that probably fit into a page from `at` on. */
+struct page_names {
+    const struct tree_listing *listing;
+    size_t at;
+    struct tree_room room;
+};
 
-    if (position < 0)
-        return -EINVAL;
-    if (listing->damaged && (size_t)position >= count)
-        return -EIO;
-    for (size_t i = (size_t)position; i < count; i++) {
+static const char *next_name(void *context)
+{
+    struct page_names *names = context;
+
+    while (names->at < entry_count(names->listing)) {
+        mode_t type;
+        const char *name = entry_at(names->listing, names->at, &type);
+        size_t size = names->room.each + strlen(name);
+
+        if (size > names->room.bytes)
+            return NULL;
+        names->room.bytes -= size;
+        names->at++;
+        if (type == S_IFREG && !is_dots(name))
+            return name;
+    }
+    return NULL;
+}
+
+static int take_glance(struct tree_listing *listing, size_t position, const struct tree_room *room,
+                       struct glance *out)
+{
+    struct page_names names = {listing, position, *room};
+
+    return glance_take(listing->tree, listing->directory->opens, next_name, &names, out);
+}
+
+/* `glance`: of a listing with attributes, else NULL. */
+static int find_entry(struct tree_listing *listing, const char *name, const struct glance *glance,
+                      struct stat *stat)
+{
+    struct place place = listing->directory->opens;
+
+    if (is_dots(name))
+        stat->st_ino = dots_id(listing, name);
+    else if (glance)
+        return tree_lookup_seen(listing->tree, place, name, glance, stat);
+    else
+        stat->st_ino = entry_id(listing->tree, place, name);
+    return 0;
+}
+
+static int read_page(struct tree_listing *listing, size_t position, const struct glance *glance,
+                     tree_entry *entry, void *context)
+{
+    for (size_t i = position; i < entry_count(listing); i++) {
         struct stat stat = {0};
         const char *name = entry_at(listing, i, &stat.st_mode);
-        bool referenced = plus && !is_dots(name);
-        int code = 0;
+        int code = find_entry(listing, name, glance, &stat);
 
-        if (is_dots(name))
-            stat.st_ino = dots_id(listing, name);
-        else if (plus)
-            code = tree_lookup(tree, here, name, &stat);
-        else
-            stat.st_ino = entry_id(tree, listing->directory->opens, name);
         if (code == -ENOENT)
             continue;
         if (code)
             return code;
         if (!entry(context, name, &stat, (off_t)i + 1)) {
-            if (referenced)
-                tree_forget(tree, stat.st_ino, 1);
+            if (glance && !is_dots(name))
+                tree_forget(listing->tree, stat.st_ino, 1);
             break;
         }
     }
     return 0;
+}
+
+int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
+                 tree_entry *entry, void *context)
+{
+    struct glance glance;
+    int code = 0;
+
+    if (position < 0)
+        return -EINVAL;
+    if (listing->damaged && (size_t)position >= entry_count(listing))
+        return -EIO;
+    if (!room)
+        return read_page(listing, (size_t)position, NULL, entry, context);
+    code = take_glance(listing, (size_t)position, room, &glance);
+    if (code == 0)
+        code = read_page(listing, (size_t)position, &glance, entry, context);
+    glance_release(&glance);
+    return code;
 }
 
 int tree_fsyncdir(struct tree_listing *listing)

@@ -24,20 +24,17 @@ static int find_fresh(struct tree *tree, struct place place, const char *name, s
     return code ? code : tree_find(tree, place, name, out);
 }
 
-int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out)
+int tree_lookup_seen(struct tree *tree, struct place place, const char *name,
+                     const struct glance *glance, struct stat *out)
 {
-    struct node *directory, *node;
+    struct node *node;
     struct stat found;
-    int code = tree_enter(tree, parent, &directory);
+    int code = find_fresh(tree, place, name, &node);
 
     if (code)
         return code;
-    code = find_fresh(tree, directory->opens, name, &node);
-    node_unpin(tree, directory);
-    if (code)
-        return code;
     pthread_mutex_lock(&node->lock);
-    code = tree_stat(tree, node, &found);
+    code = tree_stat_seen(tree, node, glance, &found);
     /* A key that another process removed while it is open has attributes, but no name. */
     if (code == 0 && !node->linked)
         code = -ENOENT;
@@ -48,6 +45,18 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct sta
     }
     node_unpin(tree, node);
     tree_notify(tree);
+    return code;
+}
+
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out)
+{
+    struct node *directory;
+    int code = tree_enter(tree, parent, &directory);
+
+    if (code)
+        return code;
+    code = tree_lookup_seen(tree, directory->opens, name, NULL, out);
+    node_unpin(tree, directory);
     return code;
 }
 

@@ -104,6 +104,7 @@ struct node {
     bool known;                  /* node: `digest` is valid */
     struct store_stamp stamp;    /* node: of the store before it was looked at */
     bool stamped;                /* node: `stamp` is valid */
+    uint64_t glance;             /* node: the last glance that saw it (glance.h) */
     int trouble;                 /* node: why the value can't be shown, negative errno */
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
     struct told told;            /* node: the size that the kernel believes in */

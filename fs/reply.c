@@ -162,6 +162,8 @@ void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, o
 {
     struct mount *mount = request_mount(request);
     struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
+    /* Four bytes: what entries are filled up with, on average. */
+    struct tree_room room = {size, fuse_add_direntry_plus(request, NULL, 0, "", NULL, 0) + 4};
     int status = -ENOMEM;
 
     /* Who only wants the names of a very large directory should not wait for its sizes. */
@@ -171,7 +173,8 @@ void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, o
 
     page.data = malloc(size);
     if (page.data)
-        status = tree_readdir(listing, position, page.known, page_add, &page);
+        status =
+            tree_readdir(listing, position, page.known ? &room : NULL, page_add, &page);
     if (status == 0)
         status = buffer_status(&page.nodes);
     page_send(&page, status);

@@ -196,8 +196,7 @@ static int add_node(struct tree *tree, struct place place, struct node_name *nam
     return nodes_add(&tree->nodes, place, NODE_KEY, name, out);
 }
 
-/* Tree lock held. */
-static int find_or_add(struct tree *tree, struct place place, const char *name, struct node **out)
+int tree_find_locked(struct tree *tree, struct place place, const char *name, struct node **out)
 {
     struct node *node = nodes_find(&tree->nodes, place, name);
     struct node_name *made;
@@ -224,7 +223,7 @@ int tree_find(struct tree *tree, struct place place, const char *name, struct no
     int code;
 
     pthread_mutex_lock(&tree->lock);
-    code = find_or_add(tree, place, name, out);
+    code = tree_find_locked(tree, place, name, out);
     pthread_mutex_unlock(&tree->lock);
     return code;
 }
@@ -253,6 +252,7 @@ static void database_changed(struct tree *tree, struct bytes key,
     struct stat file;
     int code = store_stat(tree->store, &file);
 
+    atomic_fetch_add(&tree->changes, 1);
     pthread_mutex_lock(&tree->lock);
     if (code == 0)
         tree->own_change = file.st_mtim;

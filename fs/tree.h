@@ -149,15 +149,19 @@ void tree_release(struct tree_handle *handle);
 
 /* --- directories --- */
 int tree_opendir(struct tree *tree, uint64_t node, struct tree_listing **out);
+/* The room that there is for entries with attributes: bytes, of which each takes `each` beside its name. */
+struct tree_room {
+    size_t bytes, each;
+};
 /*
  * Calls `entry` for the names from `position` on (0: from the start) until it returns false (no room; that name
- * comes again at the next call). `next` is the position after the name. With `plus`, `stat` is complete and the
- * node got a reference if `entry` returned true. Else, and for "." and "..", only st_ino and the type in
- * st_mode are set.
+ * comes again at the next call). `next` is the position after the name. With `room`, which tells how many files to
+ * look at together, `stat` is complete and the node got a reference if `entry` returned true. Without (NULL), and for "." and
+ * "..", only st_ino and the type in st_mode are set.
  */
 typedef bool tree_entry(void *context, const char *name, const struct stat *stat, off_t next);
-int tree_readdir(struct tree_listing *listing, off_t position, bool plus, tree_entry *entry,
-                 void *context);
+int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
+                 tree_entry *entry, void *context);
 int tree_fsyncdir(struct tree_listing *listing);
 void tree_closedir(struct tree_listing *listing);
 

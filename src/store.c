@@ -263,6 +263,47 @@ int store_fetch(struct store *store, struct bytes key, struct buffer *value)
     return status;
 }
 
+static void fetch_wanted(struct store *store, struct store_want *want, struct buffer *values)
+{
+    want->start = values->size;
+    want->status = store->ops->fetch(store, want->key, values);
+    if (buffer_status(values)) {
+        values->status = 0; /* there was no room for this one */
+        want->status = -EAGAIN;
+    }
+    if (want->status)
+        values->size = want->start;
+    want->size = values->size - want->start;
+}
+
+static int fetch_wanted_all(struct store *store, struct store_want *wants, size_t count,
+                            struct buffer *values)
+{
+    int (*burst)(struct store *store, bool begins) = store->ops->burst;
+    int status = burst ? burst(store, true) : 0;
+
+    if (status)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        fetch_wanted(store, &wants[i], values);
+    if (burst && burst(store, false)) {
+        for (size_t i = 0; i < count; i++)
+            wants[i].status = -EAGAIN;
+    }
+    return 0;
+}
+
+int store_fetch_all(struct store *store, struct store_want *wants, size_t count,
+                    struct buffer *values)
+{
+    int status;
+
+    pthread_mutex_lock(&store->mutex);
+    status = fetch_wanted_all(store, wants, count, values);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
 static int exists_by_fetching(struct store *store, struct bytes key)
 {
     struct buffer value = BUFFER_INIT;

@@ -74,6 +74,18 @@ int store_close(struct store *store);
  * damaged may be read as far as it goes, but every change is refused (-EUCLEAN), and store_notes() says why.
  */
 int store_fetch(struct store *store, struct bytes key, struct buffer *value);
+/* One of several keys whose values are fetched together. */
+struct store_want {
+    struct bytes key;
+    int status;         /* of store_fetch(), or -EAGAIN: ask for this one alone */
+    size_t start, size; /* where its value is in the buffer */
+};
+/*
+ * Fetches all of them for less than one by one would take: the engine looks once whether the file is what it was, and locks
+ * it once. Values are appended to `values` as far as its limit allows. Returns the failure of that look or lock.
+ */
+int store_fetch_all(struct store *store, struct store_want *wants, size_t count,
+                    struct buffer *values);
 /* Whether the key exists: 1, 0 or negative errno. */
 int store_exists(struct store *store, struct bytes key);
 
@@ -160,13 +172,18 @@ struct store *store_new_trace(struct store *inner, struct store_trace *trace);
  * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions
  * above, except that calls come one at a time, never change a read-only store, and never rename a
  * key to itself. `struct store` is the first member of an engine's own structure. NULL means:
- * exists: fetch and drop; stamp: -ENOTSUP; rename (also where it returns -ENOTSUP): fetch, store, remove (an
+ * exists: fetch and drop; burst: nothing to spare; stamp: -ENOTSUP; rename (also where it returns -ENOTSUP): fetch, store, remove (an
  * engine without transactions only), and no STORE_EXCHANGE; sync: nothing to do.
  */
 struct store_ops {
     int (*close)(struct store *store); /* releases all but the store itself, which store.c frees */
     int (*fetch)(struct store *store, struct bytes key, struct buffer *value);
     int (*exists)(struct store *store, struct bytes key);
+    /*
+     * Between a burst that begins and its end only fetch is called, soon and often: what is the same for all of them is done
+     * at the beginning. The end's failure: what was fetched may be wrong.
+     */
+    int (*burst)(struct store *store, bool begins);
     int (*store)(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
     int (*remove)(struct store *store, struct bytes key);
     int (*rename)(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);

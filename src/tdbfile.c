@@ -225,6 +225,15 @@ int tdbfile_exists(struct tdbfile *file, struct bytes key)
     return status == -ENOENT ? 0 : status;
 }
 
+int tdbfile_hold(struct tdbfile *file, bool begins)
+{
+    /* A file that is open to read only is never locked, and libtdb takes this for a mistake. */
+    if (tdb_get_flags(file->tdb) & TDB_NOLOCK)
+        return 0;
+    errno = 0;
+    return (begins ? tdb_lockall_read : tdb_unlockall_read)(file->tdb) ? last_error(file) : 0;
+}
+
 struct visit {
     tdbfile_visitor *visitor;
     void *context;

@@ -52,6 +52,8 @@ int tdbfile_make(const char *path, int hash_size);
 int tdbfile_fetch(struct tdbfile *file, struct bytes key, struct buffer *value);
 /* 1, 0 or negative errno. */
 int tdbfile_exists(struct tdbfile *file, struct bytes key);
+/* Until it is let go, other processes may read, and no lock is taken for each record. */
+int tdbfile_hold(struct tdbfile *file, bool begins);
 /* Return false to stop. Slices are borrowed for the call, in which the file must not be used. */
 typedef bool tdbfile_visitor(void *context, struct bytes key, struct bytes value);
 /* Each record once that is there during all of it. -EIO: besides, there are some that can't be read. */

@@ -51,6 +51,7 @@ struct dumb {
     int values;  /* NAME.dat */
     ino_t inode; /* of what is open */
     bool dirty;  /* values written since the last fsync */
+    bool burst;  /* it was looked at a moment ago */
     unsigned lock_timeout;
 };
 
@@ -184,12 +185,21 @@ static int dumb_fetch(struct store *store, struct bytes key, struct buffer *valu
 {
     struct dumb *dumb = dumb_of(store);
     struct table_entry *entry;
-    int status = refresh(dumb, DUMB_LOOK);
+    int status = dumb->burst ? 0 : refresh(dumb, DUMB_LOOK);
 
     if (status)
         return status;
     entry = table_find(&dumb->index.table, key);
     return entry ? read_value(dumb, entry, value) : -ENOENT;
+}
+
+static int dumb_burst(struct store *store, bool begins)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = begins ? refresh(dumb, DUMB_LOOK) : 0;
+
+    dumb->burst = begins && !status;
+    return status;
 }
 
 static int dumb_exists(struct store *store, struct bytes key)
@@ -391,6 +401,7 @@ static const struct store_ops dumb_ops = {
     .close = dumb_close,
     .fetch = dumb_fetch,
     .exists = dumb_exists,
+    .burst = dumb_burst,
     .store = dumb_store,
     .remove = dumb_remove,
     .rename = dumb_rename,

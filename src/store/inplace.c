@@ -67,7 +67,8 @@ static int look_up(struct inplace *i, struct bytes key, struct buffer *value)
 
     if (!status)
         status = fetch(i, key, value);
-    turn_done(&i->turn);
+    if (!i->burst)
+        turn_done(&i->turn);
     return status;
 }
 
@@ -98,6 +99,17 @@ static int inplace_exists(struct store *store, struct bytes key)
     if (status == -ENOENT)
         return 0;
     return status ? status : 1;
+}
+
+static int inplace_burst(struct store *store, bool begins)
+{
+    struct inplace *i = inplace_of(store);
+    int status = begins ? begin_reading(i, NULL) : 0;
+
+    i->burst = begins && !status;
+    if (!i->burst)
+        turn_done(&i->turn);
+    return status;
 }
 
 static int inplace_visit(struct store *store, store_visitor *visitor, void *context)
@@ -277,6 +289,7 @@ const struct store_ops inplace_store_ops = {
     .close = inplace_close,
     .fetch = inplace_fetch,
     .exists = inplace_exists,
+    .burst = inplace_burst,
     .store = inplace_store,
     .remove = inplace_remove,
     .rename = inplace_rename,

@@ -25,6 +25,7 @@ struct inplace {
     struct turn turn;
     struct changes changes;
     const struct inplace_ops *ops;
+    bool burst; /* the turn outlasts the operation */
 };
 
 struct inplace_ops {

@@ -60,6 +60,7 @@ struct sqlite {
     unsigned lock_timeout; /* seconds */
     bool no_lock;
     uint64_t openings;
+    bool burst; /* it was looked at a moment ago, and will be again */
 };
 
 static struct sqlite *sqlite_of(struct store *store)
@@ -349,7 +350,7 @@ static int sqlite_rename(struct store *store, struct bytes from, struct bytes to
 static int conclude(struct sqlite *s, enum sqlite_query query, int status)
 {
     sqlite_file_end(s->connection.to, query);
-    return s->connection.frozen && is_stale(s) ? -ESTALE : status;
+    return s->connection.frozen && !s->burst && is_stale(s) ? -ESTALE : status;
 }
 
 /* Whether to read again. The last failure stands; that it was stale says nothing to anybody. */
@@ -379,7 +380,7 @@ static int take_value(struct sqlite *s, struct bytes key, struct buffer *value)
 static int fetch(struct sqlite *s, struct bytes key, struct buffer *value)
 {
     size_t before = value->size;
-    int status = refresh(s);
+    int status = s->burst ? 0 : refresh(s);
 
     if (!status)
         status = start(s, QUERY_FETCH, &key, NULL);
@@ -401,6 +402,31 @@ static int sqlite_fetch(struct store *store, struct bytes key, struct buffer *va
     do
         status = fetch(sqlite_of(store), key, value);
     while (again(&status, &tries));
+    return status;
+}
+
+static int run(struct sqlite *s, enum sqlite_query query)
+{
+    int status = start(s, query, NULL, NULL);
+
+    if (status)
+        return status;
+    status = step(s, query);
+    sqlite_file_end(s->connection.to, query);
+    return status;
+}
+
+/* SQLite's locks are taken once for all of it; a frozen file has none. */
+static int sqlite_burst(struct store *store, bool begins)
+{
+    struct sqlite *s = sqlite_of(store);
+    int status = begins ? refresh(s) : 0;
+
+    if (!status && !s->connection.frozen)
+        status = run(s, begins ? QUERY_BEGIN : QUERY_END);
+    else if (!begins && is_stale(s))
+        status = -ESTALE;
+    s->burst = begins && !status;
     return status;
 }
 
@@ -497,6 +523,7 @@ static const struct store_ops sqlite_ops = {
     .close = sqlite_close,
     .fetch = sqlite_fetch,
     .exists = sqlite_exists,
+    .burst = sqlite_burst,
     .store = sqlite_store,
     .remove = sqlite_remove,
     .rename = sqlite_rename,

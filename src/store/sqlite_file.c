@@ -29,6 +29,8 @@ static const char *const statements[QUERY_COUNT] = {
     /* Blobs sort after everything else. */
     [QUERY_VISIT] = "SELECT key FROM Dict WHERE key >= x'' ORDER BY key",
     [QUERY_VERSION] = "PRAGMA data_version",
+    [QUERY_BEGIN] = "BEGIN",
+    [QUERY_END] = "COMMIT",
 };
 
 /* As in CPython's BUILD_TABLE, so that the stored schema is the same text. */

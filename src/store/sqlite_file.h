@@ -55,6 +55,8 @@ enum sqlite_query {
     QUERY_EXCHANGE,         /* one, other: their values swap, if both are there */
     QUERY_VISIT,            /* -> keys, ascending */
     QUERY_VERSION,          /* -> a number that changes when another connection commits */
+    QUERY_BEGIN,            /* what is read from now on is of one moment */
+    QUERY_END,
     QUERY_COUNT
 };
 /* The slices (NULL: none) must stay until sqlite_file_end(), which has to follow if this succeeds. */

@@ -47,6 +47,11 @@ static int tdb_engine_exists(struct store *store, struct bytes key)
     return tdbfile_exists(tdb_of(store)->file, key);
 }
 
+static int tdb_engine_burst(struct store *store, bool begins)
+{
+    return tdbfile_hold(tdb_of(store)->file, begins);
+}
+
 static int tdb_engine_store(struct store *store, struct bytes key, struct bytes value,
                             enum store_mode mode)
 {
@@ -141,6 +146,7 @@ static const struct store_ops tdb_ops = {
     .close = tdb_engine_close,
     .fetch = tdb_engine_fetch,
     .exists = tdb_engine_exists,
+    .burst = tdb_engine_burst,
     .store = tdb_engine_store,
     .remove = tdb_engine_remove,
     .rename = tdb_engine_rename,

@@ -275,7 +275,7 @@ static int list_path(struct setting *setting, const char *path, unsigned expecte
     forget(&setting->world, id);
     if (code)
         return code;
-    code = tree_readdir(listing, 0, true, count_entry, setting);
+    code = tree_readdir(listing, 0, &some_room, count_entry, setting);
     tree_closedir(listing);
     if (code == 0)
         assert_int_equal(setting->world.invalidated, expected);

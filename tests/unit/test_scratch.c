@@ -585,7 +585,7 @@ static bool listed(struct world *world, const char *name)
     struct tree_listing *listing;
 
     assert_int_equal(tree_opendir(world->tree, TREE_ROOT, &listing), 0);
-    assert_int_equal(tree_readdir(listing, 0, false, find_name, &name), 0);
+    assert_int_equal(tree_readdir(listing, 0, NULL, find_name, &name), 0);
     tree_closedir(listing);
     return !name;
 }

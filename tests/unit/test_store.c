@@ -245,6 +245,37 @@ static void test_visit_stops(void **state)
 /*
  * Every byte, alone and between others; what .dir must quote; what a database may have to escape.
  */
+static void expect_wanted(const struct store_want *want, const struct buffer *values,
+                          struct bytes value)
+{
+    assert_int_equal(want->status, 0);
+    assert_true(bytes_equal(bytes_part(buffer_bytes(values), want->start, want->size), value));
+}
+
+static void test_fetch_all(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_want wants[] = {{BYTES("a")}, {BYTES("none")}, {BYTES("long")}, {BYTES("b")}};
+    struct buffer values;
+
+    put(fixture->store, BYTES("a"), BYTES("1"));
+    put(fixture->store, BYTES("b"), BYTES("2"));
+    put(fixture->store, BYTES("long"), BYTES("longer than there is room for"));
+    buffer_init(&values, 8);
+    for (int round = 1; round <= 2; round++) {
+        assert_int_equal(store_fetch_all(fixture->store, wants, ARRAY_SIZE(wants), &values), 0);
+        expect_wanted(&wants[0], &values, round == 1 ? BYTES("1") : BYTES("new"));
+        assert_int_equal(wants[1].status, -ENOENT);
+        assert_int_equal(wants[2].status, -EAGAIN);
+        expect_wanted(&wants[3], &values, BYTES("2"));
+        /* What is changed between two times is seen, and may be. */
+        put(fixture->store, BYTES("a"), BYTES("new"));
+        buffer_clear(&values);
+    }
+    assert_int_equal(store_fetch_all(fixture->store, NULL, 0, &values), 0);
+    buffer_release(&values);
+}
+
 static void test_odd_keys(void **state)
 {
     static const struct bytes odd[] = {
@@ -395,6 +426,7 @@ static const struct CMUnitTest suite[] = {
     cmocka_unit_test_setup_teardown(test_exchange, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_rename, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_visit_stops, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_fetch_all, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_odd_keys, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_many_and_reopen, set_up, tear_down),

@@ -422,7 +422,8 @@ static void list_all(struct worker *worker, const char *path)
     do {
         before = reading.next;
         reading.room = 1 + pick(worker, 5);
-        code = tree_readdir(listing, reading.next, reading.plus, take_one, &reading);
+        code = tree_readdir(listing, reading.next, reading.plus ? &some_room : NULL, take_one,
+                            &reading);
         expect(worker, "tree_readdir", code == 0, code);
     } while (code == 0 && reading.next != before);
     if (pick(worker, 8) == 0)

@@ -320,7 +320,7 @@ static void test_listing_in_pieces(void **state)
         put(world, name, "x\n");
     }
     directory = open_directory(world, "");
-    assert_int_equal(tree_readdir(directory, 0, false, take_entry, &all), 0);
+    assert_int_equal(tree_readdir(directory, 0, NULL, take_entry, &all), 0);
     assert_int_equal(all.count, 24);
     /* What happens meanwhile neither repeats nor skips a name; what has gone is left out with attributes. */
     assert_int_equal(unlink_file(world, all.names[10]), 0);
@@ -328,16 +328,16 @@ static void test_listing_in_pieces(void **state)
     for (size_t i = 0; i < all.count; i += piece.count) {
         piece = (struct listing){.room = 3};
         assert_int_equal(
-            tree_readdir(directory, i ? all.next[i - 1] : 0, false, take_entry, &piece), 0);
+            tree_readdir(directory, i ? all.next[i - 1] : 0, NULL, take_entry, &piece), 0);
         for (size_t n = 0; n < piece.count; n++)
             assert_string_equal(piece.names[n], all.names[i + n]);
     }
     piece = (struct listing){.room = 64};
-    assert_int_equal(tree_readdir(directory, 0, true, take_entry, &piece), 0);
+    assert_int_equal(tree_readdir(directory, 0, &some_room, take_entry, &piece), 0);
     assert_int_equal(piece.count, 23);
     assert_null(entry_of(&piece, all.names[10]));
-    assert_int_equal(tree_readdir(directory, all.next[23], false, take_entry, &piece), 0);
-    assert_int_equal(tree_readdir(directory, -1, false, take_entry, &piece), -EINVAL);
+    assert_int_equal(tree_readdir(directory, all.next[23], NULL, take_entry, &piece), 0);
+    assert_int_equal(tree_readdir(directory, -1, NULL, take_entry, &piece), -EINVAL);
     tree_closedir(directory);
 }
 
@@ -348,10 +348,10 @@ static void test_entries_without_room_get_no_reference(void **state)
     struct listing piece = {.room = 2};
     struct stat stat;
 
-    assert_int_equal(tree_readdir(directory, 0, true, take_entry, &piece), 0);
+    assert_int_equal(tree_readdir(directory, 0, &some_room, take_entry, &piece), 0);
     assert_int_equal(piece.count, 2);
     piece = (struct listing){.room = 64};
-    assert_int_equal(tree_readdir(directory, 0, false, take_entry, &piece), 0);
+    assert_int_equal(tree_readdir(directory, 0, NULL, take_entry, &piece), 0);
     for (size_t i = 2; i < piece.count; i++)
         assert_int_equal(tree_getattr(world->tree, piece.stats[i].st_ino, &stat), -ESTALE);
     tree_closedir(directory);
