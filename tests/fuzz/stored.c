@@ -4,15 +4,8 @@
 #include "codecs/codec.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 static const struct codec_rules RULES = {.any_globals = true, .max_value = LARGEST_TEXT};
-
-void demand(bool truth)
-{
-    if (!truth)
-        abort();
-}
 
 /*
  * The protocol of a program that has none of its own instructions is a guess, and a string that was dropped makes a value

@@ -4,11 +4,9 @@
 #define SHELVEFS_FUZZ_STORED_H
 
 #include "codecs/dialect.h"
+#include "tests/fuzz/demand.h"
 
 enum { LARGEST_TEXT = 1 << 22 };
-
-/* Aborts, so that the fuzzer sees it. */
-void demand(bool truth);
 
 /*
  * In a database of this dialect rendering never fails but for want of memory, the text reads back to the value, and what is

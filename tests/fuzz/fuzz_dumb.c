@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Any bytes as the two files of a dbm.dumb database: the index, and behind the first NUL the values. */
+#include "tests/fuzz/database.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *folder = database_folder();
+    const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
+    size_t index = nul ? (size_t)(nul - data) : size;
+    char name[96], path[128];
+
+    snprintf(name, sizeof name, "%s/dumb", folder);
+    snprintf(path, sizeof path, "%s.dir", name);
+    database_write(path, bytes_of(data, index));
+    snprintf(path, sizeof path, "%s.dat", name);
+    database_write(path, nul ? bytes_of(nul + 1, size - index - 1) : bytes_of("", 0));
+    database_check(name, "dumb");
+    return 0;
+}
