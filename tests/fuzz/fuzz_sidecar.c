@@ -151,12 +151,13 @@ static void look_at(struct tree *tree, uint64_t node)
 
 static void list(struct tree *tree, uint64_t directory)
 {
+    const struct tree_room room = {4096, 160};
     struct walk walk = {.tree = tree};
     struct tree_listing *listing;
 
     if (tree_opendir(tree, directory, &listing))
         return;
-    tree_readdir(listing, 0, true, note_entry, &walk);
+    tree_readdir(listing, 0, &room, note_entry, &walk);
     tree_closedir(listing);
     for (size_t i = 0; i < walk.count && i < ARRAY_SIZE(walk.nodes); i++)
         look_at(tree, walk.nodes[i]);
