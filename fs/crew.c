@@ -162,13 +162,13 @@ static void wait_a_tick(struct crew *crew)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += TICK_US * 1000L;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000L;
     }
-    sem_timedwait(&crew->wake, &until);
+    sem_clockwait(&crew->wake, CLOCK_MONOTONIC, &until);
 }
 
 static bool is_over(struct crew *crew)
