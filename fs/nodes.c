@@ -72,17 +72,17 @@ int node_name_refusal(struct place place, const struct node_name *name)
 /* A fold stands for itself by its hash: "VIEW/HASH/name", where no view's path has a '/' in its place. */
 uint64_t node_hash(struct place place, const char *name)
 {
+    const char *above = directories[place.home].path;
+    size_t start = strlen(above), size = strnlen(name, NAME_LONGEST);
     char path[96 + NAME_LONGEST];
-    int size;
     uint64_t hash;
 
+    memcpy(path, above, start);
     if (place.fold)
-        size = snprintf(path, sizeof path, "%s//%016" PRIx64 "/%.*s", directories[place.home].path,
-                        place.fold->by_name.hash, NAME_LONGEST, name);
-    else
-        size = snprintf(path, sizeof path, "%s/%.*s", directories[place.home].path, NAME_LONGEST,
-                        name);
-    hash = digest_bytes(&id_key, bytes_of(path, (size_t)size)).words[0];
+        start += (size_t)snprintf(path + start, 20, "//%016" PRIx64, place.fold->by_name.hash);
+    path[start++] = '/';
+    memcpy(path + start, name, size);
+    hash = digest_bytes(&id_key, bytes_of(path, start + size)).words[0];
     return hash > TREE_ROOT ? hash : hash + 2;
 }
 

@@ -188,6 +188,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
     if (file->bucket_at == at)
         return 0;
     file->bucket_at = 0;
+    file->bucket_entry = -1;
     buffer_clear(&file->bucket);
     buffer_resize(&file->bucket, (size_t)file->bucket_size);
     status = buffer_status(&file->bucket);
@@ -249,17 +250,29 @@ static int find_element(struct gdbm_file *file, struct bytes key, const struct e
     return found < 0 ? found : 0;
 }
 
+/* The keys of a listing come bucket by bucket. */
+static int read_bucket_of(struct gdbm_file *file, int hash)
+{
+    off_t entry = entry_of(file, hash), at = 0;
+    int status;
+
+    if (file->bucket_at && file->bucket_entry == entry)
+        return 0;
+    status = bucket_at(file, entry, &at);
+    if (!status)
+        status = gdbm_file_bucket(file, at);
+    file->bucket_entry = status ? -1 : entry;
+    return status;
+}
+
 int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record *out)
 {
     const struct element *element = NULL;
-    off_t at = 0;
     int status;
 
     if (key.size > INT_MAX)
         return -ENOENT;
-    status = bucket_at(file, entry_of(file, hash_of(key)), &at);
-    if (!status)
-        status = gdbm_file_bucket(file, at);
+    status = read_bucket_of(file, hash_of(key));
     if (!status)
         status = find_element(file, key, &element);
     if (status)

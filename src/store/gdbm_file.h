@@ -33,6 +33,7 @@ struct gdbm_file {
     off_t free_size;      /* of each of those */
     struct buffer bucket; /* the last one read */
     off_t bucket_at;      /* 0: none */
+    off_t bucket_entry;   /* of the directory, that led there */
     bool bucket_damaged;  /* as a whole, or some of its elements */
 };
 
