@@ -36,9 +36,9 @@ def read_only(place, command, databases, *more):
 
 def rows(build, small):
     count, runs = (SMALL, 1) if small else (RECORDS, 5)
-    with peers.temporary(build) as place:
+    with peers.with_disk(build) as place:
         records = data.Records(count)
-        databases = {engine: data.write(place.folder, "all", engine, records) for engine in data.ENGINES}
+        databases = {engine: data.write(place.disk, "all", engine, records) for engine in data.ENGINES}
         floor = peers.floor(place, databases["gdbm"])
         tmpfs = peers.Directory(place, databases["gdbm"])
         for name, command in commands.READING.items():
@@ -51,7 +51,7 @@ def rows(build, small):
         copy = commands.READING["cp -r"]
         yield from interleaved("dump by cp -r", [script(place, databases["gdbm"])] + [
             works(place, copy, peers.shelvefs(place, databases["gdbm"], *options), Goal("script", 2)) for options in [(), ("ro",)]], runs)
-        few = data.write(place.folder, "few", "gdbm", data.Records(count // FEWER))
+        few = data.write(place.disk, "few", "gdbm", data.Records(count // FEWER))
         for name, times in NAIVE.items():
             yield from interleaved("%s, cold, 1/%d records" % (name, FEWER), [
                 works(place, commands.READING[name], peers.naive(place, few)),

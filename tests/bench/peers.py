@@ -19,9 +19,10 @@ PATIENCE = 60  # seconds that a mount or an unmount may take
 class Place:
     """Where a benchmark keeps its files and mounts."""
 
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, disk=None):
         self.build = build
         self.folder = folder
+        self.disk = disk  # a folder for databases, where it matters that they are files of a disk
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -39,6 +40,13 @@ def temporary(build, parent=None):
         parent = "/dev/shm"
     with tempfile.TemporaryDirectory(prefix="shelvefs-bench-", dir=parent) as folder:
         yield Place(os.path.abspath(build), folder)
+
+
+@contextlib.contextmanager
+def with_disk(build):
+    """The same with a folder for databases on a filesystem of a disk, as they usually are: in memory, gdbm has no stamp."""
+    with temporary(build) as place, tempfile.TemporaryDirectory(prefix="shelvefs-bench-", dir="/var/tmp") as disk:
+        yield Place(place.build, place.folder, disk)
 
 
 def until(condition, process, what):
