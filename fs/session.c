@@ -7,6 +7,7 @@
 #include "fs/operations.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <poll.h>
@@ -159,6 +160,17 @@ static struct fuse_session *mounted_session(struct mount *mount, const struct op
     return NULL;
 }
 
+/*
+ * libfuse ends its threads by pthread_cancel(), for which the C library loads another one and aborts the program where it can't:
+ * at the very end, if there is no memory or descriptor left then. It does so for this, too, and gives an answer.
+ */
+static bool can_cancel_threads(void)
+{
+    void *frame;
+
+    return backtrace(&frame, 1) > 0;
+}
+
 int session_open(struct mount *mount, struct options *options, const char *mountpoint,
                  struct failure *failure)
 {
@@ -168,6 +180,8 @@ int session_open(struct mount *mount, struct options *options, const char *mount
 
     if (status)
         return status;
+    if (!can_cancel_threads())
+        return -ENOMEM;
     fuse_set_log_func(take_message);
     capture_begin(&capture);
     mount->session = mounted_session(mount, options, mountpoint);

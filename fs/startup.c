@@ -13,18 +13,21 @@ void startup_init(struct startup *startup)
     *startup = (struct startup){.pipe = -1};
 }
 
+static const struct bytes no_memory = BYTES("shelvefs: out of memory\n");
+
 /* `line` as the terminal may see it, in one write. */
 static int give_line(int fd, struct bytes line)
 {
     struct buffer text = BUFFER_INIT;
-    int status;
+    struct bytes told;
+    int status = 0;
 
     errno = 0;
     buffer_add_string(&text, "shelvefs: ");
     log_escape(line, &text);
     buffer_add_byte(&text, '\n');
-    status = buffer_status(&text);
-    if (status == 0 && write(fd, text.data, text.size) != (ssize_t)text.size)
+    told = buffer_status(&text) ? no_memory : buffer_bytes(&text);
+    if (write(fd, told.data, told.size) != (ssize_t)told.size)
         status = errno ? -errno : -EIO;
     buffer_release(&text);
     return status;

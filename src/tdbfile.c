@@ -78,7 +78,7 @@ static int last_error(struct tdbfile *file)
     switch (tdb_error(file->tdb)) {
     case TDB_ERR_NOEXIST:
         /* A key that could not be read is for libtdb another key than the one it looks for. */
-        return system == EIO ? -EIO : -ENOENT;
+        return system == EIO || system == ENOMEM ? -system : -ENOENT;
     case TDB_ERR_EXISTS:
         return -EEXIST;
     case TDB_ERR_RDONLY:
@@ -337,11 +337,16 @@ int tdbfile_put(struct tdbfile *file, struct bytes key, struct bytes value, bool
 
     if (key.size > TDBFILE_LARGEST || value.size > TDBFILE_LARGEST - key.size)
         return -EFBIG;
-    return tdb_store(file->tdb, data_of(key), data_of(value), flag) ? last_error(file) : 0;
+    errno = 0;
+    if (tdb_store(file->tdb, data_of(key), data_of(value), flag))
+        return last_error(file);
+    /* See last_error(): there may be two of this key now. The transaction must not be committed. */
+    return errno == EIO || errno == ENOMEM ? -errno : 0;
 }
 
 int tdbfile_remove(struct tdbfile *file, struct bytes key)
 {
+    errno = 0;
     return tdb_delete(file->tdb, data_of(key)) ? last_error(file) : 0;
 }
 

@@ -328,10 +328,10 @@ static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct wal
             (hash_of(buffer_bytes(&walk->key)) != element->hash ||
              entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
             status = -EIO;
-        if (status)
-            walk->damaged++;
-        else
+        if (!status)
             walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
+        else if (status != -ENOMEM)
+            walk->damaged++;
     }
     if (file->bucket_damaged && !walk->damaged)
         walk->damaged++;

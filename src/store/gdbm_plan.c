@@ -16,8 +16,17 @@ void gdbm_plan_release(struct gdbm_plan *plan)
     buffer_release(&plan->extents);
 }
 
-/* What the last failed call means. */
-/* After a write that fails, libgdbm may say only that the file needs recovery: errno, 0 before, says why. */
+/* That the system refused something says nothing of the file. */
+static bool is_refusal(int failed)
+{
+    return failed == EIO || failed == ENOSPC || failed == EDQUOT || failed == EFBIG || failed == ENOMEM || failed == EMFILE ||
+           failed == ENFILE;
+}
+
+/*
+ * What the last failed call means. After a write or an allocation that fails, libgdbm may say only that the file needs recovery: errno,
+ * 0 before, says why.
+ */
 static int last_error(GDBM_FILE database)
 {
     int failed = errno;
@@ -37,7 +46,7 @@ static int last_error(GDBM_FILE database)
     case GDBM_DIR_OVERFLOW:
         return -EFBIG;
     default:
-        return failed == EIO || failed == ENOSPC || failed == EDQUOT ? -failed : -EUCLEAN;
+        return is_refusal(failed) ? -failed : -EUCLEAN;
     }
 }
 
@@ -117,9 +126,11 @@ static int change_key(GDBM_FILE database, const struct step *step)
 
 static int change_copy(const struct gdbm_plan *plan, const struct update *update)
 {
-    GDBM_FILE database = open_copy(plan->copy.fd, GDBM_WRITER);
+    GDBM_FILE database;
     int status = 0;
 
+    errno = 0;
+    database = open_copy(plan->copy.fd, GDBM_WRITER);
     if (!database)
         return last_error(NULL);
     errno = 0;

@@ -19,6 +19,7 @@
 #include "src/store/bdb_file.h"
 #include "src/store/inplace.h"
 #include "src/store/shadow.h"
+#include "src/store/spare.h"
 
 #include <db.h>
 
@@ -29,6 +30,8 @@
 
 /* As libdb's own dbm_open() sets them (hash/hash_compat.c). */
 enum { NEW_PAGE_SIZE = 4096, NEW_FILL_FACTOR = 40, NEW_ELEMENTS = 1, FD_NAME_SIZE = 32 };
+
+enum { LIBRARY_MEMORY = 2 << 20 }; /* bytes, several times of what libdb takes with its usual cache */
 
 struct ndbm_store {
     struct inplace inplace;
@@ -96,6 +99,9 @@ static void replace_system_calls(void)
     db_env_set_func_seek(captured_seek);
     db_env_set_func_ftruncate(captured_ftruncate);
     db_env_set_func_fsync(captured_fsync);
+    db_env_set_func_malloc(spare_malloc);
+    db_env_set_func_realloc(spare_realloc);
+    db_env_set_func_free(spare_free);
 }
 
 static void discard_message(const DB_ENV *environment, const char *prefix, const char *message)
@@ -112,6 +118,10 @@ static int error_of(int result)
         return 0;
     case ENOMEM:
     case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
     case EIO:
     case EACCES:
         return -result;
@@ -122,13 +132,19 @@ static int error_of(int result)
     }
 }
 
+/* Until close_library(). */
 static int open_library(const char *path, u_int32_t flags, DB **out)
 {
     DB *db;
-    int result = db_create(&db, NULL, 0);
+    int result;
 
-    if (result)
+    if (spare_begin(LIBRARY_MEMORY))
+        return -ENOMEM;
+    result = db_create(&db, NULL, 0);
+    if (result) {
+        spare_end();
         return error_of(result);
+    }
     db->set_errcall(db, discard_message);
     if (flags & DB_CREATE) {
         db->set_pagesize(db, NEW_PAGE_SIZE);
@@ -138,10 +154,19 @@ static int open_library(const char *path, u_int32_t flags, DB **out)
     result = db->open(db, NULL, path, NULL, DB_HASH, flags, 0666);
     if (result) {
         db->close(db, DB_NOSYNC);
+        spare_end();
         return error_of(result);
     }
     *out = db;
     return 0;
+}
+
+static int close_library(DB *db)
+{
+    int result = db->close(db, 0);
+
+    spare_end();
+    return result;
 }
 
 static DBT dbt_of(struct bytes bytes)
@@ -168,7 +193,7 @@ static int change_pages(const char *path, const struct update *update)
         return status;
     for (size_t i = 0; !result && i < update->count; i++)
         result = change_key(db, &update->steps[i]);
-    closed = db->close(db, 0);
+    closed = close_library(db);
     return error_of(result ? result : closed);
 }
 
@@ -265,7 +290,7 @@ static int make_file(const char *path)
     DB *db = NULL;
     int status = open_library(path, DB_CREATE, &db);
 
-    return status ? status : error_of(db->close(db, 0));
+    return status ? status : error_of(close_library(db));
 }
 
 static int create_file(const char *path)
