@@ -19,6 +19,9 @@
 /* Requests that are answered after a signal, so that a busy client can't keep the mount up. */
 enum { MAX_PENDING = 1000, MOST_THREADS = 10 };
 
+/* How often it is tried to go on where memory is short, with a pause before each time. */
+enum { MOST_ATTEMPTS = 100, PAUSE_MS = 100 };
+
 /* --- what libfuse says --- */
 
 /*
@@ -288,14 +291,32 @@ static void serve_pending(struct fuse_session *session)
         ;
 }
 
+/*
+ * libfuse ends its loop where a thread finds no memory for the next request. That is no reason to unmount: requests wait in the kernel. -EPERM
+ * stands for -1, which says that it could not start its first thread.
+ */
+static int serve(struct mount *mount, const struct options *options)
+{
+    for (int attempt = 1;; attempt++) {
+        int status = options->single_thread ? fuse_session_loop(mount->session)
+                                            : serve_in_threads(mount->session);
+
+        if ((status != -ENOMEM && status != -EPERM) || attempt == MOST_ATTEMPTS)
+            return status;
+        if (attempt == 1)
+            log_error(mount->log, "requests have to wait: out of memory");
+        fuse_session_reset(mount->session);
+        poll(NULL, 0, PAUSE_MS);
+    }
+}
+
 int session_serve(struct mount *mount, const struct options *options)
 {
     int status = notifier_start(mount->notifier);
 
     if (status)
         return status;
-    status = options->single_thread ? fuse_session_loop(mount->session)
-                                    : serve_in_threads(mount->session);
+    status = serve(mount, options);
     serve_pending(mount->session);
     stop_notifier(mount);
     /* A positive result is the signal that ended it. */

@@ -3,13 +3,40 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { AMPLE_MEMORY = 2000 << 20, SMALL_STACK = 1 << 20 }; /* bytes */
+
+/*
+ * A limit of memory (ulimit -v) counts what is only reserved: for each thread 8 MiB of stack and 64 MiB for malloc(), whose threads
+ * then share one place. No function here needs more than some KiB of stack.
+ */
+static void reserve_little(void)
+{
+    struct rlimit limit;
+    pthread_attr_t attributes;
+
+    if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur > AMPLE_MEMORY)
+        return;
+    mallopt(M_ARENA_MAX, 1);
+    if (pthread_attr_init(&attributes))
+        return;
+    if (pthread_attr_setstacksize(&attributes, SMALL_STACK) == 0)
+        pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
 void startup_init(struct startup *startup)
 {
+    /* Where a file may not grow (ulimit -f), a write is to fail, not to end the program. */
+    signal(SIGXFSZ, SIG_IGN);
+    reserve_little();
     *startup = (struct startup){.pipe = -1};
 }
 

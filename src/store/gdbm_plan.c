@@ -145,7 +145,7 @@ static int change_copy(const struct gdbm_plan *plan, const struct update *update
 
 /* --- the result --- */
 
-static bool check_key(struct gdbm_file *file, const struct step *step)
+static int check_key(struct gdbm_file *file, const struct step *step)
 {
     struct buffer value = BUFFER_INIT;
     struct gdbm_record record;
@@ -159,7 +159,9 @@ static bool check_key(struct gdbm_file *file, const struct step *step)
     else
         right = status == -ENOENT;
     buffer_release(&value);
-    return right;
+    if (status == -ENOMEM)
+        return status;
+    return right ? 0 : -EIO;
 }
 
 /* What the copy says must be what was asked for, or the database is not touched. */
@@ -169,9 +171,9 @@ static int check_copy(const struct gdbm_plan *plan, const struct update *update)
     int status = gdbm_file_read(&file, plan->copy.fd, "", NULL);
 
     for (size_t i = 0; i < update->count && !status; i++)
-        status = check_key(&file, &update->steps[i]) ? 0 : -EIO;
+        status = check_key(&file, &update->steps[i]);
     gdbm_file_release(&file);
-    return status ? -EIO : 0;
+    return status && status != -ENOMEM ? -EIO : status;
 }
 
 /* One attempt. -EAGAIN: plan->extents has grown by what was missing. */

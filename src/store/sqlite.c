@@ -240,7 +240,9 @@ static int connect_to(struct sqlite *s, struct connection *out, struct failure *
     }
     if (status == -EBUSY)
         return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
-    return status ? failure_set(failure, status, 0, "%s", first.message) : 0;
+    if (first.code)
+        failure_set(failure, status, 0, "%s", first.message);
+    return status;
 }
 
 static int reconnect(struct sqlite *s, struct failure *failure)

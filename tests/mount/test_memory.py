@@ -18,7 +18,7 @@ import pytest
 import mounting
 from mounting import Mount
 
-MOST = os.environ.get('SHELVEFS_ALLOCATIONS', '30')
+MOST = os.environ.get('SHELVEFS_ALLOCATIONS', '8')
 LIBRARY = pathlib.Path(os.environ['SHELVEFS']).parent / 'libfailing.so'
 CALLS, FIRST, END, BLOCKS = range(4)
 FOR_EVER = 1 << 62
