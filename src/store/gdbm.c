@@ -10,7 +10,7 @@
  *   Each change waits for the disk once, because a power cut between pages of the database would do the same.
  * - A file that another program's crash left in the middle of an update is noticed by its header at the beginning of
  *   each turn. libgdbm refuses it, and Python then finds it empty. gdbm_recover() makes a new file of it before
- *   anything is written, if it can save every record, and keeps the old one as NAME.~1~ (or a higher number).
+ *   anything is written, if it can save every record; the old one stays as NAME.~1~ or a higher number (gdbm_rescue.h).
  *   To read, it needs no recovery.
  * - Before the first change the tables of free space are compared with all that is in use (gdbm_space.h).
  * - Values are read by gdbm_file.c, which checks what it reads. What makes no sense is EIO; the rest stays readable, and
@@ -23,6 +23,7 @@
  */
 #include "src/io.h"
 #include "src/store/gdbm_plan.h"
+#include "src/store/gdbm_rescue.h"
 #include "src/store/gdbm_space.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct gdbm_store {
     struct gdbm_file file;
     struct gdbm_plan plan;
     bool has_times;     /* see times_mappings() */
+    bool has_leavings;  /* a process was killed in gdbm_rescue_run() */
     bool space_checked; /* once, before the first change */
 };
 
@@ -48,9 +50,12 @@ static int gdbm_look(struct inplace *inplace, struct failure *failure)
     return gdbm_file_read(&gdbm_of(inplace)->file, inplace->turn.fd, inplace->store.path, failure);
 }
 
-static bool gdbm_is_interrupted(struct inplace *inplace)
+static bool gdbm_needs_writing(struct inplace *inplace)
 {
-    return gdbm_file_is_interrupted(&gdbm_of(inplace)->file);
+    struct gdbm_store *g = gdbm_of(inplace);
+
+    g->has_leavings = gdbm_rescue_is_left(inplace->store.path);
+    return g->has_leavings || gdbm_file_is_interrupted(&g->file);
 }
 
 static int check_space(struct inplace *inplace)
@@ -64,14 +69,13 @@ static int check_space(struct inplace *inplace)
     return status;
 }
 
-static int gdbm_prepare(struct inplace *inplace)
+static int rescue(struct inplace *inplace)
 {
     struct gdbm_rescue rescue;
-    int status;
+    int status = gdbm_rescue_run(inplace->store.path, inplace->turn.fd, &rescue);
 
-    if (!gdbm_is_interrupted(inplace))
-        return check_space(inplace);
-    status = gdbm_plan_rescue(inplace->store.path, inplace->turn.fd, &rescue);
+    /* Another file may have the name now. */
+    turn_give(&inplace->turn);
     if (status == -EUCLEAN)
         engine_damaged(&inplace->store,
                        "a writer was killed, and gdbm_recover can't save every record");
@@ -80,11 +84,19 @@ static int gdbm_prepare(struct inplace *inplace)
     buffer_printf(&inplace->store.notes,
                   "a writer was killed in the middle of an update: gdbm_recover saved all %zu "
                   "keys; the file as it was is %s now\n",
-                  rescue.keys, rescue.backup ? rescue.backup : "gone");
+                  rescue.keys, rescue.backup);
     free(rescue.backup);
-    /* Another file has the name now. */
-    turn_give(&inplace->turn);
     return turn_write(&inplace->turn);
+}
+
+static int gdbm_prepare(struct inplace *inplace)
+{
+    struct gdbm_store *g = gdbm_of(inplace);
+
+    if (g->has_leavings)
+        gdbm_rescue_clear(inplace->store.path);
+    g->has_leavings = false;
+    return gdbm_file_is_interrupted(&g->file) ? rescue(inplace) : check_space(inplace);
 }
 
 static int gdbm_fetch_value(struct inplace *inplace, struct bytes key, struct buffer *value)
@@ -135,7 +147,7 @@ static bool times_mappings(const char *path)
 static const struct inplace_ops gdbm_ops = {
     .engine = &engine_gdbm,
     .look = gdbm_look,
-    .needs_writing = gdbm_is_interrupted,
+    .needs_writing = gdbm_needs_writing,
     .prepare = gdbm_prepare,
     .fetch = gdbm_fetch_value,
     .visit = gdbm_visit,

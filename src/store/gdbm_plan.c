@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, TRIES = 16 };
@@ -105,7 +104,8 @@ static datum datum_of(struct bytes bytes)
                    .dsize = (int)bytes.size};
 }
 
-static GDBM_FILE open_copy(int fd, int flags)
+/* The descriptor stays the caller's. */
+static GDBM_FILE open_copy(int fd, const char *name, int flags)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
@@ -114,7 +114,7 @@ static GDBM_FILE open_copy(int fd, int flags)
             close(copy);
         return NULL;
     }
-    return gdbm_fd_open(copy, "", 0, flags | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOERROR, NULL);
+    return gdbm_fd_open(copy, name, 0, flags | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOERROR, NULL);
 }
 
 static int change_key(GDBM_FILE database, const struct step *step)
@@ -130,7 +130,7 @@ static int change_copy(const struct gdbm_plan *plan, const struct update *update
     int status = 0;
 
     errno = 0;
-    database = open_copy(plan->copy.fd, GDBM_WRITER);
+    database = open_copy(plan->copy.fd, "", GDBM_WRITER);
     if (!database)
         return last_error(NULL);
     errno = 0;
@@ -219,34 +219,28 @@ int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struc
 
 int gdbm_plan_create(int fd)
 {
-    GDBM_FILE database = open_copy(fd, GDBM_WRCREAT);
+    GDBM_FILE database = open_copy(fd, "", GDBM_WRCREAT);
 
     if (!database)
         return last_error(NULL);
     return gdbm_close(database) ? -EIO : 0;
 }
 
-int gdbm_plan_rescue(const char *path, int fd, struct gdbm_rescue *out)
+int gdbm_plan_recover(const char *name, int fd, size_t *keys)
 {
     gdbm_recovery recovery = {.max_failures = 1};
     GDBM_FILE database;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), status = 0;
+    int status = 0;
 
-    if (copy < 0 || lseek(copy, 0, SEEK_SET) < 0)
-        return -errno;
-    database =
-        gdbm_fd_open(copy, path, 0,
-                     GDBM_WRITER | GDBM_NOLOCK | GDBM_NOMMAP | GDBM_CLOEXEC | GDBM_CLOERROR, NULL);
+    errno = 0;
+    database = open_copy(fd, name, GDBM_WRITER | GDBM_CLOEXEC);
     if (!database)
         return last_error(NULL);
-    if (gdbm_recover(database, &recovery,
-                     GDBM_RCVR_MAX_FAILURES | GDBM_RCVR_BACKUP | GDBM_RCVR_FORCE))
+    errno = 0;
+    if (gdbm_recover(database, &recovery, GDBM_RCVR_MAX_FAILURES | GDBM_RCVR_FORCE))
         status = last_error(database);
     gdbm_close(database);
-    if (status) {
-        free(recovery.backup_name);
-        return status;
-    }
-    *out = (struct gdbm_rescue){.keys = recovery.recovered_keys, .backup = recovery.backup_name};
-    return 0;
+    if (!status)
+        *keys = recovery.recovered_keys;
+    return status;
 }

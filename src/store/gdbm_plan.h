@@ -34,14 +34,10 @@ int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struc
 /* Makes an empty database in the file `fd`, which is empty. */
 int gdbm_plan_create(int fd);
 
-struct gdbm_rescue {
-    size_t keys;  /* that were saved */
-    char *backup; /* where the damaged file is now; the caller frees it */
-};
 /*
- * Lets gdbm_recover() write all records of the database at `path`, open as `fd` and locked, into a new file of that
- * name. -EUCLEAN: some record can't be saved; nothing was changed then.
+ * Lets gdbm_recover() write all records of the database `fd` into a new file called `name`, which it makes with a suffix
+ * and then renames. After a failure the file with that suffix may be there. -EUCLEAN: some record can't be saved.
  */
-int gdbm_plan_rescue(const char *path, int fd, struct gdbm_rescue *out);
+int gdbm_plan_recover(const char *name, int fd, size_t *keys);
 
 #endif

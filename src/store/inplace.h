@@ -32,7 +32,7 @@ struct inplace_ops {
     const struct engine *engine;
     /* A turn began, or the file was changed: looks at it anew. -EUCLEAN, -EMEDIUMTYPE; sets the failure. */
     int (*look)(struct inplace *inplace, struct failure *failure);
-    /* Whether a crash of another program left what prepare() would put right; NULL: no. */
+    /* Whether a crash left what prepare() would put right; NULL: no. */
     bool (*needs_writing)(struct inplace *inplace);
     /* Before each update. May give up the turn and take another. */
     int (*prepare)(struct inplace *inplace);

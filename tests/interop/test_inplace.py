@@ -3,8 +3,10 @@
 
 STORETOOL names the program that drives a store (tests/unit/storetool.c).
 """
+import itertools
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -72,16 +74,21 @@ def test_held_by_a_reader(tmp_path):
         assert store.all() == {b"a": b"1", b"b": b"2"}
 
 
+def interrupted(path, items):
+    """A database as a killed writer left it; its bytes."""
+    oracle("gdbm", GDBM_PYTHON, path, "c", puts(items))
+    with open(path, "ab") as file:
+        file.write(bytes(4096))
+    return path.read_bytes()
+
+
 @needs_gdbm
 @pytest.mark.parametrize("read_only", [True, False])
 def test_interrupted_writer(tmp_path, read_only):
     """A writer was killed after it made the file longer: Python finds the database empty, we find all."""
     path = tmp_path / "db"
     items = sample(4)
-    oracle("gdbm", GDBM_PYTHON, path, "c", puts(items))
-    with open(path, "ab") as file:
-        file.write(bytes(4096))
-    broken = path.read_bytes()
+    broken = interrupted(path, items)
     with Store("auto", path, *["-r"] * read_only) as store:
         assert store.all() == items
         assert ("gdbm_recover saved all %d keys" % len(items) in store.notes()) != read_only
@@ -92,6 +99,61 @@ def test_interrupted_writer(tmp_path, read_only):
     else:
         assert oracle("gdbm", GDBM_PYTHON, path) == {**items, b"after": b"1"}
         assert (tmp_path / "db.~1~").read_bytes() == broken
+
+
+@needs_gdbm
+def test_rescue_is_killed(tmp_path):
+    """At each step: the database keeps its name all the time, and the next opening leaves nothing of it behind."""
+    items = {b"key %d" % number: b"value" * number for number in range(20)}
+    broken = interrupted(tmp_path / "broken", items)
+    path = tmp_path / "here" / "db"
+    path.parent.mkdir()
+    # Of each system call its first, second ... one, until there is no such one.
+    kills = 0
+    for step in ("mkdir", "fchmod", "fsync", "link", "rename", "unlinkat", "rmdir"):
+        for when in itertools.count(1):
+            for name in os.listdir(path.parent):
+                os.unlink(path.parent / name)
+            path.write_bytes(broken)
+            path.chmod(0o640)
+            command = ["strace", "-f", "-o", os.devnull, "-e", "trace=" + step, "-e",
+                       "inject=%s:signal=KILL:when=%d" % (step, when), TOOL, "auto", str(path)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+            assert path.exists()
+            if done.returncode == 0:
+                break
+            kills += 1
+            with Store("auto", path) as store:
+                assert store.all() == items
+                store.ask("put", b"after", b"1")
+            assert set(os.listdir(path.parent)) == {"db", "db.~1~"}
+            assert oracle("gdbm", GDBM_PYTHON, path) == {**items, b"after": b"1"}
+            assert (path.parent / "db.~1~").read_bytes() == broken and path.stat().st_mode & 0o777 == 0o640
+        assert set(os.listdir(path.parent)) == {"db", "db.~1~"}
+    assert kills >= 7
+
+
+@needs_gdbm
+def test_rescue_gives_up(tmp_path):
+    """Where a bucket makes no sense gdbm_recover can't save all of it: nothing is changed, and nothing left behind."""
+    path = tmp_path / "db"
+    broken = bytearray(interrupted(path, sample(4)))
+    directory, = struct.unpack_from("@q", broken, 8)
+    bucket, = struct.unpack_from("@q", broken, directory)
+    broken[bucket:bucket + 4] = b"\xff\xff\xff\x7f"  # how much free space it knows
+    path.write_bytes(broken)
+    assert "is damaged: look with -o ro" in opening_fails("auto", path)
+    assert os.listdir(tmp_path) == ["db"] and path.read_bytes() == broken
+
+
+@needs_gdbm
+def test_rescue_directory_of_somebody_else(tmp_path):
+    """A name that is taken by what is not ours is left alone."""
+    path = tmp_path / "db"
+    broken = interrupted(path, {b"a": b"1"})
+    (tmp_path / ".db.shelvefs-rescue").write_text("not ours")
+    assert "error 1 " in opening_fails("auto", path)
+    assert path.read_bytes() == broken and (tmp_path / ".db.shelvefs-rescue").read_text() == "not ours"
 
 
 def test_numsync(tmp_path):

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/store/gdbm_rescue.h"
+
+#include "src/io.h"
+#include "src/store/gdbm_plan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MOST_BACKUPS = 10000 };
+
+/* Where everything is. */
+struct scene {
+    char *path;   /* of the database, without symbolic links */
+    char *folder; /* ours */
+    char *fresh;  /* the new file in it, once it is complete */
+};
+
+static void scene_release(struct scene *scene)
+{
+    free(scene->path);
+    free(scene->folder);
+    free(scene->fresh);
+}
+
+static int scene_init(struct scene *scene, const char *database)
+{
+    char *slash;
+
+    *scene = (struct scene){.path = realpath(database, NULL)};
+    if (!scene->path)
+        return -errno;
+    slash = strrchr(scene->path, '/');
+    if (asprintf(&scene->folder, "%.*s/.%s.shelvefs-rescue", (int)(slash - scene->path),
+                 scene->path, slash + 1) < 0)
+        scene->folder = NULL;
+    if (scene->folder && asprintf(&scene->fresh, "%s/db", scene->folder) < 0)
+        scene->fresh = NULL;
+    if (scene->fresh)
+        return 0;
+    scene_release(scene);
+    return -ENOMEM;
+}
+
+/* --- our directory --- */
+
+static bool is_ours(const char *folder)
+{
+    struct stat stat;
+
+    return lstat(folder, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == geteuid();
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *files = is_ours(folder) ? opendir(folder) : NULL;
+    struct dirent *entry;
+
+    if (!files)
+        return;
+    while ((entry = readdir(files)))
+        unlinkat(dirfd(files), entry->d_name, 0);
+    closedir(files);
+    rmdir(folder);
+}
+
+static int make_folder(const char *folder)
+{
+    remove_folder(folder);
+    if (mkdir(folder, 0700) == 0)
+        return 0;
+    return errno == EEXIST ? -EPERM : -errno;
+}
+
+bool gdbm_rescue_is_left(const char *path)
+{
+    struct scene scene;
+    bool left;
+
+    if (scene_init(&scene, path))
+        return false;
+    left = is_ours(scene.folder);
+    scene_release(&scene);
+    return left;
+}
+
+void gdbm_rescue_clear(const char *path)
+{
+    struct scene scene;
+
+    if (scene_init(&scene, path))
+        return;
+    remove_folder(scene.folder);
+    scene_release(&scene);
+}
+
+/* --- the new file in the old one's place --- */
+
+/* libgdbm makes it for nobody but us, and does not wait for the disk. */
+static int finish_fresh(const char *fresh, int database)
+{
+    struct stat like;
+    int status, fd = open(fresh, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    status = fstat(database, &like) ? -errno : io_own_as(fd, &like);
+    if (!status && fsync(fd))
+        status = -errno;
+    close(fd);
+    return status;
+}
+
+static bool is_same_file(const char *one, const char *other)
+{
+    struct stat of_one, of_other;
+
+    return !stat(one, &of_one) && !lstat(other, &of_other) && of_one.st_ino == of_other.st_ino &&
+           of_one.st_dev == of_other.st_dev;
+}
+
+/*
+ * A second name for the database, or where there are no hard links, its only one. A rescue that was killed after this step
+ * has made one already.
+ */
+static int keep_backup(const char *path, char **out)
+{
+    int status = -EEXIST;
+    char *name = NULL;
+
+    for (int i = 1; status == -EEXIST && i < MOST_BACKUPS; i++) {
+        free(name);
+        if (asprintf(&name, "%s.~%d~", path, i) < 0)
+            return -ENOMEM;
+        status = link(path, name) ? -errno : 0;
+        if (status == -EEXIST && is_same_file(path, name))
+            status = 0;
+        else if (status == -EPERM || status == -EOPNOTSUPP || status == -EMLINK)
+            status = renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE) ? -errno : 0;
+    }
+    if (status)
+        free(name);
+    else
+        *out = name;
+    return status;
+}
+
+static int replace(const struct scene *scene, char **backup)
+{
+    char *name;
+    int status = keep_backup(scene->path, &name);
+
+    if (status)
+        return status;
+    if (rename(scene->fresh, scene->path)) {
+        status = -errno;
+        /* If both are names of the file, this does nothing, and the second one is to go. */
+        if (rename(name, scene->path) == 0)
+            unlink(name);
+        free(name);
+        return status;
+    }
+    *backup = name;
+    return io_sync_directory_of(scene->path);
+}
+
+int gdbm_rescue_run(const char *path, int fd, struct gdbm_rescue *out)
+{
+    struct gdbm_rescue made = {.keys = 0};
+    struct scene scene;
+    int status = scene_init(&scene, path);
+
+    if (status)
+        return status;
+    status = make_folder(scene.folder);
+    if (!status) {
+        status = gdbm_plan_recover(scene.fresh, fd, &made.keys);
+        if (!status)
+            status = finish_fresh(scene.fresh, fd);
+        if (!status)
+            status = replace(&scene, &made.backup);
+        remove_folder(scene.folder);
+    }
+    scene_release(&scene);
+    if (status)
+        free(made.backup);
+    else
+        *out = made;
+    return status;
+}
