@@ -33,6 +33,14 @@ int io_read(int fd, void *data, size_t size, off_t offset, size_t *done)
     return 0;
 }
 
+int io_read_exactly(int fd, void *data, size_t size, off_t offset)
+{
+    size_t done = 0;
+    int status = io_read(fd, data, size, offset, &done);
+
+    return !status && done < size ? -EUCLEAN : status;
+}
+
 int io_write(int fd, struct bytes bytes, off_t offset)
 {
     while (bytes.size) {

@@ -15,6 +15,8 @@
 
 /* Reads at `offset` up to `size` bytes; fewer, in `*done`, only at the end of the file. */
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
+/* All of it. -EUCLEAN: the file ends before. */
+int io_read_exactly(int fd, void *data, size_t size, off_t offset);
 /* Writes all of it at `offset`. After a failure the file may hold a part of it. */
 int io_write(int fd, struct bytes bytes, off_t offset);
 /*

@@ -176,17 +176,16 @@ int bdb_file_read(struct bdb_file *file, int fd, const char *name, struct failur
 
 static int read_page(struct bdb_file *file, uint32_t number, struct buffer *page)
 {
-    size_t done = 0;
     int status;
 
     if (!number || number > file->last_page || number >= file->pages)
-        return -EIO;
+        return -EUCLEAN;
     buffer_clear(page);
     buffer_resize(page, file->page_size);
     status = buffer_status(page);
     if (!status)
-        status = io_read(file->fd, page->data, page->size, (off_t)number * file->page_size, &done);
-    return !status && done < page->size ? -EIO : status;
+        status = io_read_exactly(file->fd, page->data, page->size, (off_t)number * file->page_size);
+    return status;
 }
 
 static uint32_t page_entries(const struct bdb_file *file)
@@ -254,8 +253,8 @@ static int read_bucket_page(struct bdb_file *file, uint32_t number, uint32_t pre
     if (number_at(file, page + PAGE_NUMBER) != number ||
         number_at(file, page + PAGE_PREVIOUS) != previous ||
         (page[PAGE_TYPE] != TYPE_HASH && page[PAGE_TYPE] != TYPE_UNSORTED))
-        return -EIO;
-    return items_make_sense(file) ? 0 : -EIO;
+        return -EUCLEAN;
+    return items_make_sense(file) ? 0 : -EUCLEAN;
 }
 
 static uint32_t bucket_of(const struct bdb_file *file, struct bytes key)
@@ -281,7 +280,7 @@ static int read_long(struct bdb_file *file, struct bytes item, struct buffer *ou
 {
     uint32_t number = number_at(file, item.data + LONG_PAGE), previous = 0;
     size_t size = number_at(file, item.data + LONG_SIZE), before = out->size;
-    int status = (off_t)size <= file->size ? 0 : -EIO;
+    int status = (off_t)size <= file->size ? 0 : -EUCLEAN;
 
     if (!status && out->limit - before < size)
         return -EFBIG;
@@ -297,7 +296,7 @@ static int read_long(struct bdb_file *file, struct bytes item, struct buffer *ou
                 number_at(file, page + PAGE_PREVIOUS) != previous ||
                 short_at(file, page + PAGE_ENTRIES) != 1 || !length || length > left ||
                 length > file->page_size - PAGE_HEAD)
-                status = -EIO;
+                status = -EUCLEAN;
         }
         if (status)
             break;
@@ -307,7 +306,7 @@ static int read_long(struct bdb_file *file, struct bytes item, struct buffer *ou
         number = page_next(file, &file->long_page);
     }
     if (!status && number)
-        status = -EIO;
+        status = -EUCLEAN;
     if (status)
         out->size = before;
     return status;
@@ -357,7 +356,7 @@ int bdb_file_fetch(struct bdb_file *file, struct bytes key, struct buffer *value
     int status = 0, found = 0;
 
     for (uint32_t steps = 0; !status && !found; steps++) {
-        status = steps < file->pages ? read_bucket_page(file, number, previous) : -EIO;
+        status = steps < file->pages ? read_bucket_page(file, number, previous) : -EUCLEAN;
         if (!status)
             found = find_in_page(file, key, &scratch, &index);
         if (found < 0)
@@ -377,82 +376,83 @@ int bdb_file_fetch(struct bdb_file *file, struct bytes key, struct buffer *value
 
 /* --- all of them --- */
 
-struct walk {
-    bdb_visitor *visitor; /* NULL: reads the values, too */
-    void *context;
-    struct buffer key, value;
-    uint64_t steps; /* left: no chain is endless */
-    size_t damaged;
-    bool stopped;
+/* One through the buckets. */
+struct tour {
+    struct walk *walk;
+    struct buffer *value; /* to read each one's into; NULL: only keys */
+    uint64_t steps;       /* left: no chain is endless */
 };
 
-static int visit_record(struct bdb_file *file, uint32_t index, uint32_t bucket, struct walk *walk)
+static int visit_record(struct bdb_file *file, uint32_t index, uint32_t bucket, struct tour *tour)
 {
+    struct buffer *key = &tour->walk->key;
     int status;
 
-    buffer_clear(&walk->key);
-    buffer_clear(&walk->value);
-    status = read_item(file, item_at(file, index), &walk->key);
-    if (!status && bucket_of(file, buffer_bytes(&walk->key)) != bucket)
-        status = -EIO;
-    if (!status && !walk->visitor)
-        status = read_item(file, item_at(file, index + 1), &walk->value);
-    if (status == -ENOMEM)
-        return status;
-    if (status)
-        walk->damaged++;
-    else if (walk->visitor)
-        walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
-    return 0;
+    buffer_clear(key);
+    status = read_item(file, item_at(file, index), key);
+    if (!status && bucket_of(file, buffer_bytes(key)) != bucket)
+        status = -EUCLEAN;
+    if (!status && tour->value) {
+        buffer_clear(tour->value);
+        status = read_item(file, item_at(file, index + 1), tour->value);
+    }
+    return walk_take(tour->walk, status);
 }
 
-static int visit_bucket(struct bdb_file *file, uint32_t bucket, struct walk *walk)
+static int visit_bucket(struct bdb_file *file, uint32_t bucket, struct tour *tour)
 {
     uint32_t number = page_of_bucket(file, bucket), previous = 0;
     int status;
 
     do {
-        status = walk->steps ? read_bucket_page(file, number, previous) : -EIO;
+        status = tour->steps ? read_bucket_page(file, number, previous) : -EUCLEAN;
         if (status)
-            break;
-        walk->steps--;
-        for (uint32_t i = 0; !status && !walk->stopped && i < page_entries(file); i += 2)
-            status = visit_record(file, i, bucket, walk);
+            return walk_note(tour->walk, status);
+        tour->steps--;
+        for (uint32_t i = 0; !status && !tour->walk->stopped && i < page_entries(file); i += 2)
+            status = visit_record(file, i, bucket, tour);
         previous = number;
         number = page_next(file, &file->page);
-    } while (!status && !walk->stopped && number);
-    if (status && status != -ENOMEM) {
-        walk->damaged++;
-        status = 0;
-    }
+    } while (!status && !tour->walk->stopped && number);
     return status;
 }
 
-static int walk_buckets(struct bdb_file *file, struct walk *walk)
+static int visit_buckets(struct bdb_file *file, struct walk *walk, struct buffer *value)
 {
+    struct tour tour = {walk, value, (uint64_t)file->pages + file->max_bucket + 1};
     int status = 0;
 
-    walk->key = walk->value = BUFFER_INIT;
-    walk->steps = (uint64_t)file->pages + file->max_bucket + 1;
-    for (uint32_t bucket = 0; !status && !walk->stopped && walk->steps; bucket++) {
-        status = visit_bucket(file, bucket, walk);
+    for (uint32_t bucket = 0; !status && !walk->stopped && tour.steps; bucket++) {
+        status = visit_bucket(file, bucket, &tour);
         if (bucket == file->max_bucket)
             break;
     }
-    if (!walk->steps)
+    if (!tour.steps)
         walk->damaged++;
-    buffer_release(&walk->key);
-    buffer_release(&walk->value);
     return status;
 }
 
-int bdb_file_visit(struct bdb_file *file, bdb_visitor *visitor, void *context, size_t *damaged)
+int bdb_file_visit(struct bdb_file *file, struct walk *walk)
 {
-    struct walk walk = {.visitor = visitor, .context = context};
-    int status = walk_buckets(file, &walk);
+    return visit_buckets(file, walk, NULL);
+}
 
-    *damaged = walk.damaged;
-    return status;
+static bool pass(void *context, struct bytes key)
+{
+    return true;
+}
+
+static int check_buckets(struct bdb_file *file)
+{
+    struct buffer value = BUFFER_INIT;
+    struct walk walk;
+    int status;
+
+    walk_init(&walk, pass, NULL);
+    status = visit_buckets(file, &walk, &value);
+    walk_release(&walk);
+    buffer_release(&value);
+    return status ? status : walk_verdict(&walk);
 }
 
 static int check_free_pages(struct bdb_file *file)
@@ -460,10 +460,10 @@ static int check_free_pages(struct bdb_file *file)
     uint32_t number = file->free_page;
 
     for (uint32_t steps = 0; number; steps++) {
-        int status = steps < file->pages ? read_page(file, number, &file->page) : -EIO;
+        int status = steps < file->pages ? read_page(file, number, &file->page) : -EUCLEAN;
 
         if (status)
-            return status == -EIO ? -EUCLEAN : status;
+            return status;
         if (file->page.data[PAGE_TYPE] != TYPE_UNUSED)
             return -EUCLEAN;
         number = page_next(file, &file->page);
@@ -473,10 +473,7 @@ static int check_free_pages(struct bdb_file *file)
 
 int bdb_file_check(struct bdb_file *file)
 {
-    struct walk walk = {.visitor = NULL};
-    int status = walk_buckets(file, &walk);
+    int status = check_buckets(file);
 
-    if (!status && walk.damaged)
-        status = -EUCLEAN;
     return status ? status : check_free_pages(file);
 }

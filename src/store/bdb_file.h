@@ -8,13 +8,15 @@
  * the number of buckets doubled. A long item is in pages of its own. Numbers are in the order of the machine that made
  * the file.
  *
+ * What makes no sense is -EUCLEAN; a disk that fails, its own errno.
+ *
  * Why not libdb: it trusts what it reads more than a file from elsewhere deserves. It does the writing.
  */
 #ifndef SHELVEFS_STORE_BDB_FILE_H
 #define SHELVEFS_STORE_BDB_FILE_H
 
-#include "src/bytes.h"
 #include "src/failure.h"
+#include "src/store/walk.h"
 
 #include <sys/types.h>
 
@@ -39,14 +41,12 @@ void bdb_file_release(struct bdb_file *file);
 
 /* -EUCLEAN: the first page makes no sense; -EMEDIUMTYPE: a file that dbm.ndbm doesn't open. `name` is for messages. */
 int bdb_file_read(struct bdb_file *file, int fd, const char *name, struct failure *failure);
-/* Appends the value, unless that is NULL. -ENOENT: there is none; -EIO: what should tell that is damaged. */
+/* Appends the value, unless that is NULL. -ENOENT: there is none; -EUCLEAN: what should tell that is damaged. */
 int bdb_file_fetch(struct bdb_file *file, struct bytes key, struct buffer *value);
 
-/* Returns false to stop. */
-typedef bool bdb_visitor(void *context, struct bytes key);
-/* Every key that can be reached. `*damaged` counts the pages and keys that can't be. */
-int bdb_file_visit(struct bdb_file *file, bdb_visitor *visitor, void *context, size_t *damaged);
-/* Reads all of it, values and free pages too: 0, or -EUCLEAN. */
+/* Every key that can be reached. 0, or -ENOMEM; the rest is in walk_verdict(). */
+int bdb_file_visit(struct bdb_file *file, struct walk *walk);
+/* Reads all of it, values and free pages too: -EUCLEAN if any of it is damaged. */
 int bdb_file_check(struct bdb_file *file);
 
 #endif

@@ -35,9 +35,8 @@ struct gdbm_store {
     struct inplace inplace;
     struct gdbm_file file;
     struct gdbm_plan plan;
-    bool has_times;     /* see times_mappings() */
-    bool has_leavings;  /* a process was killed in gdbm_rescue_run() */
-    bool space_checked; /* once, before the first change */
+    bool has_times;    /* see times_mappings() */
+    bool has_leavings; /* a process was killed in gdbm_rescue_run() */
 };
 
 static struct gdbm_store *gdbm_of(struct inplace *inplace)
@@ -58,14 +57,12 @@ static bool gdbm_needs_writing(struct inplace *inplace)
     return g->has_leavings || gdbm_file_is_interrupted(&g->file);
 }
 
-static int check_space(struct inplace *inplace)
+static int gdbm_check(struct inplace *inplace)
 {
-    struct gdbm_store *g = gdbm_of(inplace);
-    int status = g->space_checked ? 0 : gdbm_space_check(&g->file);
+    int status = gdbm_space_check(&gdbm_of(inplace)->file);
 
     if (status == -EUCLEAN)
-        engine_damaged(&inplace->store, "its records and its free space overlap");
-    g->space_checked = status == 0;
+        inplace_damaged(inplace, "its records and its free space overlap");
     return status;
 }
 
@@ -77,8 +74,7 @@ static int rescue(struct inplace *inplace)
     /* Another file may have the name now. */
     turn_give(&inplace->turn);
     if (status == -EUCLEAN)
-        engine_damaged(&inplace->store,
-                       "a writer was killed, and gdbm_recover can't save every record");
+        inplace_damaged(inplace, "a writer was killed, and gdbm_recover can't save every record");
     if (status)
         return status;
     buffer_printf(&inplace->store.notes,
@@ -96,7 +92,7 @@ static int gdbm_prepare(struct inplace *inplace)
     if (g->has_leavings)
         gdbm_rescue_clear(inplace->store.path);
     g->has_leavings = false;
-    return gdbm_file_is_interrupted(&g->file) ? rescue(inplace) : check_space(inplace);
+    return gdbm_file_is_interrupted(&g->file) ? rescue(inplace) : 0;
 }
 
 static int gdbm_fetch_value(struct inplace *inplace, struct bytes key, struct buffer *value)
@@ -108,10 +104,9 @@ static int gdbm_fetch_value(struct inplace *inplace, struct bytes key, struct bu
     return status || !value ? status : gdbm_file_value(file, &record, value);
 }
 
-static int gdbm_visit(struct inplace *inplace, store_visitor *visitor, void *context,
-                      size_t *damaged)
+static int gdbm_visit(struct inplace *inplace, struct walk *walk)
 {
-    return gdbm_file_visit(&gdbm_of(inplace)->file, visitor, context, damaged);
+    return gdbm_file_visit(&gdbm_of(inplace)->file, walk);
 }
 
 static int gdbm_plan_change(struct inplace *inplace, const struct update *update,
@@ -149,6 +144,7 @@ static const struct inplace_ops gdbm_ops = {
     .look = gdbm_look,
     .needs_writing = gdbm_needs_writing,
     .prepare = gdbm_prepare,
+    .check = gdbm_check,
     .fetch = gdbm_fetch_value,
     .visit = gdbm_visit,
     .plan = gdbm_plan_change,

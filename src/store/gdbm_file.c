@@ -28,14 +28,6 @@ static bool lies_within(const struct gdbm_file *file, off_t offset, off_t size)
     return offset >= 0 && size >= 0 && offset <= file->size && size <= file->size - offset;
 }
 
-int gdbm_file_part(const struct gdbm_file *file, void *data, off_t offset, size_t size)
-{
-    size_t done = 0;
-    int status = io_read(file->fd, data, size, offset, &done);
-
-    return !status && done < size ? -EIO : status;
-}
-
 /* --- the header --- */
 
 static int swap(int number)
@@ -95,7 +87,7 @@ int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct fail
     file->bucket_at = 0;
     if (file->size < (off_t)sizeof header)
         return failure_set(failure, -EUCLEAN, 0, "%s is a truncated gdbm file", name);
-    status = gdbm_file_part(file, &header, 0, sizeof header);
+    status = io_read_exactly(file->fd, &header, sizeof header, 0);
     if (status)
         return status;
     if (header.magic != MAGIC && header.magic != MAGIC_OLD && header.magic != MAGIC_NUMSYNC)
@@ -184,7 +176,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
     int status;
 
     if (at < file->block_size || !lies_within(file, at, file->bucket_size))
-        return -EIO;
+        return -EUCLEAN;
     if (file->bucket_at == at)
         return 0;
     file->bucket_at = 0;
@@ -193,7 +185,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
     buffer_resize(&file->bucket, (size_t)file->bucket_size);
     status = buffer_status(&file->bucket);
     if (!status)
-        status = gdbm_file_part(file, file->bucket.data, at, file->bucket.size);
+        status = io_read_exactly(file->fd, file->bucket.data, file->bucket.size, at);
     if (status)
         return status;
     file->bucket_at = at;
@@ -203,7 +195,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
 
 static int bucket_at(const struct gdbm_file *file, off_t entry, off_t *out)
 {
-    return gdbm_file_part(file, out, file->directory + entry * (off_t)sizeof *out, sizeof *out);
+    return io_read_exactly(file->fd, out, sizeof *out, file->directory + entry * (off_t)sizeof *out);
 }
 
 /* --- records --- */
@@ -214,7 +206,7 @@ static int read_key(const struct gdbm_file *file, const struct element *element,
 
     buffer_clear(key);
     room = buffer_extend(key, (size_t)element->key_size);
-    return room ? gdbm_file_part(file, room, element->offset, key->size) : buffer_status(key);
+    return room ? io_read_exactly(file->fd, room, key->size, element->offset) : buffer_status(key);
 }
 
 /* 1: this is the key's, 0: it is not. */
@@ -228,7 +220,7 @@ static int is_of_key(const struct gdbm_file *file, const struct element *element
                key.size < KEY_START ? key.size : KEY_START) != 0)
         return 0;
     if (!element_makes_sense(file, element))
-        return -EIO;
+        return -EUCLEAN;
     status = read_key(file, element, scratch);
     return status ? status : bytes_equal(buffer_bytes(scratch), key);
 }
@@ -278,7 +270,7 @@ int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record 
     if (status)
         return status;
     if (!element)
-        return file->bucket_damaged ? -EIO : -ENOENT;
+        return file->bucket_damaged ? -EUCLEAN : -ENOENT;
     *out = (struct gdbm_record){
         .offset = element->offset,
         .key_size = (size_t)element->key_size,
@@ -295,9 +287,8 @@ int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, st
 
     if (!room && record->value_size)
         return buffer_status(value);
-    status = record->value_size ? gdbm_file_part(file, room, record->offset + (off_t)record->key_size,
-                                               record->value_size)
-                                : 0;
+    status = io_read_exactly(file->fd, room, record->value_size,
+                             record->offset + (off_t)record->key_size);
     if (status)
         value->size = before;
     return status;
@@ -305,75 +296,61 @@ int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, st
 
 /* --- all of them --- */
 
-struct walk {
-    gdbm_visitor *visitor;
-    void *context;
-    struct buffer key;
-    size_t damaged;
-    bool stopped;
-};
-
 /* The keys of the bucket that entries `from` to `to` of the directory name, less those that no search would find. */
 static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct walk *walk)
 {
     int status = 0;
 
-    for (int i = 0; !walk->stopped && status != -ENOMEM && i < file->bucket_elements; i++) {
+    for (int i = 0; !walk->stopped && !status && i < file->bucket_elements; i++) {
         const struct element *element = element_of(file, i);
 
         if (element->hash == -1)
             continue;
-        status = element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EIO;
+        status = element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EUCLEAN;
         if (!status &&
             (hash_of(buffer_bytes(&walk->key)) != element->hash ||
              entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
-            status = -EIO;
-        if (!status)
-            walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
-        else if (status != -ENOMEM)
-            walk->damaged++;
+            status = -EUCLEAN;
+        status = walk_take(walk, status);
     }
     if (file->bucket_damaged && !walk->damaged)
         walk->damaged++;
-    return status == -ENOMEM ? status : 0;
+    return status;
 }
 
 static int visit_run(struct gdbm_file *file, off_t at, off_t from, off_t to, struct walk *walk)
 {
     int status = gdbm_file_bucket(file, at);
 
-    if (status == -ENOMEM)
-        return status;
-    if (!status)
-        return visit_bucket(file, from, to, walk);
-    walk->damaged++;
-    return 0;
+    return status ? walk_note(walk, status) : visit_bucket(file, from, to, walk);
 }
 
-int gdbm_file_visit(struct gdbm_file *file, gdbm_visitor *visitor, void *context, size_t *damaged)
+static int visit_directory(struct gdbm_file *file, struct walk *walk)
 {
-    struct walk walk = {.visitor = visitor, .context = context, .key = BUFFER_INIT};
     off_t entries = file->directory_size / (off_t)sizeof(off_t), start = 0, current = 0;
     off_t step[VISIT_STEP];
     int status = 0;
 
-    for (off_t entry = 0; !status && !walk.stopped && entry < entries; entry++) {
+    for (off_t entry = 0; !status && !walk->stopped && entry < entries; entry++) {
         off_t left = entries - entry, index = entry % VISIT_STEP;
 
         if (index == 0)
-            status = gdbm_file_part(file, step, file->directory + entry * (off_t)sizeof *step,
-                                  (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step);
+            status = io_read_exactly(
+                file->fd, step, (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
+                file->directory + entry * (off_t)sizeof *step);
         if (!status && entry > 0 && step[index] != current) {
-            status = visit_run(file, current, start, entry, &walk);
+            status = visit_run(file, current, start, entry, walk);
             start = entry;
         }
         current = step[index];
     }
-    if (!status && !walk.stopped)
-        status = visit_run(file, current, start, entries, &walk);
-    buffer_release(&walk.key);
-    *damaged = walk.damaged;
-    return status;
+    return status || walk->stopped ? status : visit_run(file, current, start, entries, walk);
+}
+
+int gdbm_file_visit(struct gdbm_file *file, struct walk *walk)
+{
+    /* What of the directory can't be read leads nowhere. */
+    return walk_note(walk, visit_directory(file, walk));
 }
 
 /* --- what libgdbm will look at --- */
@@ -388,7 +365,7 @@ static int free_ranges(struct gdbm_file *file, gdbm_range *range, void *context)
 
         if (i == FREE_BLOCKS || at < file->block_size || !lies_within(file, at, file->free_size))
             return -EUCLEAN;
-        status = gdbm_file_part(file, &table, at, sizeof table);
+        status = io_read_exactly(file->fd, &table, sizeof table, at);
         if (!status && !table_makes_sense(&table))
             return -EUCLEAN;
         if (!status)

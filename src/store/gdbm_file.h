@@ -7,14 +7,16 @@
  * key. A bucket is a hash table of its own whose elements point to a key with its value behind it. Neighbouring
  * entries of the directory may share a bucket. All numbers are in the order and size of the machine that wrote them.
  *
+ * What makes no sense is -EUCLEAN; a disk that fails, its own errno.
+ *
  * Why not libgdbm: it trusts what it reads more than a file from elsewhere deserves, and keeps copies of it that are
  * out of date after each of our updates. It does the writing (gdbm_plan.h).
  */
 #ifndef SHELVEFS_STORE_GDBM_FILE_H
 #define SHELVEFS_STORE_GDBM_FILE_H
 
-#include "src/bytes.h"
 #include "src/failure.h"
+#include "src/store/walk.h"
 
 #include <sys/types.h>
 
@@ -51,15 +53,13 @@ struct gdbm_record {
     off_t offset; /* of the key; the value follows */
     size_t key_size, value_size;
 };
-/* -ENOENT: there is none; -EIO: what should tell that is damaged. */
+/* -ENOENT: there is none; -EUCLEAN: what should tell that is damaged. */
 int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record *out);
-/* Appends the value. -EIO also if the file ends before. */
+/* Appends the value. -EUCLEAN: the file ends before. */
 int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, struct buffer *value);
 
-/* Returns false to stop. */
-typedef bool gdbm_visitor(void *context, struct bytes key);
-/* Every key that can be reached. `*damaged` counts the buckets and records that can't be. */
-int gdbm_file_visit(struct gdbm_file *file, gdbm_visitor *visitor, void *context, size_t *damaged);
+/* Every key that can be reached. 0, or -ENOMEM; the rest is in walk_verdict(). */
+int gdbm_file_visit(struct gdbm_file *file, struct walk *walk);
 
 /*
  * Calls `range` for all that libgdbm reads before it changes the record of `key`: header, directory, the

@@ -56,8 +56,6 @@ struct bucket {
     struct element elements[1];
 };
 
-/* Exactly `size` bytes; -EIO: the file ends before. */
-int gdbm_file_part(const struct gdbm_file *file, void *data, off_t offset, size_t size);
 /* Reads the bucket at this offset into file->bucket, and tells in file->bucket_damaged whether it makes sense. */
 int gdbm_file_bucket(struct gdbm_file *file, off_t at);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/gdbm_space.h"
 
+#include "src/io.h"
 #include "src/store/gdbm_layout.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static int add_free(struct space *space, off_t at, off_t end, off_t *next)
     const struct free_table *table;
     struct buffer room = BUFFER_INIT;
     uint8_t *data = buffer_extend(&room, (size_t)(end - at));
-    int status = data ? gdbm_file_part(space->file, data, at, room.size) : buffer_status(&room);
+    int status = data ? io_read_exactly(space->file->fd, data, room.size, at) : buffer_status(&room);
 
     table = (const struct free_table *)(const void *)data;
     if (!status && (table->count < 0 ||
@@ -98,8 +99,9 @@ static int add_buckets(struct space *space)
         off_t left = entries - entry, index = entry % ENTRY_STEP;
 
         if (index == 0)
-            status = gdbm_file_part(file, step, file->directory + entry * (off_t)sizeof *step,
-                                    (size_t)(left < ENTRY_STEP ? left : ENTRY_STEP) * sizeof *step);
+            status = io_read_exactly(
+                file->fd, step, (size_t)(left < ENTRY_STEP ? left : ENTRY_STEP) * sizeof *step,
+                file->directory + entry * (off_t)sizeof *step);
         if (!status && step[index] != last)
             status = add_bucket(space, step[index]);
         last = step[index];
@@ -142,5 +144,5 @@ int gdbm_space_check(struct gdbm_file *file)
     if (!status && (space.nonsense || overlap(&space.parts)))
         status = -EUCLEAN;
     buffer_release(&space.parts);
-    return status == -EIO ? -EUCLEAN : status;
+    return status;
 }

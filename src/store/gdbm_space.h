@@ -13,8 +13,8 @@
 #include "src/store/gdbm_file.h"
 
 /*
- * Reads all buckets, no records: 24 bytes a key, as much memory, about 0.2 s a million keys. -EUCLEAN: something overlaps, lies outside the file or
- * can't be read.
+ * Reads all buckets, no records: 24 bytes a key, as much memory, about 0.2 s a million keys. -EUCLEAN: something overlaps or lies outside the
+ * file.
  */
 int gdbm_space_check(struct gdbm_file *file);
 

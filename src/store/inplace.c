@@ -16,13 +16,36 @@ static struct inplace *inplace_of(struct store *store)
 
 /* --- turns --- */
 
+void inplace_damaged(struct inplace *i, const char *how)
+{
+    if (!i->store.damaged && stat(i->store.path, &i->condemned))
+        i->condemned = i->turn.stat;
+    engine_damaged(&i->store, how);
+}
+
+static bool is_as_condemned(const struct inplace *i)
+{
+    const struct stat *then = &i->condemned;
+    struct stat now;
+
+    return fstat(i->turn.fd, &now) || (then->st_ino == now.st_ino && then->st_dev == now.st_dev &&
+                                       then->st_size == now.st_size &&
+                                       then->st_mtim.tv_sec == now.st_mtim.tv_sec &&
+                                       then->st_mtim.tv_nsec == now.st_mtim.tv_nsec);
+}
+
 static int look(struct inplace *i, struct failure *failure)
 {
     int status = i->turn.changed_hands ? i->ops->look(i, failure) : 0;
 
-    if (!status)
-        i->turn.changed_hands = false;
-    return status;
+    if (status)
+        return status;
+    i->turn.changed_hands = false;
+    if (i->store.damaged && !is_as_condemned(i)) {
+        i->store.damaged = i->checked = false;
+        buffer_add_string(&i->store.notes, "somebody has written to the damaged database: it is looked at again\n");
+    }
+    return 0;
 }
 
 static int begin_reading(struct inplace *i, struct failure *failure)
@@ -32,17 +55,25 @@ static int begin_reading(struct inplace *i, struct failure *failure)
     return status ? status : look(i, failure);
 }
 
+static int check(struct inplace *i)
+{
+    int status = i->checked ? 0 : i->ops->check(i);
+
+    i->checked = !status;
+    return status;
+}
+
 static int begin_writing(struct inplace *i)
 {
     int status = turn_write(&i->turn);
 
     if (!status)
         status = look(i, NULL);
-    if (!status)
+    if (!status && i->ops->prepare)
         status = i->ops->prepare(i);
     if (!status)
         status = look(i, NULL);
-    return status;
+    return status ? status : check(i);
 }
 
 /* --- looking --- */
@@ -56,9 +87,11 @@ static int fetch(struct inplace *i, struct bytes key, struct buffer *value)
 {
     int status = i->ops->fetch(i, key, value);
 
-    if (status == -EIO && !is_unsure(i))
-        engine_damaged(&i->store, "a part of its hash table makes no sense");
-    return status;
+    if (status != -EUCLEAN)
+        return status;
+    if (!is_unsure(i))
+        inplace_damaged(i, "a part of its hash table makes no sense");
+    return -EIO;
 }
 
 static int look_up(struct inplace *i, struct bytes key, struct buffer *value)
@@ -115,15 +148,17 @@ static int inplace_burst(struct store *store, bool begins)
 static int inplace_visit(struct store *store, store_visitor *visitor, void *context)
 {
     struct inplace *i = inplace_of(store);
-    size_t damaged = 0;
+    struct walk walk;
     int status = begin_reading(i, NULL);
 
+    walk_init(&walk, visitor, context);
     if (!status)
-        status = i->ops->visit(i, visitor, context, &damaged);
-    if (damaged && !is_unsure(i))
-        engine_damaged(&i->store, "some of its keys can't be reached");
+        status = i->ops->visit(i, &walk);
+    if (walk.damaged && !is_unsure(i))
+        inplace_damaged(i, "some of its keys can't be reached");
     turn_done(&i->turn);
-    return damaged && !status ? -EIO : status;
+    walk_release(&walk);
+    return status || !walk_verdict(&walk) ? status : -EIO;
 }
 
 /* --- changing --- */
@@ -146,7 +181,7 @@ static int carry_out(struct inplace *i, const struct update *update)
     status = i->ops->plan(i, update, &i->changes);
 
     if (status == -EUCLEAN)
-        engine_damaged(&i->store, "its library refuses to change it");
+        inplace_damaged(i, "its library refuses to change it");
     if (!status)
         status = turn_commit(&i->turn, &i->changes);
     i->turn.changed_hands = true;

@@ -8,6 +8,7 @@
 #define SHELVEFS_STORE_INPLACE_H
 
 #include "src/store/turn.h"
+#include "src/store/walk.h"
 
 /* A key is to get a value, or, if it has none here, to go: then it must be there. */
 struct step {
@@ -25,7 +26,9 @@ struct inplace {
     struct turn turn;
     struct changes changes;
     const struct inplace_ops *ops;
-    bool burst; /* the turn outlasts the operation */
+    bool burst;            /* the turn outlasts the operation */
+    bool checked;          /* all of the file, by ops->check */
+    struct stat condemned; /* the file as it was when it was found to be damaged */
 };
 
 struct inplace_ops {
@@ -34,12 +37,13 @@ struct inplace_ops {
     int (*look)(struct inplace *inplace, struct failure *failure);
     /* Whether a crash left what prepare() would put right; NULL: no. */
     bool (*needs_writing)(struct inplace *inplace);
-    /* Before each update. May give up the turn and take another. */
+    /* Before each update: puts that right. May give up the turn and take another. NULL: there is nothing to do. */
     int (*prepare)(struct inplace *inplace);
-    /* As those of struct store_ops; `value` NULL: only whether it is there. -EIO: damaged. */
+    /* Before the first change: whether all of it makes sense, as far as the library relies on that. -EUCLEAN, and inplace_damaged(). */
+    int (*check)(struct inplace *inplace);
+    /* As that of struct store_ops; `value` NULL: only whether it is there. -EUCLEAN: damaged. */
     int (*fetch)(struct inplace *inplace, struct bytes key, struct buffer *value);
-    /* `*damaged` counts what can't be reached. */
-    int (*visit)(struct inplace *inplace, store_visitor *visitor, void *context, size_t *damaged);
+    int (*visit)(struct inplace *inplace, struct walk *walk);
     /* -EUCLEAN: the library refuses to change it. */
     int (*plan)(struct inplace *inplace, const struct update *update, struct changes *out);
     void (*release)(struct inplace *inplace); /* all but `struct inplace` itself */
@@ -50,6 +54,9 @@ struct inplace_ops {
 };
 
 extern const struct store_ops inplace_store_ops;
+
+/* engine_damaged(), until the file is another one, or was written to: then somebody may have put it right. */
+void inplace_damaged(struct inplace *inplace, const char *how);
 
 /*
  * Opens what engine_new() made with these operations; the engine's own part must be ready for ops->release. On failure

@@ -91,21 +91,28 @@ void journal_release(struct journal *journal)
 }
 
 /* A journal is empty when it doesn't begin with a record. */
-static bool has_record(int fd)
+static int has_record(int fd, bool *out)
 {
     uint64_t magic = 0;
     size_t done;
+    int status = io_read(fd, &magic, sizeof magic, 0, &done);
 
-    return !io_read(fd, &magic, sizeof magic, 0, &done) && magic == MAGIC;
+    if (!status)
+        *out = magic == MAGIC;
+    return status;
 }
 
 bool journal_is_pending(const struct journal *journal)
 {
     int fd = open(journal->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    bool pending = fd >= 0 && has_record(fd);
+    bool pending = false;
 
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return false;
+    /* What can't be read now may be one. */
+    if (has_record(fd, &pending))
+        pending = true;
+    close(fd);
     return pending;
 }
 
@@ -457,8 +464,8 @@ int journal_begin(struct journal *journal, int fd, const struct stat *database,
         return status;
     status = check_trust(journal->fd, database, &stat);
     if (!status)
-        pending = has_record(journal->fd);
-    if (pending)
+        status = has_record(journal->fd, &pending);
+    if (!status && pending)
         status = replay(journal, fd, database, &outcome);
     if (!status)
         status = start_anew(journal);

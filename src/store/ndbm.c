@@ -38,7 +38,6 @@ struct ndbm_store {
     struct bdb_file file;
     struct shadow shadow;
     struct buffer extents;
-    bool checked; /* the whole file makes sense */
 };
 
 static struct ndbm_store *ndbm_of(struct inplace *inplace)
@@ -204,14 +203,12 @@ static int ndbm_look(struct inplace *inplace, struct failure *failure)
     return bdb_file_read(&ndbm_of(inplace)->file, inplace->turn.fd, inplace->store.path, failure);
 }
 
-static int ndbm_prepare(struct inplace *inplace)
+static int ndbm_check(struct inplace *inplace)
 {
-    struct ndbm_store *n = ndbm_of(inplace);
-    int status = n->checked ? 0 : bdb_file_check(&n->file);
+    int status = bdb_file_check(&ndbm_of(inplace)->file);
 
     if (status == -EUCLEAN)
-        engine_damaged(&inplace->store, "some of its pages make no sense");
-    n->checked = !status;
+        inplace_damaged(inplace, "some of its pages make no sense");
     return status;
 }
 
@@ -220,10 +217,9 @@ static int ndbm_fetch(struct inplace *inplace, struct bytes key, struct buffer *
     return bdb_file_fetch(&ndbm_of(inplace)->file, key, value);
 }
 
-static int ndbm_visit(struct inplace *inplace, store_visitor *visitor, void *context,
-                      size_t *damaged)
+static int ndbm_visit(struct inplace *inplace, struct walk *walk)
 {
-    return bdb_file_visit(&ndbm_of(inplace)->file, visitor, context, damaged);
+    return bdb_file_visit(&ndbm_of(inplace)->file, walk);
 }
 
 static int ndbm_plan(struct inplace *inplace, const struct update *update, struct changes *out)
@@ -240,6 +236,9 @@ static int ndbm_plan(struct inplace *inplace, const struct update *update, struc
     capture_failure = 0;
     status = change_pages(path, update);
     capture = NULL;
+    /* What libdb could not read or write may look like damage to it. */
+    if (status == -EUCLEAN && capture_failure)
+        status = -capture_failure;
     buffer_clear(&n->extents);
     if (!status)
         status = shadow_extents(&n->shadow, &n->extents);
@@ -258,7 +257,7 @@ static void ndbm_release(struct inplace *inplace)
 static const struct inplace_ops ndbm_ops = {
     .engine = &engine_ndbm,
     .look = ndbm_look,
-    .prepare = ndbm_prepare,
+    .check = ndbm_check,
     .fetch = ndbm_fetch,
     .visit = ndbm_visit,
     .plan = ndbm_plan,

@@ -59,6 +59,7 @@ struct sqlite {
     struct patience patience;
     unsigned lock_timeout; /* seconds */
     bool no_lock;
+    bool checked; /* look_for_damage() could look */
     uint64_t openings;
     bool burst; /* it was looked at a moment ago, and will be again */
 };
@@ -124,20 +125,23 @@ static bool is_cut(struct sqlite *s)
            now.st_size < sqlite_file_size(s->connection.to) && !has_wal(s->store.path);
 }
 
-/* What could not be done now shows when something is asked for. */
-static void look_for_damage(struct sqlite *s)
+/* Fails if that can't be told now: then it is looked for again before anything is written. */
+static int look_for_damage(struct sqlite *s)
 {
     struct buffer fault = BUFFER_INIT;
+    int status = 0;
 
     if (is_cut(s))
         engine_damaged(&s->store, "the file is shorter than it says");
-    if (s->store.damaged || s->connection.file.st_size > LARGEST_CHECKED)
-        return;
-    if (!sqlite_file_first_fault(s->connection.to, &fault) && fault.size) {
+    if (!s->store.damaged && s->connection.file.st_size <= LARGEST_CHECKED)
+        status = sqlite_file_first_fault(s->connection.to, &fault);
+    if (!status && fault.size) {
         fault.data[fault.size - 1] = '\0'; /* instead of the end of the line */
         engine_damaged(&s->store, (const char *)fault.data);
     }
     buffer_release(&fault);
+    s->checked = !status;
+    return status;
 }
 
 /* What the owner should know. That something can't be read now shows when it is asked for. */
@@ -286,9 +290,16 @@ static int damaged(struct sqlite *s, const char *how)
     return -EIO;
 }
 
+/* SQLite calls it damage, too, when the kernel fails to read (vdbe.c: SQLITE_IOERR_CORRUPTFS): where that can be told, that passes. */
 static int status_of(struct sqlite *s, int status)
 {
-    return status == -EUCLEAN ? damaged(s, sqlite_file_message(s->connection.to)) : status;
+    if (status != -EUCLEAN)
+        return status;
+    if (!s->connection.frozen && s->connection.file.st_size <= LARGEST_CHECKED) {
+        look_for_damage(s);
+        return -EIO;
+    }
+    return damaged(s, sqlite_file_message(s->connection.to));
 }
 
 static int start(struct sqlite *s, enum sqlite_query query, const struct bytes *first,
@@ -309,6 +320,8 @@ static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
 {
     int status = refresh(s);
 
+    if (!status && !s->checked)
+        status = look_for_damage(s);
     if (!status && s->store.damaged)
         status = -EUCLEAN;
     if (!status)

@@ -448,10 +448,25 @@ static int conclude_findings(struct sqlite_file *file, int code, struct buffer *
     return 0;
 }
 
+/* A page that could not be read is listed like a damaged one, with the code of the failure (btree.c: checkTreePage()). */
+static bool is_failed_read(struct bytes fault)
+{
+    static const char before[] = "error code=";
+    const char *found =
+        fault.size ? memmem(fault.data, fault.size, before, sizeof before - 1) : NULL;
+
+    return found && (atoi(found + sizeof before - 1) & 0xFF) == SQLITE_IOERR;
+}
+
 int sqlite_file_first_fault(struct sqlite_file *file, struct buffer *fault)
 {
+    size_t before = fault->size;
     int code = each_text(file->db, "PRAGMA integrity_check(1)", add_finding, fault);
 
+    if (!code && is_failed_read(bytes_part(buffer_bytes(fault), before, SIZE_MAX))) {
+        fault->size = before;
+        return -EIO;
+    }
     return conclude_findings(file, code, fault);
 }
 

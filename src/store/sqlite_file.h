@@ -37,7 +37,7 @@ bool sqlite_file_moved(struct sqlite_file *file);
 
 /* The size that the file should have at least, as long as there is no WAL; 0: not known. */
 int64_t sqlite_file_size(struct sqlite_file *file);
-/* Appends what is wrong with the file: the first thing, or a line for each. */
+/* Appends what is wrong with the file: the first thing (-EIO: some of it could not be read), or a line for each. */
 int sqlite_file_first_fault(struct sqlite_file *file, struct buffer *fault);
 int sqlite_file_faults(struct sqlite_file *file, struct buffer *faults);
 /* Appends the first names of a list, fit for a terminal, and counts all. */

@@ -156,6 +156,34 @@ def test_rescue_directory_of_somebody_else(tmp_path):
     assert path.read_bytes() == broken and (tmp_path / ".db.shelvefs-rescue").read_text() == "not ours"
 
 
+@pytest.mark.parametrize("engine, suffix", [("gdbm", ""), ("ndbm", ".db")])
+def test_restored_while_open(tmp_path, engine, suffix):
+    """Nothing is written to a damaged file, until somebody has put it right."""
+    path = tmp_path / "db"
+    file = tmp_path / ("db" + suffix)
+    items = {b"key %d" % number: b"value" for number in range(20)}
+    with Store(engine, path, "-c") as store:
+        for key, value in items.items():
+            store.ask("put", key, value)
+    whole = file.read_bytes()
+    damaged = whole[:4096] + b"\xa5" * (len(whole) - 4096)
+    with Store(engine, path) as store:
+        file.write_bytes(damaged)
+        for _ in range(3):
+            with pytest.raises(OSError) as error:
+                store.ask("put", b"new", b"1")
+            assert error.value.errno == 117
+            with pytest.raises(OSError):
+                store.all()
+        assert "is damaged" in store.notes() and file.read_bytes() == damaged
+        file.write_bytes(whole)
+        assert store.all() == items
+        store.ask("put", b"new", b"1")
+        assert "looked at again" in store.notes()
+    with Store(engine, path, "-r") as store:
+        assert store.all() == {**items, b"new": b"1"}
+
+
 def test_numsync(tmp_path):
     """gdbm's extended format, which Python's whichdb doesn't know."""
     path = tmp_path / "db"
