@@ -41,6 +41,12 @@ int io_read_exactly(int fd, void *data, size_t size, off_t offset)
     return !status && done < size ? -EUCLEAN : status;
 }
 
+bool io_is_unchanged(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 int io_write(int fd, struct bytes bytes, off_t offset)
 {
     while (bytes.size) {

@@ -17,6 +17,8 @@
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
 /* All of it. -EUCLEAN: the file ends before. */
 int io_read_exactly(int fd, void *data, size_t size, off_t offset);
+/* Whether both are of the same file, and nobody has written to it in between, as far as its times tell. */
+bool io_is_unchanged(const struct stat *before, const struct stat *after);
 /* Writes all of it at `offset`. After a failure the file may hold a part of it. */
 int io_write(int fd, struct bytes bytes, off_t offset);
 /*

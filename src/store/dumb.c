@@ -34,24 +34,20 @@
  */
 #include "src/io.h"
 #include "src/store/dumb_index.h"
+#include "src/store/dumb_values.h"
 #include "src/store/holders.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-enum { BLOCK_SIZE = 512, APPEND_TRIES = 5 };
+enum { APPEND_TRIES = 5 };
 
 struct dumb {
     struct store store; /* its path is that of NAME.dat */
     struct dumb_index index;
-    int values;  /* NAME.dat */
-    ino_t inode; /* of what is open */
-    bool dirty;  /* values written since the last fsync */
-    bool burst;  /* it was looked at a moment ago */
+    struct dumb_values values;
+    bool burst; /* it was looked at a moment ago */
     unsigned lock_timeout;
 };
 
@@ -60,37 +56,17 @@ static struct dumb *dumb_of(struct store *store)
     return (struct dumb *)store;
 }
 
-static int open_values(struct dumb *dumb)
-{
-    struct stat stat;
-    int flags = dumb->store.read_only ? O_RDONLY : O_RDWR;
-    int fd, status = io_open_regular(dumb->store.path, flags, &stat, &fd);
-
-    if (status)
-        return status;
-    if (!dumb->store.read_only)
-        status = patience_lock(fd, LOCK_EX, dumb->lock_timeout);
-    if (status) {
-        close(fd);
-        return status;
-    }
-    if (dumb->values >= 0)
-        close(dumb->values);
-    dumb->values = fd;
-    dumb->inode = stat.st_ino;
-    return 0;
-}
-
 /* Brings `index` and `values` up to date. The database that is gone is no missing key: -EIO. */
 static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
 {
     struct stat now;
     int status = stat(dumb->store.path, &now) ? -errno : 0;
 
-    if (!status && now.st_ino != dumb->inode)
-        status = open_values(dumb);
+    if (!status && now.st_ino != dumb->values.inode)
+        status = dumb_values_open(&dumb->values, dumb->store.path, dumb->store.read_only,
+                                  dumb->lock_timeout);
     if (!status)
-        status = dumb_index_refresh(&dumb->index, dumb->values, purpose);
+        status = dumb_index_refresh(&dumb->index, dumb->values.fd, purpose);
     if (!status) {
         buffer_clear(&dumb->store.notes);
         buffer_add(&dumb->store.notes, buffer_bytes(&dumb->index.notes));
@@ -98,22 +74,12 @@ static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
     return status == -ENOENT ? -EIO : status;
 }
 
-static int sync_values(struct dumb *dumb)
-{
-    if (!dumb->dirty)
-        return 0;
-    if (fdatasync(dumb->values))
-        return -errno;
-    dumb->dirty = false;
-    return 0;
-}
-
 /* The table is complete and may be changed; dumb_index_rewrite() has to follow. */
 static int prepare_rewrite(struct dumb *dumb)
 {
     int status = refresh(dumb, DUMB_REWRITE);
 
-    return status ? status : sync_values(dumb);
+    return status ? status : dumb_values_sync(&dumb->values);
 }
 
 static int repair(struct dumb *dumb)
@@ -132,53 +98,6 @@ static int refresh_to_append(struct dumb *dumb)
     return !status && dumb->index.needs_rewrite ? repair(dumb) : status;
 }
 
-/* --- values --- */
-
-static int read_value(struct dumb *dumb, const struct table_entry *entry, struct buffer *value)
-{
-    size_t before = value->size, done = 0;
-    struct stat stat;
-    uint8_t *room;
-    int status;
-
-    if (entry->offset < 0 || entry->size < 0)
-        return -EIO;
-    if (!entry->size)
-        return 0;
-    if (fstat(dumb->values, &stat))
-        return -errno;
-    if (entry->size > stat.st_size || entry->offset > stat.st_size - entry->size)
-        return -EIO;
-    room = buffer_extend(value, (size_t)entry->size);
-    if (!room)
-        return buffer_status(value);
-    status = io_read(dumb->values, room, (size_t)entry->size, entry->offset, &done);
-    if (!status && done < (size_t)entry->size)
-        status = -EIO;
-    if (status)
-        value->size = before;
-    return status;
-}
-
-static int append_value(struct dumb *dumb, struct bytes value, int64_t *offset)
-{
-    struct stat stat;
-    int64_t at;
-    int status;
-
-    if (fstat(dumb->values, &stat))
-        return -errno;
-    at = (stat.st_size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
-    status = dumb_index_give_up_lost(&dumb->index, stat.st_size);
-    if (status)
-        return status;
-    dumb->dirty = true;
-    status = io_write(dumb->values, value, at);
-    if (!status)
-        *offset = at;
-    return status;
-}
-
 /* --- operations --- */
 
 static int dumb_fetch(struct store *store, struct bytes key, struct buffer *value)
@@ -190,7 +109,7 @@ static int dumb_fetch(struct store *store, struct bytes key, struct buffer *valu
     if (status)
         return status;
     entry = table_find(&dumb->index.table, key);
-    return entry ? read_value(dumb, entry, value) : -ENOENT;
+    return entry ? dumb_values_read(&dumb->values, entry->offset, entry->size, value) : -ENOENT;
 }
 
 static int dumb_burst(struct store *store, bool begins)
@@ -239,6 +158,15 @@ static void compact(struct dumb *dumb)
 {
     if (dumb_index_is_sparse(&dumb->index) && !prepare_rewrite(dumb))
         dumb_index_rewrite(&dumb->index);
+}
+
+/* Keys whose values were cut off have to be given up first: they would seem to have some again. */
+static int append_value(struct dumb *dumb, struct bytes value, int64_t *offset)
+{
+    int64_t end = dumb_values_size(&dumb->values);
+    int status = end < 0 ? (int)end : dumb_index_give_up_lost(&dumb->index, end);
+
+    return status ? status : dumb_values_append(&dumb->values, value, offset);
 }
 
 static int dumb_store(struct store *store, struct bytes key, struct bytes value,
@@ -358,7 +286,7 @@ static int dumb_visit(struct store *store, store_visitor *visitor, void *context
 static int dumb_sync(struct store *store)
 {
     struct dumb *dumb = dumb_of(store);
-    int status = sync_values(dumb);
+    int status = dumb_values_sync(&dumb->values);
 
     return status ? status : dumb_index_sync(&dumb->index);
 }
@@ -371,7 +299,7 @@ static int dumb_stamp(struct store *store, struct store_stamp *out)
     struct stat now;
     int status = refresh(dumb, DUMB_LOOK);
 
-    if (!status && fstat(dumb->values, &now))
+    if (!status && fstat(dumb->values.fd, &now))
         status = -errno;
     if (status)
         return status;
@@ -385,8 +313,7 @@ static int dumb_stamp(struct store *store, struct store_stamp *out)
 static void release(struct dumb *dumb)
 {
     dumb_index_release(&dumb->index);
-    if (dumb->values >= 0)
-        close(dumb->values);
+    dumb_values_release(&dumb->values);
 }
 
 static int dumb_close(struct store *store)
@@ -420,13 +347,14 @@ static int start(struct dumb *dumb, const char *base, const struct store_progres
 
     dumb->index.progress = progress;
     if (!status)
-        status = open_values(dumb);
+        status = dumb_values_open(&dumb->values, dumb->store.path, dumb->store.read_only,
+                                  dumb->lock_timeout);
     if (status == -ENOENT)
         return failure_set(failure, -EUCLEAN, 0,
                            "%s.dir is there but its values are not: %s is missing", base, path);
     if (status == -EBUSY)
-        return holders_refuse(&engine_dumb, path,
-                              "unmount that one, or mount this read-only", failure);
+        return holders_refuse(&engine_dumb, path, "unmount that one, or mount this read-only",
+                              failure);
     if (status == -EACCES && !dumb->store.read_only)
         return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
                            path);
@@ -451,7 +379,7 @@ static int dumb_open(const char *base, const struct store_options *options, stru
     free(path);
     if (!dumb)
         return -ENOMEM;
-    dumb->values = -1;
+    dumb->values = (struct dumb_values){.fd = -1};
     dumb->lock_timeout = options->lock_timeout;
     status = start(dumb, base, options->progress, failure);
     dumb->index.progress = NULL;
@@ -461,28 +389,6 @@ static int dumb_open(const char *base, const struct store_options *options, stru
         return status;
     }
     *out = &dumb->store;
-    return 0;
-}
-
-/*
- * Values without an index are not taken for a new database: an empty file is what older Pythons
- * leave.
- */
-static int create_values(const char *path, struct failure *failure)
-{
-    struct stat stat;
-    int fd, status = io_write_file(path, (struct bytes){NULL, 0}, IO_CREATE);
-
-    if (status != -EEXIST)
-        return status;
-    status = io_open_regular(path, O_RDONLY, &stat, &fd);
-    if (status)
-        return status;
-    close(fd);
-    if (stat.st_size)
-        return failure_set(
-            failure, -EUCLEAN, 0,
-            "%s has values, but its index is missing: restore it, or move that file away", path);
     return 0;
 }
 
@@ -496,7 +402,7 @@ static int dumb_create(const char *base, struct failure *failure)
     if (asprintf(&index, "%s.dir", base) < 0)
         index = NULL;
     if (values && index)
-        status = create_values(values, failure);
+        status = dumb_values_create(values, failure);
     if (!status)
         status = io_write_file(index, (struct bytes){NULL, 0}, IO_CREATE);
     free(values);

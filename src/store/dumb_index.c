@@ -3,7 +3,7 @@
 
 #include "src/io.h"
 #include "src/store/dumb_line.h"
-#include "src/store/engine.h"
+#include "src/store/dumb_reading.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,17 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    /* CPython's index rewrite: NAME.dir is missing for a moment, then grows. */
-    PAUSE_NS = 5 * 1000 * 1000,
-    QUIET_NS = 30 * 1000 * 1000,
-    PAUSES = 100,
-    MISSING_PAUSES = 10,
-    SLACK_LINES = 64,
-    NOTED_LINES = 3,
-    PROGRESS_LINES = 4096,
-    LARGEST_GAP = 1 << 30, /* that NAME.dat may have lost; a record farther behind is nonsense */
-};
+/* CPython's index rewrite: NAME.dir is missing for a moment, then grows. */
+enum { PAUSE_NS = 5 * 1000 * 1000, QUIET_NS = 30 * 1000 * 1000, PAUSES = 100, SLACK_LINES = 64 };
 
 void file_mark_set(struct file_mark *mark, const struct stat *stat)
 {
@@ -62,217 +53,6 @@ void dumb_index_release(struct dumb_index *index)
 
 /* --- reading --- */
 
-struct reading {
-    struct dumb_index fresh; /* what the file says; no paths */
-    struct buffer key;
-    int64_t values_size;
-    uint32_t lost; /* records that never reached the disk */
-    uint32_t blank;
-};
-
-static bool is_inside(int64_t offset, int64_t size, int64_t limit)
-{
-    return offset >= 0 && size >= 0 && (size == 0 || (size <= limit && offset <= limit - size));
-}
-
-/* Its value was cut off with the end of the values; farther behind it is nonsense. */
-static bool is_cut_off(const struct table_entry *entry, int64_t values_size)
-{
-    return !is_inside(entry->offset, entry->size, values_size) &&
-           is_inside(entry->offset, entry->size, values_size + LARGEST_GAP);
-}
-
-/*
- * Whether the line can be made a comment on the one before it: that must end with "\n" alone, for "\r" would end it
- * still.
- */
-static int64_t comment_place(struct bytes text, size_t start)
-{
-    bool can = start > 1 && start <= text.size && text.data[start - 1] == '\n' &&
-               text.data[start - 2] != '\r';
-
-    return can ? (int64_t)start : 0;
-}
-
-/* A line far longer than its key may be has removed ones behind it. */
-static uint32_t comment_lines(struct bytes line, struct bytes key)
-{
-    size_t usual = 4 * key.size + 64;
-
-    return line.size > usual ? (uint32_t)(line.size / usual) : 0;
-}
-
-static int read_record(struct reading *reading, int64_t offset, int64_t size, int64_t place)
-{
-    struct table *table = &reading->fresh.table;
-    struct bytes key = buffer_bytes(&reading->key);
-    struct table_entry *entry = table_find(table, key);
-
-    if (entry && !is_inside(offset, size, reading->values_size) &&
-        is_inside(entry->offset, entry->size, reading->values_size)) {
-        reading->lost++;
-        return 0;
-    }
-    if (entry)
-        place = 0;
-    else
-        entry = table_add(table, key);
-    if (!entry)
-        return -ENOMEM;
-    entry->offset = offset;
-    entry->size = size;
-    entry->line = place;
-    reading->fresh.cut_off += is_cut_off(entry, reading->values_size);
-    return 0;
-}
-
-/* `line` with its end of `end` bytes. */
-static int read_unknown(struct reading *reading, struct bytes line, size_t end)
-{
-    struct dumb_index *fresh = &reading->fresh;
-    struct table_entry *entry;
-
-    if (!end) {
-        fresh->needs_rewrite = true;
-        buffer_add_string(
-            &fresh->notes,
-            "the index ends in half a line, as a crash leaves it: that line is ignored\n");
-        return 0;
-    }
-    entry = table_add_line(&fresh->table, bytes_of(line.data, line.size + end));
-    if (!entry)
-        return -ENOMEM;
-    entry->offset = fresh->lines; /* for the note */
-    return 0;
-}
-
-static int read_line(struct reading *reading, struct bytes text, struct bytes line, size_t end)
-{
-    struct dumb_index *fresh = &reading->fresh;
-    int64_t offset, size;
-    int status = 0;
-
-    fresh->lines++;
-    buffer_clear(&reading->key);
-    switch (dumb_line_parse(line, &reading->key, &offset, &size)) {
-    case DUMB_RECORD:
-        status = buffer_status(&reading->key);
-        if (!status)
-            status = read_record(reading, offset, size,
-                                 comment_place(text, (size_t)(line.data - text.data)));
-        fresh->lines += comment_lines(line, buffer_bytes(&reading->key));
-        fresh->ends_open = !end;
-        break;
-    case DUMB_BLANK:
-        reading->blank++;
-        break;
-    case DUMB_UNKNOWN:
-        status = buffer_status(&reading->key);
-        if (!status)
-            status = read_unknown(reading, line, end);
-        break;
-    }
-    return status;
-}
-
-static void note_unknown_lines(struct dumb_index *fresh)
-{
-    struct table_entry *entry;
-    uint32_t position = 0, count = 0;
-
-    while ((entry = table_next(&fresh->table, &position))) {
-        if (entry->is_line && ++count <= NOTED_LINES)
-            buffer_printf(&fresh->notes, "line %lld of the index is not understood, and kept\n",
-                          (long long)entry->offset);
-    }
-    if (count > NOTED_LINES)
-        buffer_printf(&fresh->notes, "and so are %u other lines\n", count - NOTED_LINES);
-}
-
-static int read_text(struct reading *reading, struct bytes text)
-{
-    struct dumb_index *fresh = &reading->fresh;
-    struct bytes line;
-    size_t position = 0, end;
-    int status = 0;
-
-    while (!status && dumb_line_next(text, &position, &line, &end)) {
-        status = read_line(reading, text, line, end);
-        if (fresh->lines % PROGRESS_LINES == 0)
-            engine_progress(fresh->progress, "reading the index", position, text.size);
-    }
-    fresh->ends_clean = comment_place(text, text.size);
-    note_unknown_lines(fresh);
-    if (reading->blank)
-        buffer_printf(&fresh->notes, "the index has blank lines (%u), which Python refuses\n",
-                      reading->blank);
-    if (reading->lost)
-        buffer_printf(&fresh->notes,
-                      "values that never reached the disk: %u; those before them are shown\n",
-                      reading->lost);
-    if (reading->blank || reading->lost)
-        fresh->needs_rewrite = true;
-    return status;
-}
-
-/* The text and mark of NAME.dir, or if it stays away, of NAME.bak. */
-static int read_file(struct dumb_index *index, struct buffer *text, struct dumb_index *fresh)
-{
-    struct timespec pause = {.tv_nsec = PAUSE_NS};
-    struct stat stat;
-    int fd, status = io_open_regular(index->path, O_RDONLY, &stat, &fd);
-
-    for (int i = 0; status == -ENOENT && i < MISSING_PAUSES && index->known; i++) {
-        nanosleep(&pause, NULL);
-        status = io_open_regular(index->path, O_RDONLY, &stat, &fd);
-    }
-    if (status == -ENOENT) {
-        status = io_open_regular(index->backup, O_RDONLY, &stat, &fd);
-        fresh->needs_rewrite = true;
-        buffer_add_string(&fresh->notes, "the index was missing: it is read from the .bak file\n");
-    }
-    if (status)
-        return status;
-    file_mark_set(&fresh->mark, &stat);
-    status = io_read_all(fd, text);
-    close(fd);
-    return status;
-}
-
-static int load(struct dumb_index *index, int values)
-{
-    struct reading reading = {.fresh.notes = BUFFER_INIT, .key = BUFFER_INIT};
-    struct buffer text = BUFFER_INIT;
-    struct dumb_index *fresh = &reading.fresh;
-    struct stat stat;
-    int status = table_init(&fresh->table);
-
-    fresh->progress = index->progress;
-    if (!status)
-        status = read_file(index, &text, fresh);
-    /* After the index: what that names was written before it. */
-    if (!status && fstat(values, &stat))
-        status = -errno;
-    if (!status) {
-        reading.values_size = stat.st_size;
-        status = read_text(&reading, buffer_bytes(&text));
-    }
-    if (!status) {
-        fresh->path = index->path;
-        fresh->backup = index->backup;
-        fresh->dirty = index->dirty;
-        fresh->known = true;
-        index->path = index->backup = NULL;
-        dumb_index_release(index);
-        *index = *fresh;
-    } else {
-        dumb_index_release(fresh);
-    }
-    buffer_release(&reading.key);
-    buffer_release(&text);
-    return status;
-}
-
 static bool is_quiet(const struct dumb_index *index)
 {
     struct timespec now;
@@ -290,7 +70,7 @@ static int load_if_changed(struct dumb_index *index, int values)
 
     if (index->known && is_there && file_mark_equal(&index->mark, &now))
         return 0;
-    return load(index, values);
+    return dumb_reading_load(index, values);
 }
 
 int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose purpose)
@@ -387,7 +167,7 @@ int dumb_index_give_up_lost(struct dumb_index *index, int64_t values_size)
     int status = 0;
 
     while (!status && index->cut_off && (entry = table_next(&index->table, &position))) {
-        if (entry->is_line || !is_cut_off(entry, values_size))
+        if (entry->is_line || !dumb_is_cut_off(entry, values_size))
             continue;
         count++;
         status = dumb_index_comment_out(index, entry);
@@ -460,7 +240,7 @@ static uint32_t print_all(struct dumb_index *index, struct buffer *text)
     uint32_t position = 0, lines = 0;
 
     for (; (entry = table_next(&index->table, &position)); lines++) {
-        entry->line = entry->is_line ? 0 : comment_place(buffer_bytes(text), text->size);
+        entry->line = entry->is_line ? 0 : dumb_comment_place(buffer_bytes(text), text->size);
         if (entry->is_line)
             buffer_add(text, table_key(entry));
         else
@@ -485,7 +265,7 @@ int dumb_index_rewrite(struct dumb_index *index)
         status = -errno;
     if (!status && now.st_size != (off_t)text.size)
         status = -ESTALE;
-    index->ends_clean = comment_place(buffer_bytes(&text), text.size);
+    index->ends_clean = dumb_comment_place(buffer_bytes(&text), text.size);
     buffer_release(&text);
     if (status)
         return status;

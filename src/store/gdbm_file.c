@@ -195,7 +195,8 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
 
 static int bucket_at(const struct gdbm_file *file, off_t entry, off_t *out)
 {
-    return io_read_exactly(file->fd, out, sizeof *out, file->directory + entry * (off_t)sizeof *out);
+    return io_read_exactly(file->fd, out, sizeof *out,
+                           file->directory + entry * (off_t)sizeof *out);
 }
 
 /* --- records --- */
@@ -306,7 +307,8 @@ static int visit_bucket(struct gdbm_file *file, off_t from, off_t to, struct wal
 
         if (element->hash == -1)
             continue;
-        status = element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EUCLEAN;
+        status =
+            element_makes_sense(file, element) ? read_key(file, element, &walk->key) : -EUCLEAN;
         if (!status &&
             (hash_of(buffer_bytes(&walk->key)) != element->hash ||
              entry_of(file, element->hash) < from || entry_of(file, element->hash) >= to))
@@ -335,9 +337,9 @@ static int visit_directory(struct gdbm_file *file, struct walk *walk)
         off_t left = entries - entry, index = entry % VISIT_STEP;
 
         if (index == 0)
-            status = io_read_exactly(
-                file->fd, step, (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
-                file->directory + entry * (off_t)sizeof *step);
+            status = io_read_exactly(file->fd, step,
+                                     (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
+                                     file->directory + entry * (off_t)sizeof *step);
         if (!status && entry > 0 && step[index] != current) {
             status = visit_run(file, current, start, entry, walk);
             start = entry;

@@ -15,8 +15,9 @@
 #include "src/base.h"
 
 struct gdbm_rescue {
-    size_t keys;  /* that were saved */
-    char *backup; /* where the file is now as it was: NAME.~1~, or a higher number; the caller frees it */
+    size_t keys; /* that were saved */
+    char *
+        backup; /* where the file is now as it was: NAME.~1~, or a higher number; the caller frees it */
 };
 
 /*

@@ -37,11 +37,12 @@ static int add_free(struct space *space, off_t at, off_t end, off_t *next)
     const struct free_table *table;
     struct buffer room = BUFFER_INIT;
     uint8_t *data = buffer_extend(&room, (size_t)(end - at));
-    int status = data ? io_read_exactly(space->file->fd, data, room.size, at) : buffer_status(&room);
+    int status =
+        data ? io_read_exactly(space->file->fd, data, room.size, at) : buffer_status(&room);
 
     table = (const struct free_table *)(const void *)data;
-    if (!status && (table->count < 0 ||
-                    (size_t)table->count > (room.size - head) / sizeof *table->elements))
+    if (!status &&
+        (table->count < 0 || (size_t)table->count > (room.size - head) / sizeof *table->elements))
         status = -EUCLEAN;
     for (int i = 0; !status && i < table->count; i++)
         add(space, table->elements[i].offset, table->elements[i].size);
@@ -99,9 +100,9 @@ static int add_buckets(struct space *space)
         off_t left = entries - entry, index = entry % ENTRY_STEP;
 
         if (index == 0)
-            status = io_read_exactly(
-                file->fd, step, (size_t)(left < ENTRY_STEP ? left : ENTRY_STEP) * sizeof *step,
-                file->directory + entry * (off_t)sizeof *step);
+            status = io_read_exactly(file->fd, step,
+                                     (size_t)(left < ENTRY_STEP ? left : ENTRY_STEP) * sizeof *step,
+                                     file->directory + entry * (off_t)sizeof *step);
         if (!status && step[index] != last)
             status = add_bucket(space, step[index]);
         last = step[index];

@@ -62,7 +62,8 @@ static void print_holders(const struct holders *holders, struct buffer *out)
 
     for (size_t i = 0; i < named; i++) {
         if (i)
-            buffer_add_string(out, i + 1 < holders->count || named < holders->count ? ", " : " and ");
+            buffer_add_string(out,
+                              i + 1 < holders->count || named < holders->count ? ", " : " and ");
         locks_add_process(holders->processes[i], out);
     }
     if (named < holders->count)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/inplace.h"
 
+#include "src/io.h"
 #include "src/store/holders.h"
 
 #include <errno.h>
@@ -25,13 +26,9 @@ void inplace_damaged(struct inplace *i, const char *how)
 
 static bool is_as_condemned(const struct inplace *i)
 {
-    const struct stat *then = &i->condemned;
     struct stat now;
 
-    return fstat(i->turn.fd, &now) || (then->st_ino == now.st_ino && then->st_dev == now.st_dev &&
-                                       then->st_size == now.st_size &&
-                                       then->st_mtim.tv_sec == now.st_mtim.tv_sec &&
-                                       then->st_mtim.tv_nsec == now.st_mtim.tv_nsec);
+    return fstat(i->turn.fd, &now) || io_is_unchanged(&i->condemned, &now);
 }
 
 static int look(struct inplace *i, struct failure *failure)
@@ -43,7 +40,8 @@ static int look(struct inplace *i, struct failure *failure)
     i->turn.changed_hands = false;
     if (i->store.damaged && !is_as_condemned(i)) {
         i->store.damaged = i->checked = false;
-        buffer_add_string(&i->store.notes, "somebody has written to the damaged database: it is looked at again\n");
+        buffer_add_string(&i->store.notes,
+                          "somebody has written to the damaged database: it is looked at again\n");
     }
     return 0;
 }
@@ -338,8 +336,8 @@ static int explain(struct inplace *i, int status, struct failure *failure)
     const char *path = i->store.path;
 
     if (status == -EBUSY)
-        return holders_refuse(i->ops->engine, path,
-                              "wait until it ends, or look with -o ro,nolock", failure);
+        return holders_refuse(i->ops->engine, path, "wait until it ends, or look with -o ro,nolock",
+                              failure);
     if (status == -EACCES && !i->store.read_only)
         return failure_set(failure, status, 0, "%s may not be written to: mount it read-only",
                            path);

@@ -39,7 +39,7 @@ void journal_release(struct journal *journal);
 /* Whether there may be updates that a crash interrupted. */
 bool journal_is_pending(const struct journal *journal);
 
-enum journal_replay {
+enum journal_outcome {
     JOURNAL_CLEAN,    /* there was nothing to do */
     JOURNAL_REPLAYED, /* an interrupted update is complete now */
     JOURNAL_DROPPED,  /* somebody else has changed the database since the crash */
@@ -49,7 +49,7 @@ enum journal_replay {
  * that file is not ours to trust.
  */
 int journal_begin(struct journal *journal, int fd, const struct stat *stat,
-                  enum journal_replay *out);
+                  enum journal_outcome *out);
 /*
  * One update, durable when this returns: either all of it or, on failure, nothing of it. -ESTALE: a failed update
  * could not be taken back either; the next journal_begin() completes it.

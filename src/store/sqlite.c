@@ -18,9 +18,7 @@
  * - A database that fails the check at its opening, or in an operation, may be read as far as it goes, but not
  *   written.
  * - A file that was replaced by another one is noticed before each operation, and opened instead.
- * - A read-only connection to a WAL database leaves a -wal and a -shm file behind, and can't be made where those can't
- *   be. So while nobody writes (there is neither -wal nor -journal) a read-only store reads without SQLite's locks
- *   (immutable=1) and looks after each operation whether the file is still what it was. A writer's first step, or its
+ * - While nobody writes a read-only store reads without SQLite's locks (sqlite_connection.h). A writer's first step, or its
  *   change, ends that, and the operation is done again.
  *
  * What can't be helped: in WAL mode SQLite maps the -shm file, so whoever truncates that one ends the process; the
@@ -29,100 +27,29 @@
 #include "src/io.h"
 #include "src/locks.h"
 #include "src/store/holders.h"
-#include "src/store/sqlite_file.h"
+#include "src/store/sqlite_connection.h"
+#include "src/store/sqlite_schema.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     /* Larger files are not checked when they are opened: that takes about a second for 500 MB. */
     LARGEST_CHECKED = 16 << 20,
     TRIES = 4, /* of a read that a writer spoils */
-    /* A file that changed just now may change again without another time. */
-    QUIET_NS = 50 * 1000 * 1000,
-};
-
-/* One opening of the file. */
-struct connection {
-    struct sqlite_file *to;
-    bool frozen;      /* opened as a file that never changes */
-    bool peeks;       /* and that although somebody may write */
-    struct stat file; /* as it was before it was opened */
 };
 
 struct sqlite {
     struct store store;
-    struct connection connection;
+    struct sqlite_connection connection;
     struct patience patience;
     unsigned lock_timeout; /* seconds */
-    bool no_lock;
-    bool checked; /* look_for_damage() could look */
-    uint64_t openings;
-    bool burst; /* it was looked at a moment ago, and will be again */
+    bool burst;            /* it was looked at a moment ago, and will be again */
+    bool checked;          /* look_for_damage() could look */
 };
 
 static struct sqlite *sqlite_of(struct store *store)
 {
     return (struct sqlite *)store;
-}
-
-/* --- connections --- */
-
-static void disconnect(struct connection *connection)
-{
-    sqlite_file_close(connection->to);
-    *connection = (struct connection){.to = NULL};
-}
-
-/* The size of a file that goes with the database; -1: there is none. */
-static int64_t companion_size(const char *path, const char *suffix)
-{
-    struct stat file;
-    char *name;
-    int64_t size = 0; /* without memory: the careful answer */
-
-    if (asprintf(&name, "%s%s", path, suffix) < 0)
-        return size;
-    size = stat(name, &file) ? -1 : file.st_size;
-    free(name);
-    return size;
-}
-
-static bool has_wal(const char *path)
-{
-    return companion_size(path, "-wal") > 0;
-}
-
-/* Nobody has it open for writing. */
-static bool is_idle(const char *path)
-{
-    return companion_size(path, "-wal") < 0 && companion_size(path, "-journal") < 0;
-}
-
-static int connect_as(struct sqlite *s, enum sqlite_how how, struct connection *out,
-                      struct failure *failure)
-{
-    struct connection made = {.frozen = how == FROZEN};
-    int status;
-
-    if (stat(s->store.path, &made.file))
-        return failure_set(failure, -errno, 0, "can't open %s: %s", s->store.path, strerror(errno));
-    status = sqlite_file_open(s->store.path, how, &s->patience, &made.to, failure);
-    if (!status)
-        *out = made;
-    return status;
-}
-
-/* A file that ends within its pages. With a WAL it may: the end is there. */
-static bool is_cut(struct sqlite *s)
-{
-    struct stat now;
-
-    return !has_wal(s->store.path) && !stat(s->store.path, &now) &&
-           now.st_size < sqlite_file_size(s->connection.to) && !has_wal(s->store.path);
 }
 
 /* Fails if that can't be told now: then it is looked for again before anything is written. */
@@ -131,7 +58,7 @@ static int look_for_damage(struct sqlite *s)
     struct buffer fault = BUFFER_INIT;
     int status = 0;
 
-    if (is_cut(s))
+    if (sqlite_connection_is_cut(&s->connection))
         engine_damaged(&s->store, "the file is shorter than it says");
     if (!s->store.damaged && s->connection.file.st_size <= LARGEST_CHECKED)
         status = sqlite_file_first_fault(s->connection.to, &fault);
@@ -151,10 +78,11 @@ static void note(struct sqlite *s)
     unsigned count;
 
     if (s->connection.peeks)
-        buffer_printf(
-            notes, "read without locks%s\n",
-            has_wal(s->store.path) ? ": the latest changes, in the -wal file, are not seen" : "");
-    if (!sqlite_file_odd_keys(s->connection.to, &names, &count) && count) {
+        buffer_printf(notes, "read without locks%s\n",
+                      sqlite_connection_has_wal(&s->connection)
+                          ? ": the latest changes, in the -wal file, are not seen"
+                          : "");
+    if (!sqlite_schema_odd_keys(s->connection.to, &names, &count) && count) {
         buffer_printf(
             notes, "keys that are not BLOBs (%u), which Python can't find either, are left alone: ",
             count);
@@ -162,7 +90,7 @@ static void note(struct sqlite *s)
         buffer_add_byte(notes, '\n');
     }
     buffer_clear(&names);
-    if (!sqlite_file_other_tables(s->connection.to, &names, &count) && count) {
+    if (!sqlite_schema_other_tables(s->connection.to, &names, &count) && count) {
         buffer_add_string(notes, "other tables, which are left alone: ");
         buffer_add(notes, buffer_bytes(&names));
         buffer_add_byte(notes, '\n');
@@ -170,95 +98,14 @@ static void note(struct sqlite *s)
     buffer_release(&names);
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/* `*file` is as it is now, and changed a while ago. The first opening waits for that. */
-static bool is_quiet(const struct sqlite *s, struct stat *file)
-{
-    const struct timespec pause = {.tv_nsec = QUIET_NS};
-    struct timespec now;
-    int64_t age = 0;
-
-    for (int i = 0; i < 2 && age <= QUIET_NS; i++) {
-        if ((i && nanosleep(&pause, NULL)) || stat(s->store.path, file))
-            return false;
-        clock_gettime(CLOCK_REALTIME, &now);
-        age = (now.tv_sec - file->st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec -
-              file->st_mtim.tv_nsec;
-        if (s->openings)
-            break;
-    }
-    return age > QUIET_NS;
-}
-
-static bool is_stale(struct sqlite *s)
-{
-    struct connection *c = &s->connection;
-    struct stat now;
-
-    if (c->frozen)
-        return stat(s->store.path, &now) || !is_same_file(&now, &c->file) ||
-               (!c->peeks && !is_idle(s->store.path));
-    return sqlite_file_moved(c->to);
-}
-
-/* While nobody writes. */
-static bool connect_idle(struct sqlite *s, struct connection *out)
-{
-    struct stat before;
-
-    if (!s->store.read_only || !is_idle(s->store.path) || !is_quiet(s, &before) ||
-        connect_as(s, FROZEN, out, NULL))
-        return false;
-    if (is_same_file(&before, &out->file) && is_idle(s->store.path))
-        return true;
-    disconnect(out);
-    return false;
-}
-
-/* A peek without locks where the user asked for that, or where they can't be had and nobody can be writing. */
-static bool may_peek(const struct sqlite *s, int status)
-{
-    if (!s->store.read_only)
-        return false;
-    if (s->no_lock && status == -EBUSY)
-        return true;
-    return (status == -EIO || status == -EROFS) && !has_wal(s->store.path);
-}
-
-static int connect_to(struct sqlite *s, struct connection *out, struct failure *failure)
-{
-    struct failure first = {0};
-    int status;
-
-    if (connect_idle(s, out))
-        return 0;
-    status = connect_as(s, s->store.read_only ? FOR_READING : FOR_WRITING, out, &first);
-    if (status && may_peek(s, status) && !connect_as(s, FROZEN, out, NULL)) {
-        out->peeks = true;
-        return 0;
-    }
-    if (status == -EBUSY)
-        return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
-    if (first.code)
-        failure_set(failure, status, 0, "%s", first.message);
-    return status;
-}
-
 static int reconnect(struct sqlite *s, struct failure *failure)
 {
-    struct connection fresh;
-    int status = connect_to(s, &fresh, failure);
+    int status = sqlite_connection_open(&s->connection, failure);
 
+    if (status == -EBUSY)
+        return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
     if (status)
         return status;
-    disconnect(&s->connection);
-    s->connection = fresh;
-    s->openings++;
     s->store.damaged = false;
     buffer_clear(&s->store.notes);
     if (!s->store.read_only)
@@ -274,7 +121,7 @@ static int refresh(struct sqlite *s)
     int status = 0;
 
     patience_start(&s->patience, s->lock_timeout);
-    if (is_stale(s))
+    if (sqlite_connection_is_stale(&s->connection))
         status = reconnect(s, NULL);
     return status == -ENOENT || status == -EMEDIUMTYPE || status == -EUCLEAN ? -EIO : status;
 }
@@ -284,7 +131,7 @@ static int refresh(struct sqlite *s)
 /* What shows damage ends all writing, which could reach values that are still whole. */
 static int damaged(struct sqlite *s, const char *how)
 {
-    if (s->connection.frozen && is_stale(s))
+    if (s->connection.frozen && sqlite_connection_is_stale(&s->connection))
         return -ESTALE;
     engine_damaged(&s->store, how);
     return -EIO;
@@ -365,7 +212,8 @@ static int sqlite_rename(struct store *store, struct bytes from, struct bytes to
 static int conclude(struct sqlite *s, enum sqlite_query query, int status)
 {
     sqlite_file_end(s->connection.to, query);
-    return s->connection.frozen && !s->burst && is_stale(s) ? -ESTALE : status;
+    return s->connection.frozen && !s->burst && sqlite_connection_is_stale(&s->connection) ? -ESTALE
+                                                                                           : status;
 }
 
 /* Whether to read again. The last failure stands; that it was stale says nothing to anybody. */
@@ -439,7 +287,7 @@ static int sqlite_burst(struct store *store, bool begins)
 
     if (!status && !s->connection.frozen)
         status = run(s, begins ? QUERY_BEGIN : QUERY_END);
-    else if (!begins && is_stale(s))
+    else if (!begins && sqlite_connection_is_stale(&s->connection))
         status = -ESTALE;
     s->burst = begins && !status;
     return status;
@@ -517,7 +365,8 @@ static int sqlite_stamp(struct store *store, struct store_stamp *out)
     /* The version is of the others' changes, and of this connection only. */
     if (status == 1)
         stamp = (struct store_stamp){
-            .words = {s->openings, (uint64_t)sqlite_file_number(s->connection.to, QUERY_VERSION),
+            .words = {s->connection.openings,
+                      (uint64_t)sqlite_file_number(s->connection.to, QUERY_VERSION),
                       sqlite_file_changes(s->connection.to)}};
     status = conclude(s, QUERY_VERSION, status == 1 ? 0 : status ? status : -ENOTSUP);
     if (!status)
@@ -530,7 +379,7 @@ static int sqlite_close(struct store *store)
     struct sqlite *s = sqlite_of(store);
     int status = store->read_only ? 0 : sqlite_sync(store);
 
-    disconnect(&s->connection);
+    sqlite_connection_close(&s->connection);
     return status;
 }
 
@@ -559,11 +408,14 @@ static int sqlite_open(const char *path, const struct store_options *options, st
     if (!s)
         return -ENOMEM;
     s->lock_timeout = options->lock_timeout;
-    s->no_lock = options->flags & STORE_NO_LOCK;
+    s->connection = (struct sqlite_connection){.path = s->store.path,
+                                               .read_only = s->store.read_only,
+                                               .no_lock = options->flags & STORE_NO_LOCK,
+                                               .patience = &s->patience};
     patience_start(&s->patience, s->lock_timeout);
     status = reconnect(s, failure);
     if (status) {
-        disconnect(&s->connection);
+        sqlite_connection_close(&s->connection);
         engine_free(&s->store);
         return status;
     }
@@ -593,7 +445,9 @@ static const char *const sqlite_suffixes[] = {"", "-wal", "-shm", "-journal", NU
 /* In WAL mode readers keep nobody from writing; their locks are in the -shm file (SQLite's "WAL-mode file format", 2.3). */
 static bool sqlite_lock_excludes(const struct lock_holder *lock)
 {
-    enum { FIRST_BYTE = 0x40000000 }; /* of those that are locked in the database itself (sqliteInt.h: PENDING_BYTE) */
+    enum {
+        FIRST_BYTE = 0x40000000
+    }; /* of those that are locked in the database itself (sqliteInt.h: PENDING_BYTE) */
 
     return !lock->is_flock && (lock->writes || lock->from >= FIRST_BYTE);
 }

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { NAMED = 3 }; /* tables, odd keys: as many are named */
-
 static const char *const statements[QUERY_COUNT] = {
     [QUERY_FETCH] = "SELECT row.key, row.value FROM Dict AS found LEFT JOIN Dict AS row NOT INDEXED"
                     " ON row.rowid = found.rowid WHERE found.key = ?1",
@@ -38,29 +36,6 @@ static const char new_table[] = "CREATE TABLE IF NOT EXISTS Dict (\n"
                                 "    key BLOB UNIQUE NOT NULL,\n"
                                 "    value BLOB NOT NULL\n"
                                 "  )";
-
-/* What Dict is, if not what we can work with: NULL. No row: there is none. */
-static const char dict_verdict[] =
-    "SELECT CASE"
-    " WHEN type = 'view' THEN 'a view'"
-    " WHEN sql LIKE 'CREATE VIRTUAL%' THEN 'a virtual table'"
-    " WHEN (SELECT wr FROM pragma_table_list('Dict') WHERE schema = 'main') THEN 'a table without "
-    "row numbers'"
-    " WHEN (SELECT count(*) <> 2 OR sum(hidden = 0 AND lower(name) IN ('key', 'value')) <> 2"
-    "  FROM pragma_table_xinfo('Dict')) THEN 'a table with other columns than key and value'"
-    " WHEN (SELECT count(*) <> 1 OR sum(lower(x.name) = 'key' AND x.coll = 'BINARY' AND NOT "
-    "l.partial) <> 1"
-    "  FROM pragma_index_list('Dict') AS l JOIN pragma_index_xinfo(l.name) AS x ON x.\"key\""
-    "  WHERE l.\"unique\") THEN 'a table in which not the key is unique'"
-    " WHEN sql LIKE '%CHECK%' THEN 'a table with a CHECK'"
-    " END FROM sqlite_master WHERE type IN ('table', 'view') AND name = 'Dict' COLLATE NOCASE";
-
-static const char other_tables[] = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
-                                   "AND name <> 'Dict' COLLATE NOCASE"
-                                   " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid";
-
-static const char odd_keys[] = "SELECT typeof(key) || ' ' || substr(quote(key), 1, 60) FROM Dict "
-                               "WHERE key < x'' OR key IS NULL";
 
 struct sqlite_file {
     sqlite3 *db;
@@ -201,73 +176,7 @@ static int open_file(const char *path, enum sqlite_how how, sqlite3 **db)
     return code ? code : restrain(*db);
 }
 
-/* Runs a statement and gives each text of its first column to `give`, until that returns false. */
-static int each_text(sqlite3 *db, const char *sql, bool (*give)(void *context, struct bytes text),
-                     void *context)
-{
-    sqlite3_stmt *statement;
-    int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-
-    if (code)
-        return code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        const void *text = sqlite3_column_text(statement, 0);
-
-        if (!give(context, bytes_of(text, (size_t)sqlite3_column_bytes(statement, 0))))
-            break;
-    }
-    sqlite3_finalize(statement);
-    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
-}
-
-/* The first names of a list, and how many there are. */
-struct names {
-    struct buffer text;
-    unsigned count;
-};
-
-static bool add_name(void *context, struct bytes name)
-{
-    struct names *names = context;
-
-    if (names->count++ < NAMED) {
-        if (names->count > 1)
-            buffer_add_string(&names->text, ", ");
-        log_escape(name, &names->text);
-    }
-    return true;
-}
-
-static int collect_names(sqlite3 *db, const char *sql, struct names *names)
-{
-    int code;
-
-    *names = (struct names){.text = BUFFER_INIT};
-    code = each_text(db, sql, add_name, names);
-    if (names->count > NAMED)
-        buffer_printf(&names->text, " and %u more", names->count - NAMED);
-    buffer_add_byte(&names->text, '\0');
-    return !code && buffer_status(&names->text) ? SQLITE_NOMEM : code;
-}
-
-static int refuse_other(const char *path, sqlite3 *db, struct failure *failure)
-{
-    struct names tables;
-    int code = collect_names(db, other_tables, &tables);
-    int status = code ? error_of(db, code) : -EMEDIUMTYPE;
-
-    if (!code && tables.count)
-        failure_set(failure, status, 0,
-                    "%s is an SQLite database with the %s %s, not one of dbm.sqlite3", path,
-                    tables.count == 1 ? "table" : "tables", (const char *)tables.text.data);
-    else if (!code)
-        failure_set(failure, status, 0, "%s is an SQLite database without tables", path);
-    buffer_release(&tables.text);
-    return status;
-}
-
-/* Why a file can't be opened. Null codes: it can. */
-static int explain_open(const char *path, sqlite3 *db, int code, struct failure *failure)
+static int explain(const char *path, sqlite3 *db, int code, struct failure *failure)
 {
     int status = error_of(db, code);
 
@@ -282,38 +191,9 @@ static int explain_open(const char *path, sqlite3 *db, int code, struct failure 
     return failure_set(failure, status, 0, "can't open %s: %s", path, sqlite3_errmsg(db));
 }
 
-struct verdict {
-    bool found; /* a Dict */
-    struct buffer objection;
-};
-
-static bool take_verdict(void *context, struct bytes text)
+int sqlite_file_explain(struct sqlite_file *file, struct failure *failure)
 {
-    struct verdict *verdict = context;
-
-    verdict->found = true;
-    buffer_add(&verdict->objection, text);
-    buffer_add_byte(&verdict->objection, '\0');
-    return false;
-}
-
-/* Also the first look into the file. */
-static int judge(const char *path, sqlite3 *db, struct failure *failure)
-{
-    struct verdict verdict = {.objection = BUFFER_INIT};
-    int code = each_text(db, dict_verdict, take_verdict, &verdict);
-    int status = buffer_status(&verdict.objection);
-
-    if (code)
-        status = explain_open(path, db, code, failure);
-    else if (!verdict.found)
-        status = refuse_other(path, db, failure);
-    else if (!status && verdict.objection.size > 1)
-        status = failure_set(failure, -EMEDIUMTYPE, 0,
-                             "%s is no database of dbm.sqlite3: its Dict is %s", path,
-                             (const char *)verdict.objection.data);
-    buffer_release(&verdict.objection);
-    return status;
+    return explain(file->path, file->db, sqlite3_extended_errcode(file->db), failure);
 }
 
 int sqlite_file_open(const char *path, enum sqlite_how how, const struct patience *patience,
@@ -329,10 +209,7 @@ int sqlite_file_open(const char *path, enum sqlite_how how, const struct patienc
     code = file->path ? open_file(path, how, &file->db) : SQLITE_NOMEM;
     if (!code)
         code = sqlite3_busy_handler(file->db, wait_for_others, file);
-    if (code)
-        status = explain_open(path, file->db, code, failure);
-    else
-        status = judge(path, file->db, failure);
+    status = code ? explain(path, file->db, code, failure) : 0;
     if (status)
         sqlite_file_close(file);
     else
@@ -368,6 +245,31 @@ int sqlite_file_make(const char *path)
 
 /* --- about the file --- */
 
+/* Runs a statement and gives each text of its first column to `give`, until that returns false. */
+static int each_text(sqlite3 *db, const char *sql, bool (*give)(void *context, struct bytes text),
+                     void *context)
+{
+    sqlite3_stmt *statement;
+    int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+    if (code)
+        return code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const void *text = sqlite3_column_text(statement, 0);
+
+        if (!give(context, bytes_of(text, (size_t)sqlite3_column_bytes(statement, 0))))
+            break;
+    }
+    sqlite3_finalize(statement);
+    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+int sqlite_file_each(struct sqlite_file *file, const char *sql,
+                     bool (*give)(void *context, struct bytes text), void *context)
+{
+    return error_of(file->db, each_text(file->db, sql, give, context));
+}
+
 static bool take_text(void *context, struct bytes text)
 {
     buffer_add(context, text);
@@ -402,7 +304,7 @@ int sqlite_file_prepare_to_write(struct sqlite_file *file, struct failure *failu
         return failure_set(failure, -EACCES, 0, "%s may not be written to: mount it read-only",
                            file->path);
     code = choose_durability(file->db);
-    return code ? explain_open(file->path, file->db, code, failure) : 0;
+    return code ? explain(file->path, file->db, code, failure) : 0;
 }
 
 bool sqlite_file_moved(struct sqlite_file *file)
@@ -480,29 +382,6 @@ int sqlite_file_faults(struct sqlite_file *file, struct buffer *faults)
     if (!code)
         code = each_text(file->db, odd_values, add_finding, faults);
     return conclude_findings(file, code, faults);
-}
-
-static int take_names(struct sqlite_file *file, const char *sql, struct buffer *out,
-                      unsigned *count)
-{
-    struct names names;
-    int code = collect_names(file->db, sql, &names);
-
-    *count = names.count;
-    if (!code)
-        buffer_add(out, bytes_part(buffer_bytes(&names.text), 0, names.text.size - 1));
-    buffer_release(&names.text);
-    return error_of(file->db, code);
-}
-
-int sqlite_file_odd_keys(struct sqlite_file *file, struct buffer *names, unsigned *count)
-{
-    return take_names(file, odd_keys, names, count);
-}
-
-int sqlite_file_other_tables(struct sqlite_file *file, struct buffer *names, unsigned *count)
-{
-    return take_names(file, other_tables, names, count);
 }
 
 /* --- queries --- */

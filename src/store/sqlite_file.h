@@ -3,8 +3,7 @@
  * One connection to a database of dbm.sqlite3, and what libsqlite3 says of it. sqlite.c has the design.
  *
  * Everything returns 0 or negative errno; -EUCLEAN is damage that SQLite came across (sqlite_file_message() says how),
- * -EBUSY a lock that another process kept for longer than `patience` lasts. Nothing in the file's schema is run: it is
- * opened only if Dict is an ordinary table of two columns with one unique index and without rules.
+ * -EBUSY a lock that another process kept for longer than `patience` lasts.
  */
 #ifndef SHELVEFS_STORE_SQLITE_FILE_H
 #define SHELVEFS_STORE_SQLITE_FILE_H
@@ -21,11 +20,13 @@ enum sqlite_how {
     FROZEN, /* without locks and WAL, as if the file never changed */
 };
 /*
- * -EMEDIUMTYPE: another kind of SQLite database, which the sentence names. `patience` is looked at whenever something
- * waits, until the file is closed.
+ * Does not look into the file yet: sqlite_schema_judge() has to follow. `patience` is looked at whenever something waits,
+ * until the file is closed.
  */
 int sqlite_file_open(const char *path, enum sqlite_how how, const struct patience *patience,
                      struct sqlite_file **out, struct failure *failure);
+/* Why the last call could not look into the file, as a sentence; returns its error. */
+int sqlite_file_explain(struct sqlite_file *file, struct failure *failure);
 /* NULL is allowed. */
 void sqlite_file_close(struct sqlite_file *file);
 /* Makes the table in an empty file. Its WAL goes when that is done. */
@@ -40,9 +41,9 @@ int64_t sqlite_file_size(struct sqlite_file *file);
 /* Appends what is wrong with the file: the first thing (-EIO: some of it could not be read), or a line for each. */
 int sqlite_file_first_fault(struct sqlite_file *file, struct buffer *fault);
 int sqlite_file_faults(struct sqlite_file *file, struct buffer *faults);
-/* Appends the first names of a list, fit for a terminal, and counts all. */
-int sqlite_file_odd_keys(struct sqlite_file *file, struct buffer *names, unsigned *count);
-int sqlite_file_other_tables(struct sqlite_file *file, struct buffer *names, unsigned *count);
+/* Runs a statement of ours, and gives each text of its first column to `give`, until that returns false. */
+int sqlite_file_each(struct sqlite_file *file, const char *sql,
+                     bool (*give)(void *context, struct bytes text), void *context);
 
 enum sqlite_query {
     QUERY_FETCH,   /* key -> the row's key and value: both NULL if the index leads nowhere */

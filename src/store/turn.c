@@ -197,7 +197,7 @@ static void start_thread(struct turn *turn)
 
 static int begin_journal(struct turn *turn)
 {
-    enum journal_replay outcome = JOURNAL_CLEAN;
+    enum journal_outcome outcome = JOURNAL_CLEAN;
     struct buffer *notes = &turn->store->notes;
     int status = journal_begin(&turn->journal, turn->fd, &turn->stat, &outcome);
 

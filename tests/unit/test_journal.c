@@ -28,9 +28,9 @@ static void read_stat(struct fixture *f, struct stat *out)
     assert_int_equal(fstat(f->fd, out), 0);
 }
 
-static enum journal_replay begin(struct fixture *f)
+static enum journal_outcome begin(struct fixture *f)
 {
-    enum journal_replay outcome = JOURNAL_CLEAN;
+    enum journal_outcome outcome = JOURNAL_CLEAN;
     struct stat stat;
 
     read_stat(f, &stat);
@@ -145,7 +145,7 @@ static const struct outcome {
     size_t written; /* of the new content, from the start; SIZE + 100: all */
     bool marked;    /* the journal says that all was written */
     size_t foreign; /* a byte there is another program's; 0: none */
-    enum journal_replay replay;
+    enum journal_outcome replay;
     bool completed; /* else the content stays as it is */
 } outcomes[] = {
     {"killed before", KILL, 0, false, 0, JOURNAL_CLEAN, false},
@@ -201,7 +201,7 @@ static void test_crashes(void **state)
         const struct outcome *outcome = &outcomes[i];
         uint8_t now[SIZE + 100];
         size_t size;
-        enum journal_replay replay;
+        enum journal_outcome replay;
 
         set_content(f, f->before, SIZE);
         begin(f);
@@ -268,7 +268,7 @@ static void test_torn_journals(void **state)
          size += size < journal.size - 1 && size % 7 ? 3 : 1) {
         struct stat stat;
         int fd = open(f->journal_path, O_RDWR | O_TRUNC);
-        enum journal_replay replay;
+        enum journal_outcome replay;
 
         assert_int_equal(io_write(fd, bytes_of(journal.data, size), 0), 0);
         close(fd);
@@ -341,7 +341,7 @@ static void test_another_file_of_that_name(void **state)
 static void test_untrusted_journals(void **state)
 {
     struct fixture *f = *state;
-    enum journal_replay outcome;
+    enum journal_outcome outcome;
     struct stat stat;
     int fd;
 
