@@ -2,6 +2,7 @@
 """Databases of programs that people run: man-db's, Samba's and other Pythons' are read, changed, and used again by those."""
 
 import ast
+import getpass
 import os
 import re
 import shutil
@@ -58,7 +59,7 @@ def samba(tmp_path):
     config = tmp_path / 'smb.conf'
     lines = ['[global]', 'netbios name = SHELF', 'workgroup = TEST', 'log level = 0']
     lines += ['%s = %s' % (name, tmp_path) for name in (
-        'private dir', 'state directory', 'cache directory', 'lock directory', 'pid directory', 'ncalrpc dir')]
+        'private dir', 'state directory', 'cache directory', 'lock directory', 'pid directory', 'ncalrpc dir')] + ['passdb backend = tdbsam']
     config.write_text('\n'.join(lines) + '\n')
     return lambda *words: run('net', '-s', config, *words)
 
@@ -113,6 +114,26 @@ def test_samba_secrets(samba, mounter, tmp_path):
     assert holds(mount, tdbdump(mount.source))
     replace(mount, b'SECRETS%2FSID%2FSHELF', b'\x03\0\0\0', b'\x04\0\0\0')
     assert samba('getlocalsid').endswith(b': S-1-5-21-1-2-4\n')
+    Database('tdb', mount.source).verify()
+
+
+def test_samba_users(samba, mounter, tmp_path):
+    """passdb.tdb, the users and their passwords: renumbered in the mount, and changed by Samba meanwhile."""
+    user = getpass.getuser()
+    run('smbpasswd', '-c', tmp_path / 'smb.conf', '-L', '-s', '-a', user, input=b'secret\nsecret\n')
+    assert samba('sam', 'show', user).rstrip().endswith(b'-1000')
+    mount = mounter(tmp_path / 'passdb.tdb')
+    assert holds(mount, tdbdump(mount.source))
+    record = b'USER_%s%%00' % user.encode()
+    replace(mount, record, b'\xe8\x03\0\0', b'\x39\x30\0\0')
+    os.rename(mount / 'RID_000003e8%00', mount / 'RID_00003039%00')
+    assert samba('sam', 'show', user).rstrip().endswith(b'-12345')
+    samba('sam', 'set', 'fullname', user, 'set by Samba')
+    eventually(lambda: b'set by Samba' in mount.raw()[record])
+    before = tdbdump(mount.source)[b'USER_%s\0' % user.encode()]
+    assert mount.raw()[record] == before
+    run('smbpasswd', '-c', tmp_path / 'smb.conf', '-L', '-d', user)
+    assert tdbdump(mount.source)[b'USER_%s\0' % user.encode()] != before
     Database('tdb', mount.source).verify()
 
 
