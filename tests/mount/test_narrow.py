@@ -231,4 +231,5 @@ def test_opens_without_a_leak(database, narrow):
             before = mount.descriptors(), memory(mount)
     assert eventually(lambda: mount.descriptors() <= before[0]) < 5
     print('%d opens: %d descriptors, %d KiB; at half of them %d, %d' % (OPENS, mount.descriptors(), memory(mount), *before))
-    assert memory(mount) < before[1] * 1.2 + 1024
+    # A sanitizer keeps what was freed.
+    assert SANITIZED or memory(mount) < before[1] * 1.2 + 1024
