@@ -5,6 +5,10 @@
  * A snapshot is one buffer of names with a type byte before each, and the offset of each entry, so that a position
  * (an index plus one) can be sought. The store is asked for keys only; values are looked at by readdirplus.
  *
+ * Who lists a very large directory gets the first names while the others are still being taken: opendir is answered in
+ * the middle of the visit, and the thread that took the request goes on. It is one visit, under the store's lock, so the names
+ * are those of one moment all the same. A reader that is faster waits. Whoever is last, taker or reader, frees the listing.
+ *
  * A key may be shadowed: by a scratch file of its name (another process made the key meanwhile), or because it is
  * displaced. Shadowed names are few, so they are sorted once and looked up for each key.
  *
@@ -20,13 +24,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* So many names are taken before anybody gets one; and so many more before the next ones are shown. */
+enum { AT_ONCE = 1 << 17, STEP = 1 << 10 };
+
 struct tree_listing {
     struct tree *tree;
     struct list all;        /* in tree->listings; tree lock */
     struct node *directory; /* pinned */
-    struct buffer names;    /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
-    struct buffer offsets;  /* size_t each: where an entry starts in `names` */
-    bool damaged; /* there may be keys that the store can't list: told behind the last one */
+
+    pthread_mutex_t lock;  /* of what follows; no other lock is taken while it is held */
+    pthread_cond_t grown;  /* there are more names, or there will be none */
+    struct buffer names;   /* per entry: a type byte (S_IFMT bits >> 12), the name, NUL */
+    struct buffer offsets; /* size_t each: where an entry starts in `names` */
+    bool complete;
+    int status;     /* once it is: why there may be more names than these; told behind the last one */
+    bool taken;     /* somebody takes names */
+    bool read;      /* somebody may read them */
 };
 
 /* A set of names: filled, sorted, then searched or walked. */
@@ -38,26 +51,21 @@ struct name_set {
 
 static void add_entry(struct tree_listing *listing, mode_t type, struct bytes name)
 {
-    size_t start = listing->names.size;
+    size_t start;
 
+    pthread_mutex_lock(&listing->lock);
+    start = listing->names.size;
     buffer_add_byte(&listing->names, (uint8_t)(type >> 12));
     buffer_add(&listing->names, name);
     buffer_add_byte(&listing->names, 0);
-    buffer_add(&listing->offsets, bytes_of(&start, sizeof start));
+    if (buffer_status(&listing->names) == 0)
+        buffer_add(&listing->offsets, bytes_of(&start, sizeof start));
+    pthread_mutex_unlock(&listing->lock);
 }
 
 static size_t entry_count(const struct tree_listing *listing)
 {
     return listing->offsets.size / sizeof(size_t);
-}
-
-static const char *entry_at(const struct tree_listing *listing, size_t i, mode_t *type)
-{
-    size_t start;
-
-    memcpy(&start, listing->offsets.data + i * sizeof start, sizeof start);
-    *type = (mode_t)listing->names.data[start] << 12;
-    return (const char *)listing->names.data + start + 1;
 }
 
 static mode_t type_of(enum node_kind kind)
@@ -115,6 +123,11 @@ static void set_release(struct name_set *set)
 struct snapshot {
     struct tree *tree;
     struct tree_listing *listing;
+    tree_opened *opened;
+    void *context;
+    bool shared; /* opened() was called: somebody may be reading */
+    size_t count; /* of keys so far */
+    bool damaged; /* there may be keys that the store can't list */
     struct place place;
     struct name_set shadows; /* names that keys must not have in this listing */
     struct name_set folds;   /* names of directories, perhaps many times */
@@ -211,11 +224,38 @@ static void add_file(struct snapshot *snapshot, const char *name, size_t size)
         add_entry(snapshot->listing, S_IFREG, bytes_of(name, size));
 }
 
+/* From now on there are readers. */
+static void share(struct snapshot *snapshot)
+{
+    snapshot->listing->read = snapshot->shared = true;
+    snapshot->opened(snapshot->context, snapshot->listing);
+}
+
+/* Shows what was taken so far to readers. Whether there are any, or will be. */
+static bool show(struct snapshot *snapshot)
+{
+    struct tree_listing *listing = snapshot->listing;
+    bool wanted;
+
+    if (!snapshot->shared) {
+        share(snapshot);
+        return true;
+    }
+    pthread_mutex_lock(&listing->lock);
+    wanted = listing->read;
+    pthread_cond_broadcast(&listing->grown);
+    pthread_mutex_unlock(&listing->lock);
+    return wanted;
+}
+
 static bool add_key(void *context, struct bytes key)
 {
     struct snapshot *snapshot = context;
     struct buffer *path = &snapshot->path;
     size_t slash;
+
+    if (++snapshot->count >= AT_ONCE && snapshot->count % STEP == 0 && !show(snapshot))
+        return false;
 
     buffer_clear(path);
     keyname_encode(snapshot->tree->folds.style, key, path);
@@ -235,7 +275,7 @@ static int add_keys(struct snapshot *snapshot)
 {
     int code = store_visit(snapshot->tree->store, add_key, snapshot);
 
-    snapshot->listing->damaged = code == -EIO;
+    snapshot->damaged = code == -EIO;
     return code && code != -EIO ? code : buffer_status(&snapshot->path);
 }
 
@@ -315,59 +355,125 @@ static int add_all(struct snapshot *snapshot)
     return code ? code : add_folds(snapshot);
 }
 
-static int take_snapshot(struct tree *tree, struct tree_listing *listing)
+static int take_snapshot(struct snapshot *snapshot)
 {
-    struct snapshot snapshot = {
-        .tree = tree,
-        .listing = listing,
-        .place = listing->directory->opens,
-        .shadows.names = BUFFER_INIT,
-        .folds.names = BUFFER_INIT,
-        .path = BUFFER_INIT,
-    };
+    struct tree_listing *listing = snapshot->listing;
     int code;
 
     add_entry(listing, S_IFDIR, BYTES("."));
     add_entry(listing, S_IFDIR, BYTES(".."));
-    if (snapshot.place.home == DIRECTORY_CONTROL)
+    if (snapshot->place.home == DIRECTORY_CONTROL)
         add_control(listing);
-    code = add_all(&snapshot);
-    set_release(&snapshot.shadows);
-    set_release(&snapshot.folds);
-    buffer_release(&snapshot.path);
+    code = add_all(snapshot);
+    set_release(&snapshot->shadows);
+    set_release(&snapshot->folds);
+    buffer_release(&snapshot->path);
     if (code == 0)
         code = buffer_status(&listing->names);
-    return code ? code : buffer_status(&listing->offsets);
+    if (code == 0)
+        code = buffer_status(&listing->offsets);
+    return code;
 }
 
-int tree_opendir(struct tree *tree, uint64_t id, struct tree_listing **out)
+static int listing_new(struct tree *tree, struct node *directory, struct tree_listing **out)
 {
-    struct tree_listing *listing;
-    struct node *directory;
-    int code = tree_enter(tree, id, &directory);
+    struct tree_listing *listing = malloc(sizeof *listing);
 
-    if (code)
-        return code;
-    listing = malloc(sizeof *listing);
-    if (!listing) {
-        node_unpin(tree, directory);
+    if (!listing)
         return -ENOMEM;
-    }
     *listing = (struct tree_listing){
         .tree = tree,
         .directory = directory,
         .names = BUFFER_INIT,
         .offsets = BUFFER_INIT,
+        .taken = true,
     };
+    pthread_mutex_init(&listing->lock, NULL);
+    pthread_cond_init(&listing->grown, NULL);
     pthread_mutex_lock(&tree->lock);
     list_append(&tree->listings, &listing->all);
     pthread_mutex_unlock(&tree->lock);
-    code = take_snapshot(tree, listing);
+    *out = listing;
+    return 0;
+}
+
+static void listing_free(struct tree_listing *listing)
+{
+    struct tree *tree = listing->tree;
+
+    pthread_mutex_lock(&tree->lock);
+    list_leave(&listing->all);
+    node_unpin_locked(tree, listing->directory);
+    pthread_mutex_unlock(&tree->lock);
+    buffer_release(&listing->names);
+    buffer_release(&listing->offsets);
+    pthread_cond_destroy(&listing->grown);
+    pthread_mutex_destroy(&listing->lock);
+    free(listing);
+}
+
+/* No names come any more. */
+static void complete(struct tree_listing *listing, int status)
+{
+    bool read;
+
+    pthread_mutex_lock(&listing->lock);
+    listing->complete = true;
+    listing->status = status;
+    listing->taken = false;
+    read = listing->read;
+    pthread_cond_broadcast(&listing->grown);
+    pthread_mutex_unlock(&listing->lock);
+    if (!read)
+        listing_free(listing);
+}
+
+int tree_opendir(struct tree *tree, uint64_t id, tree_opened *opened, void *context)
+{
+    struct snapshot snapshot = {
+        .tree = tree,
+        .opened = opened,
+        .context = context,
+        .shadows.names = BUFFER_INIT,
+        .folds.names = BUFFER_INIT,
+        .path = BUFFER_INIT,
+    };
+    struct node *directory;
+    int code = tree_enter(tree, id, &directory);
+
     if (code)
-        tree_closedir(listing);
-    else
-        *out = listing;
-    return code;
+        return code;
+    snapshot.place = directory->opens;
+    code = listing_new(tree, directory, &snapshot.listing);
+    if (code) {
+        node_unpin(tree, directory);
+        return code;
+    }
+    code = take_snapshot(&snapshot);
+    if (code == 0 && !snapshot.shared)
+        share(&snapshot);
+    complete(snapshot.listing, code ? code : snapshot.damaged ? -EIO : 0);
+    return snapshot.shared ? 0 : code;
+}
+
+void tree_closedir(struct tree_listing *listing)
+{
+    bool taken;
+
+    if (!listing)
+        return;
+    pthread_mutex_lock(&listing->lock);
+    listing->read = false;
+    taken = listing->taken;
+    pthread_mutex_unlock(&listing->lock);
+    if (!taken)
+        listing_free(listing);
+}
+
+void listings_abandon(struct tree *tree)
+{
+    while (!list_empty(&tree->listings))
+        tree_closedir(CONTAINER_OF(tree->listings.next, struct tree_listing, all));
 }
 
 /* --- reading it --- */
@@ -404,9 +510,55 @@ static uint64_t dots_id(struct tree_listing *listing, const char *name)
     return entry_id(tree, (struct place){above.home, above.fold->parent}, above.fold->name);
 }
 
+static void wait_until_complete(struct tree_listing *listing)
+{
+    pthread_mutex_lock(&listing->lock);
+    while (!listing->complete)
+        pthread_cond_wait(&listing->grown, &listing->lock);
+    pthread_mutex_unlock(&listing->lock);
+}
+
+bool tree_listing_complete(struct tree_listing *listing)
+{
+    bool complete;
+
+    pthread_mutex_lock(&listing->lock);
+    complete = listing->complete;
+    pthread_mutex_unlock(&listing->lock);
+    return complete;
+}
+
+/* Valid while the lock is held, and for good once the listing is complete. */
+static const char *entry_at(const struct tree_listing *listing, size_t i, mode_t *type)
+{
+    size_t start;
+
+    memcpy(&start, listing->offsets.data + i * sizeof start, sizeof start);
+    *type = (mode_t)listing->names.data[start] << 12;
+    return (const char *)listing->names.data + start + 1;
+}
+
+/*
+ * Copies the entry to `name`, which has room for NAME_LONGEST and a NUL. 1: there it is; 0: it is not there (yet); negative errno:
+ * there may be such an entry. `wait`: until that is known.
+ */
+static int copy_entry(struct tree_listing *listing, size_t i, bool wait, char *name, mode_t *type)
+{
+    int found;
+
+    pthread_mutex_lock(&listing->lock);
+    while (wait && !listing->complete && i >= entry_count(listing))
+        pthread_cond_wait(&listing->grown, &listing->lock);
+    found = i < entry_count(listing) ? 1 : listing->complete ? listing->status : 0;
+    if (found == 1)
+        strcpy(name, entry_at(listing, i, type));
+    pthread_mutex_unlock(&listing->lock);
+    return found;
+}
+
 /* The names that probably fit into a page from `at` on. */
 struct page_names {
-    const struct tree_listing *listing;
+    const struct tree_listing *listing; /* complete */
     size_t at;
     struct tree_room room;
 };
@@ -435,6 +587,7 @@ static int take_glance(struct tree_listing *listing, size_t position, const stru
 {
     struct page_names names = {listing, position, *room};
 
+    wait_until_complete(listing);
     return glance_take(listing->tree, listing->directory->opens, next_name, &names, out);
 }
 
@@ -456,22 +609,26 @@ static int find_entry(struct tree_listing *listing, const char *name, const stru
 static int read_page(struct tree_listing *listing, size_t position, const struct glance *glance,
                      tree_entry *entry, void *context)
 {
-    for (size_t i = position; i < entry_count(listing); i++) {
-        struct stat stat = {0};
-        const char *name = entry_at(listing, i, &stat.st_mode);
+    char name[NAME_LONGEST + 1];
+    bool given = false; /* an answer without entries would be the end */
+    struct stat stat = {0};
+    int found;
+
+    for (size_t i = position;
+         (found = copy_entry(listing, i, !given, name, &stat.st_mode)) == 1; i++) {
         int code = find_entry(listing, name, glance, &stat);
 
-        if (code == -ENOENT)
-            continue;
-        if (code)
+        if (code && code != -ENOENT)
             return code;
-        if (!entry(context, name, &stat, (off_t)i + 1)) {
+        if (code == 0 && !entry(context, name, &stat, (off_t)i + 1)) {
             if (glance && !is_dots(name))
                 tree_forget(listing->tree, stat.st_ino, 1);
-            break;
+            return 0;
         }
+        given = given || code == 0;
+        stat = (struct stat){0};
     }
-    return 0;
+    return given ? 0 : found;
 }
 
 int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
@@ -482,8 +639,6 @@ int tree_readdir(struct tree_listing *listing, off_t position, const struct tree
 
     if (position < 0)
         return -EINVAL;
-    if (listing->damaged && (size_t)position >= entry_count(listing))
-        return -EIO;
     if (!room)
         return read_page(listing, (size_t)position, NULL, entry, context);
     code = take_glance(listing, (size_t)position, room, &glance);
@@ -496,26 +651,4 @@ int tree_readdir(struct tree_listing *listing, off_t position, const struct tree
 int tree_fsyncdir(struct tree_listing *listing)
 {
     return store_sync(listing->tree->store);
-}
-
-void tree_closedir(struct tree_listing *listing)
-{
-    struct tree *tree;
-
-    if (!listing)
-        return;
-    tree = listing->tree;
-    pthread_mutex_lock(&tree->lock);
-    list_leave(&listing->all);
-    node_unpin_locked(tree, listing->directory);
-    pthread_mutex_unlock(&tree->lock);
-    buffer_release(&listing->names);
-    buffer_release(&listing->offsets);
-    free(listing);
-}
-
-void listings_abandon(struct tree *tree)
-{
-    while (!list_empty(&tree->listings))
-        tree_closedir(CONTAINER_OF(tree->listings.next, struct tree_listing, all));
 }

@@ -378,18 +378,27 @@ static void op_release(fuse_req_t request, fuse_ino_t node, struct fuse_file_inf
 
 /* --- directories --- */
 
+struct opening {
+    fuse_req_t request;
+    struct fuse_file_info *file;
+};
+
+static void directory_opened(void *context, struct tree_listing *listing)
+{
+    struct opening *opening = context;
+
+    opening->file->fh = (uintptr_t)listing;
+    if (fuse_reply_open(opening->request, opening->file))
+        tree_closedir(listing);
+}
+
 static void op_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
-    struct tree_listing *listing;
-    int status = tree_opendir(request_tree(request), node, &listing);
+    struct opening opening = {request, file};
+    int status = tree_opendir(request_tree(request), node, directory_opened, &opening);
 
-    if (status) {
+    if (status)
         reply_status(request, status);
-        return;
-    }
-    file->fh = (uintptr_t)listing;
-    if (fuse_reply_open(request, file))
-        tree_closedir(listing);
 }
 
 static void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,

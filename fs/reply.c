@@ -166,8 +166,9 @@ void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, o
     struct tree_room room = {size, fuse_add_direntry_plus(request, NULL, 0, "", NULL, 0) + 4};
     int status = -ENOMEM;
 
-    /* Who only wants the names of a very large directory should not wait for its sizes. */
-    page.known = plus && (!vigil_is_kept(&mount->vigil) || position < AHEAD_MOST);
+    /* Who only wants the names of a very large directory should wait neither for its sizes nor for all its names. */
+    page.known = plus && (!vigil_is_kept(&mount->vigil) || position < AHEAD_MOST) &&
+                 tree_listing_complete(listing);
     if (page.known && position == 0)
         ahead_begin(mount->ahead);
 

@@ -148,14 +148,21 @@ int tree_fsync(struct tree_handle *handle);
 void tree_release(struct tree_handle *handle);
 
 /* --- directories --- */
-int tree_opendir(struct tree *tree, uint64_t node, struct tree_listing **out);
+/*
+ * Calls `opened` once on success with the listing, which is the caller's to close, else never. If the directory is very large, that
+ * is before the end of the call, which then goes on to take names.
+ */
+typedef void tree_opened(void *context, struct tree_listing *listing);
+int tree_opendir(struct tree *tree, uint64_t node, tree_opened *opened, void *context);
+/* Whether all names are taken. Until then the store is busy with that. */
+bool tree_listing_complete(struct tree_listing *listing);
 /* The room that there is for entries with attributes: bytes, of which each takes `each` beside its name. */
 struct tree_room {
     size_t bytes, each;
 };
 /*
  * Calls `entry` for the names from `position` on (0: from the start) until it returns false (no room; that name
- * comes again at the next call). `next` is the position after the name. With `room`, which tells how many files to
+ * comes again at the next call). Waits for the first of them, or with `room` for all names, until it is known. `next` is the position after the name. With `room`, which tells how many files to
  * look at together, `stat` is complete and the node got a reference if `entry` returned true. Without (NULL), and for "." and
  * "..", only st_ino and the type in st_mode are set.
  */

@@ -149,13 +149,20 @@ static void look_at(struct tree *tree, uint64_t node)
     buffer_release(&names);
 }
 
+static void take_listing(void *context, struct tree_listing *listing)
+{
+    struct tree_listing **out = context;
+
+    *out = listing;
+}
+
 static void list(struct tree *tree, uint64_t directory)
 {
     const struct tree_room room = {4096, 160};
     struct walk walk = {.tree = tree};
     struct tree_listing *listing;
 
-    if (tree_opendir(tree, directory, &listing))
+    if (tree_opendir(tree, directory, take_listing, &listing))
         return;
     tree_readdir(listing, 0, &room, note_entry, &walk);
     tree_closedir(listing);

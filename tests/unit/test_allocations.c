@@ -271,7 +271,7 @@ static int list_path(struct setting *setting, const char *path, unsigned expecte
     if (code)
         return code;
     setting->world.invalidated = 0;
-    code = tree_opendir(setting->world.tree, id, &listing);
+    code = tree_opendir(setting->world.tree, id, take_listing, &listing);
     forget(&setting->world, id);
     if (code)
         return code;

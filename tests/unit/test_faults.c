@@ -100,7 +100,7 @@ static int remove_key(struct world *world)
 static int list_all(struct world *world)
 {
     struct tree_listing *listing;
-    int code = tree_opendir(world->tree, TREE_ROOT, &listing);
+    int code = tree_opendir(world->tree, TREE_ROOT, take_listing, &listing);
 
     if (code == 0)
         tree_closedir(listing);

@@ -79,7 +79,6 @@ static void test_a_renamed_file_keeps_its_id(void **state)
 {
     struct world *world = *state;
     uint64_t a = find(world, "a"), b = find(world, "b"), again;
-    struct tree_listing *listing;
     struct stat stat;
 
     assert_int_equal(rename_file(world, "a", "b"), 0);
@@ -91,8 +90,7 @@ static void test_a_renamed_file_keeps_its_id(void **state)
     assert_int_equal(stat.st_size, 4);
     assert_shows(world, "b", "1\n");
     assert_shows(world, "a", "new\n");
-    assert_int_equal(tree_opendir(world->tree, TREE_ROOT, &listing), 0);
-    tree_closedir(listing);
+    tree_closedir(open_directory(world, ""));
 }
 
 static void test_forgotten_nodes_are_freed(void **state)
@@ -162,10 +160,9 @@ static void test_what_is_open_at_the_end_is_freed(void **state)
 {
     struct world *world = *state;
     struct tree_handle *handle;
-    struct tree_listing *listing;
 
     assert_int_equal(open_file(world, "a", O_RDONLY, &handle), 0);
-    assert_int_equal(tree_opendir(world->tree, TREE_ROOT, &listing), 0);
+    open_directory(world, "");
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)

@@ -413,7 +413,7 @@ static void list_all(struct worker *worker, const char *path)
 
     if (*path && !find_file(worker, path, &where, &id))
         return;
-    code = check(worker, "tree_opendir", tree_opendir(worker->tree, id, &listing));
+    code = check(worker, "tree_opendir", tree_opendir(worker->tree, id, take_listing, &listing));
     if (*path)
         tree_forget(worker->tree, id, 1);
     if (code)

@@ -291,11 +291,19 @@ static inline bool take_entry(void *context, const char *name, const struct stat
     return true;
 }
 
+static inline void take_listing(void *context, struct tree_listing *listing)
+{
+    struct tree_listing **out = context;
+
+    *out = listing;
+}
+
 static inline struct tree_listing *open_directory(struct world *world, const char *path)
 {
     struct tree_listing *listing;
 
-    assert_int_equal(tree_opendir(world->tree, path[0] ? find(world, path) : TREE_ROOT, &listing),
+    assert_int_equal(tree_opendir(world->tree, path[0] ? find(world, path) : TREE_ROOT,
+                                  take_listing, &listing),
                      0);
     return listing;
 }
