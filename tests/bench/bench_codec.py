@@ -14,7 +14,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from pythons import python  # noqa: E402
-from measure import Peer, in_turns  # noqa: E402
+from measure import RUNS, Peer, in_turns  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TARGET = 4
@@ -98,7 +98,7 @@ def measure(name, work, values, build, interpreter, small):
         version = "CPython %s" % os.path.basename(os.path.dirname(os.path.dirname(interpreter)))[:4]
         peers = [Peer(version, [interpreter, os.path.join(HERE, "codec_peer.py"), path]),
                  Peer("shelvefs", [os.path.join(build, "codec_peer"), path])]
-        yield from in_turns("%s, %s" % (name, work), peers, work, TARGET)
+        yield from in_turns("%s, %s" % (name, work), peers, work, TARGET, 1 if small else RUNS)
         if small:
             compare(name, work, peers, folder)
         for peer in peers:

@@ -63,7 +63,7 @@ def large(place, size):
 def rows(build, small):
     count = SMALL if small else RECORDS
     records = data.Records(count)
-    for engine in data.ENGINES:
+    for engine in data.engines(small):
         with peers.temporary(build) as place:
             yield from listed(place, engine, data.write(place.folder, "all", engine, records), count, small)
     with peers.temporary(build) as place:

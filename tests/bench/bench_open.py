@@ -81,7 +81,7 @@ def listing(place, engine, path, count, runs):
 def rows(build, small):
     count, runs = (SMALL, 1) if small else (RECORDS, 5)
     records = data.Records(count)
-    for engine in data.ENGINES:
+    for engine in data.engines(small):
         with peers.temporary(build) as place:
             path = data.write(place.folder, "all", engine, records)
             yield from opening(place, engine, path, count, runs)

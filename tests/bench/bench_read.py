@@ -38,7 +38,7 @@ def rows(build, small):
     count, runs = (SMALL, 1) if small else (RECORDS, 5)
     with peers.with_disk(build) as place:
         records = data.Records(count)
-        databases = {engine: data.write(place.disk, "all", engine, records) for engine in data.ENGINES}
+        databases = {engine: data.write(place.disk, "all", engine, records) for engine in data.engines(small)}
         floor = peers.floor(place, databases["gdbm"])
         tmpfs = peers.Directory(place, databases["gdbm"])
         for name, command in commands.READING.items():

@@ -12,7 +12,7 @@ import peers
 from measure import Goal, Taken, interleaved
 
 NEW, SYNCED, AGAIN, FEW, MANY = 10000, 300, 2000, 10000, 100000
-SMALL = 40
+SMALL = 10
 COPY = "cp -r %s/. {d}"
 
 
@@ -75,12 +75,12 @@ def rows(build, small):
     runs = 1 if small else 5
     new, few, many, times = (SMALL, SMALL, 2 * SMALL, SMALL) if small else (NEW, FEW, MANY, AGAIN)
     with peers.temporary(build) as place:
-        empty = {engine: data.write(place.folder, "empty-" + engine, engine, data.Records(0)) for engine in data.ENGINES}
+        empty = {engine: data.write(place.folder, "empty-" + engine, engine, data.Records(0)) for engine in data.engines(small)}
         yield from new_files(place, new, empty, runs)
-        for engine in data.ENGINES:
+        for engine in data.engines(small):
             databases = {of: data.write(place.folder, "%s-%d" % (engine, of), engine, data.Records(of)) for of in (few, many)}
             yield from again(place, engine, times, databases, runs)
     # This is about the disk.
     with peers.temporary(build, tempfile.gettempdir()) as place:
-        empty = {engine: data.write(place.folder, "empty-" + engine, engine, data.Records(0)) for engine in data.ENGINES}
+        empty = {engine: data.write(place.folder, "empty-" + engine, engine, data.Records(0)) for engine in data.engines(small)}
         yield from synced(place, SMALL if small else SYNCED, empty, runs)
