@@ -2,17 +2,19 @@
 #include "fs/attributes.h"
 
 #include "codecs/cursor.h"
+#include "fs/alike.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+/* There may be millions. Of the digests, one half is enough: 64 bits of a keyed hash. */
 struct attribute_entry {
-    struct digest key;
-    struct attributes attributes;
-    bool marked;
+    uint64_t key;
+    uint64_t value; /* if ATTRIBUTE_VALUE is set */
+    struct alike *others;
 };
 
-enum { NSEC_END = 1000000000, FIRST_CAPACITY = 4 };
+enum { NSEC_END = 1000000000, LEAST_ROOM = 4 };
 
 /* --- one file's --- */
 
@@ -140,6 +142,11 @@ bool attributes_unpack(struct bytes *packed, struct attributes *out)
     return true;
 }
 
+bool attributes_are_of(const struct attributes *attributes, struct digest value)
+{
+    return attributes->set & ATTRIBUTE_VALUE && attributes->value.words[0] == value.words[0];
+}
+
 /* --- the table --- */
 
 int attribute_table_init(struct attribute_table *table, const struct digest_key *key)
@@ -148,37 +155,57 @@ int attribute_table_init(struct attribute_table *table, const struct digest_key 
         .pages = calloc(ATTRIBUTE_PAGES, sizeof *table->pages),
         .hash_key = *key,
     };
-    return table->pages ? 0 : -ENOMEM;
+    return table->pages ? alikes_init(&table->alikes, key) : -ENOMEM;
 }
 
 void attribute_table_release(struct attribute_table *table)
 {
-    for (unsigned i = 0; table->pages && i < ATTRIBUTE_PAGES; i++)
+    for (unsigned i = 0; table->pages && i < ATTRIBUTE_PAGES; i++) {
         free(table->pages[i].entries);
+        free(table->pages[i].marks);
+    }
     free(table->pages);
+    alikes_release(&table->alikes);
 }
 
-static unsigned page_of(struct digest key)
+void attribute_table_gather(struct attribute_table *table)
 {
-    return key.words[0] % ATTRIBUTE_PAGES;
+    struct attribute_entry **moved = calloc(ATTRIBUTE_PAGES, sizeof *moved);
+
+    if (!moved)
+        return;
+    /* All of them before the first one is freed, whose room would be used again. */
+    for (unsigned i = 0; i < ATTRIBUTE_PAGES; i++) {
+        if (table->pages[i].count)
+            moved[i] = malloc(table->pages[i].count * sizeof **moved);
+    }
+    for (unsigned i = 0; i < ATTRIBUTE_PAGES; i++) {
+        struct attribute_page *page = &table->pages[i];
+
+        if (!moved[i])
+            continue;
+        memcpy(moved[i], page->entries, page->count * sizeof **moved);
+        free(page->entries);
+        page->entries = moved[i];
+        page->capacity = page->count;
+    }
+    free(moved);
 }
 
-static int compare(struct digest a, struct digest b)
+static unsigned page_of(uint64_t key)
 {
-    unsigned word = a.words[0] == b.words[0];
-
-    return a.words[word] < b.words[word] ? -1 : a.words[word] > b.words[word];
+    return key % ATTRIBUTE_PAGES;
 }
 
 /* Where the key's entry stands in the page, or would. */
-static uint32_t position_of(const struct attribute_page *page, struct digest key)
+static uint32_t position_of(const struct attribute_page *page, uint64_t key)
 {
     uint32_t low = 0, high = page->count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (compare(page->entries[middle].key, key) < 0)
+        if (page->entries[middle].key < key)
             low = middle + 1;
         else
             high = middle;
@@ -188,29 +215,39 @@ static uint32_t position_of(const struct attribute_page *page, struct digest key
 
 static struct attribute_entry *find(const struct attribute_table *table, struct digest digest)
 {
-    const struct attribute_page *page = &table->pages[page_of(digest)];
-    uint32_t at = position_of(page, digest);
+    const uint64_t key = digest.words[0];
+    const struct attribute_page *page = &table->pages[page_of(key)];
+    uint32_t at = position_of(page, key);
 
-    return at < page->count && digest_equal(page->entries[at].key, digest) ? &page->entries[at]
-                                                                           : NULL;
+    return at < page->count && page->entries[at].key == key ? &page->entries[at] : NULL;
 }
 
-const struct attributes *attributes_find_digest(const struct attribute_table *table,
-                                                struct digest digest)
+static void get(const struct attribute_entry *entry, struct attributes *out)
+{
+    alike_get(entry->others, out);
+    if (out->set & ATTRIBUTE_VALUE)
+        out->value.words[0] = entry->value;
+}
+
+bool attributes_find_digest(const struct attribute_table *table, struct digest digest,
+                            struct attributes *out)
 {
     const struct attribute_entry *entry = find(table, digest);
 
-    return entry ? &entry->attributes : NULL;
+    if (entry)
+        get(entry, out);
+    return entry;
 }
 
-const struct attributes *attributes_find(const struct attribute_table *table, struct bytes key)
+bool attributes_find(const struct attribute_table *table, struct bytes key, struct attributes *out)
 {
-    return attributes_find_digest(table, digest_bytes(&table->hash_key, key));
+    return attributes_find_digest(table, digest_bytes(&table->hash_key, key), out);
 }
 
+/* By an eighth: of a large table, little stands empty. */
 static bool grow(struct attribute_page *page)
 {
-    uint32_t capacity = page->capacity ? page->capacity * 2 : FIRST_CAPACITY;
+    uint32_t capacity = page->capacity + page->capacity / 8 + LEAST_ROOM;
     struct attribute_entry *entries;
 
     if (page->count < page->capacity)
@@ -223,38 +260,62 @@ static bool grow(struct attribute_page *page)
     return true;
 }
 
-/* NULL: no room. */
-static struct attribute_entry *add(struct attribute_table *table, struct digest key)
+/* A new entry, which has nothing set yet. */
+static int add(struct attribute_table *table, uint64_t key, struct attribute_entry **out)
 {
     struct attribute_page *page = &table->pages[page_of(key)];
     uint32_t at = position_of(page, key);
     struct attribute_entry *entry;
 
-    if (table->count >= ATTRIBUTES_MOST || !grow(page))
-        return NULL;
+    if (table->count >= ATTRIBUTES_MOST)
+        return -EFBIG;
+    if (!grow(page))
+        return -ENOMEM;
     entry = &page->entries[at];
     memmove(entry + 1, entry, (page->count - at) * sizeof *entry);
     *entry = (struct attribute_entry){.key = key};
     page->count++;
     table->count++;
-    return entry;
+    *out = entry;
+    return 0;
 }
 
-struct attributes *attributes_edit_digest(struct attribute_table *table, struct digest digest)
+/* Changes or makes the entry; the page does not count as changed. */
+static int enter(struct attribute_table *table, struct digest digest,
+                 const struct attributes *attributes)
 {
     struct attribute_entry *entry = find(table, digest);
+    struct alike *others = alikes_use(&table->alikes, attributes);
+    int code = others ? 0 : -ENOMEM;
 
-    if (!entry)
-        entry = add(table, digest);
-    if (!entry)
-        return NULL;
-    table->pages[page_of(entry->key)].changed = true;
-    return &entry->attributes;
+    if (code == 0 && !entry)
+        code = add(table, digest.words[0], &entry);
+    if (code) {
+        if (others)
+            alikes_unuse(&table->alikes, others);
+        return code;
+    }
+    if (entry->others)
+        alikes_unuse(&table->alikes, entry->others);
+    entry->others = others;
+    entry->value = attributes->value.words[0];
+    return 0;
 }
 
-struct attributes *attributes_edit(struct attribute_table *table, struct bytes key)
+int attributes_set_digest(struct attribute_table *table, struct digest digest,
+                          const struct attributes *attributes)
 {
-    return attributes_edit_digest(table, digest_bytes(&table->hash_key, key));
+    int code = enter(table, digest, attributes);
+
+    if (code == 0)
+        table->pages[page_of(digest.words[0])].changed = true;
+    return code;
+}
+
+int attributes_set(struct attribute_table *table, struct bytes key,
+                   const struct attributes *attributes)
+{
+    return attributes_set_digest(table, digest_bytes(&table->hash_key, key), attributes);
 }
 
 void attributes_drop_digest(struct attribute_table *table, struct digest digest)
@@ -265,6 +326,7 @@ void attributes_drop_digest(struct attribute_table *table, struct digest digest)
     if (!entry)
         return;
     page = &table->pages[page_of(entry->key)];
+    alikes_unuse(&table->alikes, entry->others);
     page->count--;
     table->count--;
     memmove(entry, entry + 1, (size_t)(page->entries + page->count - entry) * sizeof *entry);
@@ -278,19 +340,27 @@ void attributes_drop(struct attribute_table *table, struct bytes key)
 
 void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to)
 {
-    const struct attributes *entry = attributes_find(table, key);
+    struct attributes found;
 
-    if (entry)
-        attributes_merge(to, entry);
+    if (attributes_find(table, key, &found))
+        attributes_merge(to, &found);
     attributes_drop(table, key);
 }
 
+/* Without memory for marks, all of the page stays. */
 void attributes_mark_digest(struct attribute_table *table, struct digest digest)
 {
     struct attribute_entry *entry = find(table, digest);
+    struct attribute_page *page = &table->pages[page_of(digest.words[0])];
 
-    if (entry)
-        entry->marked = true;
+    if (!entry || page->unmarkable)
+        return;
+    if (!page->marks)
+        page->marks = calloc(page->count, sizeof *page->marks);
+    if (page->marks)
+        page->marks[entry - page->entries] = true;
+    else
+        page->unmarkable = true;
 }
 
 void attributes_mark(struct attribute_table *table, struct bytes key)
@@ -298,25 +368,28 @@ void attributes_mark(struct attribute_table *table, struct bytes key)
     attributes_mark_digest(table, digest_bytes(&table->hash_key, key));
 }
 
-static void drop_unmarked(struct attribute_page *page)
+static void drop_unmarked(struct attribute_table *table, struct attribute_page *page)
 {
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < page->count; i++) {
-        if (!page->entries[i].marked)
-            continue;
-        page->entries[kept] = page->entries[i];
-        page->entries[kept++].marked = false;
+        if (page->unmarkable || (page->marks && page->marks[i]))
+            page->entries[kept++] = page->entries[i];
+        else
+            alikes_unuse(&table->alikes, page->entries[i].others);
     }
     page->changed = page->changed || kept < page->count;
     page->count = kept;
+    free(page->marks);
+    page->marks = NULL;
+    page->unmarkable = false;
 }
 
 void attributes_drop_unmarked(struct attribute_table *table)
 {
     table->count = 0;
     for (unsigned i = 0; i < ATTRIBUTE_PAGES; i++) {
-        drop_unmarked(&table->pages[i]);
+        drop_unmarked(table, &table->pages[i]);
         table->count += table->pages[i].count;
     }
 }
@@ -335,8 +408,11 @@ void attribute_page_pack(struct attribute_table *table, unsigned number, struct 
     struct attribute_page *page = &table->pages[number];
 
     for (uint32_t i = 0; i < page->count; i++) {
-        pack_digest(out, page->entries[i].key);
-        attributes_pack(&page->entries[i].attributes, out);
+        struct attributes attributes;
+
+        get(&page->entries[i], &attributes);
+        pack_digest(out, (struct digest){{page->entries[i].key}});
+        attributes_pack(&attributes, out);
     }
     page->changed = false;
 }
@@ -345,21 +421,21 @@ void attribute_page_pack(struct attribute_table *table, unsigned number, struct 
 static int take_page(struct attribute_table *table, unsigned number, struct bytes packed)
 {
     struct cursor cursor = cursor_at(packed, 0);
-    struct digest key = {{0}}, before;
+    struct digest key = {{0}}, before = key;
 
     for (bool first = true; cursor_left(&cursor); first = false, before = key) {
         struct attributes attributes;
-        struct attribute_entry *entry;
+        int code = 0;
 
         key = take_digest(&cursor);
         take_attributes(&cursor, &attributes);
-        if (cursor.failed || page_of(key) != number || (!first && compare(before, key) >= 0))
+        if (cursor.failed || page_of(key.words[0]) != number ||
+            (!first && before.words[0] >= key.words[0]))
             return -EUCLEAN;
-        entry = table ? add(table, key) : NULL;
-        if (entry)
-            entry->attributes = attributes;
-        else if (table)
-            return table->count >= ATTRIBUTES_MOST ? -EFBIG : -ENOMEM;
+        if (table)
+            code = enter(table, key, &attributes);
+        if (code)
+            return code;
     }
     return 0;
 }

@@ -6,12 +6,14 @@
  * saves touch one key and must not make all others look new. So a key's mtime is entered, with a digest of the stored
  * bytes that it belongs to, as soon as it was shown to anybody.
  *
- * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: about 100 bytes in memory, at most 78 in the sidecar. Entries
- * stand in ATTRIBUTE_PAGES sorted arrays; a page is what is written to the sidecar at a time.
+ * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: 24 bytes in memory, and what
+ * alike.h keeps once for all that have the same; at most 78 in the sidecar. Entries stand in ATTRIBUTE_PAGES sorted arrays; a page is what
+ * is written to the sidecar at a time.
  */
 #ifndef SHELVEFS_ATTRIBUTES_H
 #define SHELVEFS_ATTRIBUTES_H
 
+#include "fs/alike.h"
 #include "src/bytes.h"
 #include "src/digest.h"
 
@@ -40,7 +42,7 @@ struct attributes {
     uid_t uid;
     gid_t gid;
     struct timespec atime, mtime;
-    struct digest value; /* of the stored bytes that `mtime` belongs to */
+    struct digest value; /* of the stored bytes that `mtime` belongs to; a table knows its first word only */
     struct timespec
         ctime; /* when one of these or the name was last changed; a later `mtime` counts as well */
 };
@@ -53,6 +55,8 @@ void attributes_merge(struct attributes *to, const struct attributes *from);
  */
 void attributes_own(struct attributes *attributes, enum attribute which, const struct stat *from,
                     const struct stat *database);
+/* Whether they belong to these stored bytes. */
+bool attributes_are_of(const struct attributes *attributes, struct digest value);
 /*
  * As the sidecar has them: a byte that says what is set, then that, little-endian. attributes_unpack() takes them off the
  * start of `packed`; false: there are none, or they make no sense.
@@ -65,33 +69,43 @@ struct attribute_entry;
 struct attribute_page {
     struct attribute_entry *entries; /* sorted */
     uint32_t count, capacity;
-    bool changed; /* since it was packed */
+    bool changed;    /* since it was packed */
+    bool unmarkable; /* there was no memory for marks */
+    bool *marks;     /* of each entry, between the first attributes_mark() and attributes_drop_unmarked(); else NULL */
 };
 
 /* Part of struct tree, guarded by its lock. */
 struct attribute_table {
     struct attribute_page *pages;
     size_t count; /* of all entries */
+    struct alikes alikes;
     struct digest_key hash_key;
 };
 
 int attribute_table_init(struct attribute_table *table, const struct digest_key *key);
 void attribute_table_release(struct attribute_table *table);
-/* NULL: nothing was set. Valid until the next change of the table. */
-const struct attributes *attributes_find(const struct attribute_table *table, struct bytes key);
-/* The entry of this key, to be changed, made if need be; NULL: no room. Valid until the next change of the table. */
-struct attributes *attributes_edit(struct attribute_table *table, struct bytes key);
+/*
+ * Moves all entries together. The table grew while other things were allocated between its pieces, and when those are free each
+ * piece holds on to the memory around it. What finds no memory stays where it is.
+ */
+void attribute_table_gather(struct attribute_table *table);
+/* false: nothing was set. */
+bool attributes_find(const struct attribute_table *table, struct bytes key, struct attributes *out);
+/* All that is set from now on. -ENOMEM; -EFBIG: more than ATTRIBUTES_MOST. */
+int attributes_set(struct attribute_table *table, struct bytes key,
+                   const struct attributes *attributes);
 void attributes_drop(struct attribute_table *table, struct bytes key);
 /* The same; what it had goes to `to`. */
 void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to);
-/* Drops the entries of all keys that were not marked since the last time. */
+/* Drops the entries of all keys that were not marked since the last time. The table must not change between the two. */
 void attributes_mark(struct attribute_table *table, struct bytes key);
 void attributes_drop_unmarked(struct attribute_table *table);
 
 /* The same by a digest that the table's secret made (folds.h). */
-const struct attributes *attributes_find_digest(const struct attribute_table *table,
-                                                struct digest digest);
-struct attributes *attributes_edit_digest(struct attribute_table *table, struct digest digest);
+bool attributes_find_digest(const struct attribute_table *table, struct digest digest,
+                            struct attributes *out);
+int attributes_set_digest(struct attribute_table *table, struct digest digest,
+                          const struct attributes *attributes);
 void attributes_drop_digest(struct attribute_table *table, struct digest digest);
 void attributes_mark_digest(struct attribute_table *table, struct digest digest);
 

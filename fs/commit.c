@@ -81,7 +81,7 @@ static void settled(struct tree *tree, struct node *node)
 
 void commit_done(struct tree *tree, struct node *node, struct digest digest)
 {
-    struct attributes *entry;
+    struct attributes entry = {0};
 
     node->refused = false;
     node->trouble = 0;
@@ -95,16 +95,15 @@ void commit_done(struct tree *tree, struct node *node, struct digest digest)
     if (node->kind != NODE_KEY)
         settled(tree, node);
     control_mended(tree, node);
-    entry = attributes_edit(&tree->attributes, node->name->key);
-    if (entry) {
-        attributes_merge(entry, &node->own);
-        if (node->draft) {
-            entry->mtime = node->draft->mtime;
-            entry->set |= ATTRIBUTE_MTIME;
-        }
-        entry->value = digest;
-        entry->set |= ATTRIBUTE_VALUE;
+    attributes_find(&tree->attributes, node->name->key, &entry);
+    attributes_merge(&entry, &node->own);
+    if (node->draft) {
+        entry.mtime = node->draft->mtime;
+        entry.set |= ATTRIBUTE_MTIME;
     }
+    entry.value = digest;
+    entry.set |= ATTRIBUTE_VALUE;
+    attributes_set(&tree->attributes, node->name->key, &entry);
     node->own.set = 0;
     pthread_mutex_unlock(&tree->lock);
     if (node->draft) {

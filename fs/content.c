@@ -83,16 +83,16 @@ static struct timespec foreign_mtime(struct timespec before, struct timespec fil
  */
 static void content_seen(struct tree *tree, struct node *node, bool foreign, struct timespec file)
 {
-    struct attributes *entry = attributes_edit(&tree->attributes, node->name->key);
+    struct attributes entry = {0};
 
-    if (!entry)
-        return;
-    if (!(entry->set & ATTRIBUTE_MTIME))
-        entry->mtime = node->own.mtime;
+    attributes_find(&tree->attributes, node->name->key, &entry);
+    if (!(entry.set & ATTRIBUTE_MTIME))
+        entry.mtime = node->own.mtime;
     if (foreign)
-        entry->mtime = foreign_mtime(entry->mtime, file);
-    entry->set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
-    entry->value = node->digest;
+        entry.mtime = foreign_mtime(entry.mtime, file);
+    entry.set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
+    entry.value = node->digest;
+    attributes_set(&tree->attributes, node->name->key, &entry);
 }
 
 /* The stored bytes are `digest`: was it somebody else who changed them? */
@@ -100,7 +100,7 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
                             const struct stat *database)
 {
     bool same = node->known && digest_equal(node->digest, digest);
-    const struct attributes *seen;
+    struct attributes seen = {0};
     struct stat file;
     bool foreign, first = !node->known;
 
@@ -118,12 +118,12 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
         node->own.mtime = tree->foreign_change;
     texts_set(&tree->texts, &node->cached, NULL);
     node->cached.sized = false;
-    seen = attributes_find(&tree->attributes, node->name->key);
-    if (seen && seen->set & ATTRIBUTE_VALUE)
-        foreign = !digest_equal(seen->value, digest);
+    attributes_find(&tree->attributes, node->name->key, &seen);
+    if (seen.set & ATTRIBUTE_VALUE)
+        foreign = !attributes_are_of(&seen, digest);
     else
         foreign = !first;
-    if (foreign || !seen || !(seen->set & ATTRIBUTE_VALUE))
+    if (foreign || !(seen.set & ATTRIBUTE_VALUE))
         content_seen(tree, node, foreign, file.st_mtim);
     if (foreign || !first)
         tree_notice(tree, node);

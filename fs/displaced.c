@@ -224,12 +224,12 @@ void displaced_drop(struct tree *tree, struct displaced *displaced)
 /* names and node lock held. The companion is the key of its name now, unchanged. */
 static void companion_is_key(struct tree *tree, struct node *node)
 {
-    struct attributes *entry;
+    struct attributes entry = {0};
 
     pthread_mutex_lock(&tree->lock);
-    entry = attributes_edit(&tree->attributes, node->name->key);
-    if (entry)
-        attributes_merge(entry, &node->own);
+    attributes_find(&tree->attributes, node->name->key, &entry);
+    attributes_merge(&entry, &node->own);
+    attributes_set(&tree->attributes, node->name->key, &entry);
     node->kind = NODE_KEY;
     node->stamped = false;
     nodes_let_go(tree, node);

@@ -229,22 +229,26 @@ void fold_unmake(struct folds *folds, struct fold *fold)
 
 void fold_changed(struct folds *folds, struct fold *fold, struct timespec now)
 {
-    struct attributes *entry =
-        fold && fold_exists(fold) ? attributes_edit_digest(folds->attributes, fold->id) : NULL;
+    struct attributes entry = {0};
 
-    if (!entry)
+    if (!fold || !fold_exists(fold))
         return;
-    entry->mtime = now;
-    entry->set |= ATTRIBUTE_MTIME;
+    attributes_find_digest(folds->attributes, fold->id, &entry);
+    entry.mtime = now;
+    entry.set |= ATTRIBUTE_MTIME;
+    attributes_set_digest(folds->attributes, fold->id, &entry);
 }
 
 /* By somebody else: it is as new as the database. */
 static void changed_elsewhere(struct folds *folds, struct fold *fold)
 {
-    const struct attributes *entry = attributes_find_digest(folds->attributes, fold->id);
+    struct attributes entry;
 
-    if (entry && entry->set & ATTRIBUTE_MTIME)
-        attributes_edit_digest(folds->attributes, fold->id)->set &= ~(unsigned)ATTRIBUTE_MTIME;
+    if (!attributes_find_digest(folds->attributes, fold->id, &entry) ||
+        !(entry.set & ATTRIBUTE_MTIME))
+        return;
+    entry.set &= ~(unsigned)ATTRIBUTE_MTIME;
+    attributes_set_digest(folds->attributes, fold->id, &entry);
 }
 
 /* --- keys --- */

@@ -41,19 +41,18 @@ static void apply(struct stat *out, const struct attributes *attributes)
 static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
 {
     const struct fold *fold = node->opens.fold;
-    const struct attributes *set = &node->own;
+    struct attributes set = node->own;
 
     out->st_ino = node->id;
     out->st_mode = directory_mode(out->st_mode);
     out->st_nlink = 2;
     out->st_size = BLOCK;
     pthread_mutex_lock(&tree->lock);
-    if (fold)
-        set = attributes_find_digest(&tree->attributes, fold->id);
+    if (fold && !attributes_find_digest(&tree->attributes, fold->id, &set))
+        set.set = 0;
     out->st_mtim = fold ? tree->foreign_change : later(tree->foreign_change, tree->names_change);
     out->st_atim = out->st_ctim = out->st_mtim;
-    if (set)
-        apply(out, set);
+    apply(out, &set);
     pthread_mutex_unlock(&tree->lock);
 }
 
@@ -73,19 +72,19 @@ static mode_t default_mode(const struct node *node, mode_t database)
 /* Tree lock held. */
 static void stat_attributes(struct tree *tree, const struct node *node, struct stat *out)
 {
-    const struct attributes *set = &node->own;
+    struct attributes set = node->own;
 
     out->st_mode = default_mode(node, out->st_mode);
     if (node_is_key(node)) {
         out->st_atim = out->st_mtim = out->st_ctim = node->own.mtime;
-        set = attributes_find(&tree->attributes, node->name->key);
+        if (!attributes_find(&tree->attributes, node->name->key, &set))
+            set.set = 0;
     } else if (node->kind == NODE_REPORT) {
         out->st_atim = out->st_mtim = out->st_ctim = tree_now();
     }
-    if (set)
-        apply(out, set);
+    apply(out, &set);
     if (node->draft) {
-        bool accessed = set && set->set & ATTRIBUTE_ATIME;
+        bool accessed = set.set & ATTRIBUTE_ATIME;
 
         out->st_mtim = node->draft->mtime;
         out->st_ctim = later(out->st_ctim, out->st_mtim);
@@ -216,21 +215,34 @@ int tree_getattr(struct tree *tree, uint64_t id, struct stat *out)
     return code;
 }
 
-/* Where the attributes of this file are kept. Tree and node lock held. */
-static struct attributes *editable(struct tree *tree, struct node *node)
+/* What is kept of this file's attributes. Tree and node lock held. */
+static struct attributes kept_attributes(struct tree *tree, const struct node *node)
 {
-    struct attributes *entry;
+    struct attributes kept = {0};
 
-    if (node->opens.fold)
-        return attributes_edit_digest(&tree->attributes, node->opens.fold->id);
-    if (!node_is_key(node))
-        return &node->own;
-    entry = attributes_edit(&tree->attributes, node->name->key);
-    if (entry && !(entry->set & ATTRIBUTE_VALUE) && node->known) {
-        entry->value = node->digest;
-        entry->set |= ATTRIBUTE_VALUE;
+    if (node->opens.fold) {
+        attributes_find_digest(&tree->attributes, node->opens.fold->id, &kept);
+        return kept;
     }
-    return entry;
+    if (!node_is_key(node))
+        return node->own;
+    attributes_find(&tree->attributes, node->name->key, &kept);
+    if (!(kept.set & ATTRIBUTE_VALUE) && node->known) {
+        kept.value = node->digest;
+        kept.set |= ATTRIBUTE_VALUE;
+    }
+    return kept;
+}
+
+/* Likewise. */
+static int keep_attributes(struct tree *tree, struct node *node, const struct attributes *kept)
+{
+    if (node->opens.fold)
+        return attributes_set_digest(&tree->attributes, node->opens.fold->id, kept);
+    if (node_is_key(node))
+        return attributes_set(&tree->attributes, node->name->key, kept);
+    node->own = *kept;
+    return 0;
 }
 
 static void set_times(struct node *node, struct attributes *attributes, const struct stat *in,
@@ -320,7 +332,7 @@ static int set_size(struct tree *tree, struct node *node, struct tree_handle *ha
 static int set_attributes(struct tree *tree, struct node *node, struct tree_handle *handle,
                           const struct stat *in, unsigned set, const struct tree_caller *caller)
 {
-    struct attributes *attributes;
+    struct attributes attributes;
     struct stat database;
     int code = check_owner(tree, node, in, set, caller);
 
@@ -330,23 +342,23 @@ static int set_attributes(struct tree *tree, struct node *node, struct tree_hand
         return code;
     tree_database(tree, &database);
     pthread_mutex_lock(&tree->lock);
-    attributes = editable(tree, node);
-    if (attributes) {
-        if (set & TREE_SET_MODE) {
-            attributes->mode = in->st_mode & 0777;
-            attributes->set |= ATTRIBUTE_MODE;
-        }
-        if (set & TREE_SET_UID)
-            attributes_own(attributes, ATTRIBUTE_UID, in, &database);
-        if (set & TREE_SET_GID)
-            attributes_own(attributes, ATTRIBUTE_GID, in, &database);
-        set_times(node, attributes, in, set);
-        attributes->ctime = tree_now();
-        attributes->set |= ATTRIBUTE_CTIME;
-        node->unkept = true;
+    attributes = kept_attributes(tree, node);
+    if (set & TREE_SET_MODE) {
+        attributes.mode = in->st_mode & 0777;
+        attributes.set |= ATTRIBUTE_MODE;
     }
+    if (set & TREE_SET_UID)
+        attributes_own(&attributes, ATTRIBUTE_UID, in, &database);
+    if (set & TREE_SET_GID)
+        attributes_own(&attributes, ATTRIBUTE_GID, in, &database);
+    set_times(node, &attributes, in, set);
+    attributes.ctime = tree_now();
+    attributes.set |= ATTRIBUTE_CTIME;
+    code = keep_attributes(tree, node, &attributes);
+    if (code == 0)
+        node->unkept = true;
     pthread_mutex_unlock(&tree->lock);
-    return attributes ? 0 : -ENOMEM;
+    return code ? -ENOMEM : 0;
 }
 
 static bool settable(const struct node *node)

@@ -173,15 +173,15 @@ static bool sample_key(void *context, struct bytes key)
 /* Whether the sidecar knows the value that this key has: 1, 0 or -ENOMEM. */
 static int knows_value(struct keeper *keeper, struct bytes key)
 {
-    const struct attributes *known = attributes_find(&keeper->attributes, key);
+    struct attributes known;
     struct buffer value = BUFFER_INIT;
     int code;
 
-    if (!known || !(known->set & ATTRIBUTE_VALUE))
+    if (!attributes_find(&keeper->attributes, key, &known))
         return 0;
     code = store_fetch(keeper->store, key, &value);
     if (code == 0)
-        code = digest_equal(known->value, digest_bytes(&keeper->secret, buffer_bytes(&value)));
+        code = attributes_are_of(&known, digest_bytes(&keeper->secret, buffer_bytes(&value)));
     else if (code != -ENOMEM)
         code = 0;
     buffer_release(&value);

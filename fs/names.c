@@ -426,7 +426,6 @@ static int start_directory(struct tree *tree, struct place place, const char *na
                            const struct tree_caller *caller, struct node **node, struct stat *stat)
 {
     struct attributes own = attributes_of_new(tree, mode, caller);
-    struct attributes *kept;
     struct fold *fold;
     int code = make_fold(tree, place, name, &fold);
 
@@ -437,9 +436,7 @@ static int start_directory(struct tree *tree, struct place place, const char *na
     if (code) {
         fold_unmake(&tree->folds, fold);
     } else {
-        kept = attributes_edit_digest(&tree->attributes, fold->id);
-        if (kept)
-            *kept = own;
+        attributes_set_digest(&tree->attributes, fold->id, &own);
         tree_names_changed(tree, place);
     }
     fold_unpin(&tree->folds, fold);

@@ -3,6 +3,7 @@
 
 #include "fs/content.h"
 #include "fs/files.h"
+#include "fs/heap.h"
 #include "fs/keeper.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
@@ -11,6 +12,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { MANY = 1 << 16 };
 
 /* Constant, so that ids are the same in every mount. Never change it. */
 static const struct digest_key id_key = {{0x7368656c76656673, 0x6e6f646520696473}};
@@ -166,6 +169,37 @@ static void node_free(struct tree *tree, struct node *node)
     fold_unpin(&tree->folds, node->opens.fold);
     node_destroy(node);
     free(node);
+    tree->nodes.freed++;
+}
+
+/* Tree lock held. Many were freed, and none since the last call: the kernel has done with it. */
+static bool has_emptied(struct nodes *nodes)
+{
+    bool quiet = nodes->freed == nodes->freed_before;
+
+    nodes->freed_before = nodes->freed;
+    return quiet && nodes->freed >= MANY;
+}
+
+bool nodes_trim(struct tree *tree)
+{
+    struct nodes *nodes = &tree->nodes;
+    bool emptied, watched;
+
+    pthread_mutex_lock(&tree->lock);
+    emptied = has_emptied(nodes);
+    if (emptied) {
+        nodes->freed = nodes->freed_before = 0;
+        attribute_table_gather(&tree->attributes);
+    }
+    watched = nodes->by_id.count >= MANY || nodes->freed >= MANY;
+    pthread_mutex_unlock(&tree->lock);
+    if (emptied)
+        heap_return();
+    if (watched != nodes->watched)
+        heap_set_thrifty(watched);
+    nodes->watched = watched;
+    return watched;
 }
 
 void nodes_release(struct tree *tree)

@@ -127,12 +127,19 @@ struct node {
 /* All nodes. Part of struct tree; everything in it is guarded by tree->lock. */
 struct nodes {
     struct chains by_id, by_name;
+    size_t freed, freed_before; /* since nodes_trim() last did something; when it was called last */
+    bool watched; /* nodes_trim()'s, and not guarded: there are, or were a moment ago, very many */
     struct list
         held; /* scratch files and rejected texts, oldest first: they exist only in memory */
     struct node directories[DIRECTORY_COUNT];
 };
 
 int nodes_init(struct nodes *nodes);
+/*
+ * When the kernel has forgotten very many files, and seems to have done with it, gives their memory back to the system. Returns whether
+ * it should be called again within some seconds. Takes the tree lock. One thread at a time.
+ */
+bool nodes_trim(struct tree *tree);
 void nodes_release(struct tree *tree);
 
 /* The id that a name would have if it were free, never 0 or 1: also the hash of nodes.by_name. */

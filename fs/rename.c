@@ -179,28 +179,21 @@ static struct attributes take_attributes(struct tree *tree, struct node *node)
 /* Tree lock held. */
 static void give_attributes(struct tree *tree, struct bytes key, const struct attributes *moved)
 {
-    struct attributes *entry;
-
     attributes_drop(&tree->attributes, key);
-    entry = attributes_edit(&tree->attributes, key);
-    if (entry)
-        *entry = *moved;
+    attributes_set(&tree->attributes, key, moved);
 }
 
 /* A key that was copied onto another one is a key still. */
 static void keep_attributes(struct rename *rename)
 {
     struct node *node = rename->source;
-    struct attributes *entry;
 
     if (node->kind != NODE_KEY)
         return;
     drop_attributes(rename, node->name->key);
     node->stamped = false;
     pthread_mutex_lock(&rename->tree->lock);
-    entry = attributes_edit(&rename->tree->attributes, node->name->key);
-    if (entry)
-        *entry = node->own;
+    attributes_set(&rename->tree->attributes, node->name->key, &node->own);
     node->own.set = 0;
     pthread_mutex_unlock(&rename->tree->lock);
 }

@@ -12,6 +12,7 @@
 enum {
     IDLE_TEXTS = 64 << 20, /* bytes of texts that nobody has open */
     TICK_LONGEST = 60,     /* seconds */
+    TRIM_SECONDS = 3,
 };
 
 /* What the kernel is to be told. */
@@ -104,6 +105,8 @@ unsigned tree_tick(struct tree *tree)
     scratch_settle(tree, false);
     keeper_write(tree->options.keeper, tree, true);
     wait = scratch_wait(tree);
+    if (nodes_trim(tree) && wait > TRIM_SECONDS)
+        wait = TRIM_SECONDS;
     tree_notify(tree);
     wait = kept < wait ? kept : wait;
     return wait < TICK_LONGEST ? wait : TICK_LONGEST;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FIRST_BUCKETS = 64 };
+enum { FIRST_BUCKETS = 64, SPARSE = 8 };
 
 int chains_init(struct chains *chains)
 {
@@ -22,9 +22,9 @@ void chains_release(struct chains *chains)
     *chains = (struct chains){0};
 }
 
-static void chains_grow(struct chains *chains)
+/* Without memory it stays as it is. */
+static void chains_resize(struct chains *chains, size_t size)
 {
-    size_t size = (chains->mask + 1) * 2;
     struct chain_link **buckets = calloc(size, sizeof *buckets);
 
     if (!buckets)
@@ -52,7 +52,7 @@ void chains_add(struct chains *chains, struct chain_link *link, uint64_t hash)
     struct chain_link **bucket;
 
     if (chains->count > chains->mask)
-        chains_grow(chains);
+        chains_resize(chains, (chains->mask + 1) * 2);
     if (chains->empty > (hash & chains->mask))
         chains->empty = hash & chains->mask;
     bucket = &chains->buckets[hash & chains->mask];
@@ -69,6 +69,8 @@ void chains_remove(struct chains *chains, struct chain_link *link)
         at = &(*at)->next;
     *at = link->next;
     chains->count--;
+    if (chains->mask >= FIRST_BUCKETS && chains->count < chains->mask / SPARSE)
+        chains_resize(chains, (chains->mask + 1) / 2);
 }
 
 static struct chain_link *same_hash(struct chain_link *link, uint64_t hash)

@@ -3,7 +3,7 @@
  * An intrusive hash table: members embed a link, the table owns nothing but its buckets.
  *
  * The table compares hashes only; the caller walks the members of one hash and compares what they mean. Adding
- * cannot fail: when the table can't grow, its chains get longer.
+ * cannot fail: when the table can't grow, its chains get longer. It shrinks when it has become much emptier.
  */
 #ifndef SHELVEFS_CHAINS_H
 #define SHELVEFS_CHAINS_H
@@ -28,7 +28,7 @@ int chains_init(struct chains *chains);
 /* Frees the buckets. Members are the caller's, see chains_any(). */
 void chains_release(struct chains *chains);
 void chains_add(struct chains *chains, struct chain_link *link, uint64_t hash);
-/* `link` must be a member. */
+/* `link` must be a member. The other members' order may change. */
 void chains_remove(struct chains *chains, struct chain_link *link);
 /* The first member of this hash, or NULL. */
 struct chain_link *chains_find(const struct chains *chains, uint64_t hash);

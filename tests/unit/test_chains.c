@@ -41,7 +41,7 @@ static void test_members_of_one_hash_are_all_found(void **state)
     chains_release(&chains);
 }
 
-static void test_grows(void **state)
+static void test_grows_and_shrinks(void **state)
 {
     enum { MANY = 10000 };
     struct member *members = calloc(MANY, sizeof *members);
@@ -65,6 +65,7 @@ static void test_grows(void **state)
             chains_add(&chains, link, (uint64_t)i / 1000);
     }
     assert_int_equal(chains.count, 0);
+    assert_in_range(chains.mask, 1, 1000);
     chains_release(&chains);
     free(members);
 }
@@ -93,7 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_members_of_one_hash_are_all_found),
-        cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_grows_and_shrinks),
         cmocka_unit_test(test_list_members_leave_from_anywhere),
     };
 
