@@ -186,7 +186,10 @@ def test_mounting(database, tmp_path, allocations):
                 refusals += 1
             allocations.stop()
             if mount.process and mount.is_mounted():
-                assert mount.text('list') == '[1, 2, 3]\n', number
+                try:
+                    assert mount.text('list') == '[1, 2, 3]\n', number
+                except ConnectionRefusedError:  # libfuse had no memory for the kernel's first request: nothing is answered
+                    refusals += 1
                 mount.stop()
             assert database.value('list') == [1, 2, 3]
     assert refusals
