@@ -145,9 +145,10 @@ static int probe_file(const char *base, const char *suffix, const struct format 
 /*
  * Python wants both files. We also take an index without values (the engine says what is missing),
  * and values whose index exists only as .bak: that is what a crash of Python's index rewrite leaves
- * behind.
+ * behind. `wanted`: the user says that it is one, though it may begin with lines that nobody understands.
  */
-static int probe_dumb(const char *base, const struct format **format, struct failure *failure)
+static int probe_dumb(const char *base, bool wanted, const struct format **format,
+                      struct failure *failure)
 {
     struct look index, values, backup;
     int status = look_at(base, ".dir", &index, failure);
@@ -158,7 +159,8 @@ static int probe_dumb(const char *base, const struct format **format, struct fai
         status = look_at(base, ".bak", &backup, failure);
     if (status)
         return status;
-    if (index.is_there && detect_dumb_index(look_head(&index)) && (index.size || values.is_there))
+    if (index.is_there && (index.size || values.is_there) &&
+        (detect_dumb_index(look_head(&index)) || (wanted && values.is_there)))
         *format = &dumb;
     if (!index.is_there && values.is_there && backup.is_there &&
         detect_dumb_index(look_head(&backup)))
@@ -186,8 +188,8 @@ static int probe_pag(const char *base, const struct format **format, struct fail
  * NAME may also be one of the files of a dumb database: then the base is what comes before the
  * suffix.
  */
-static int probe_dumb_part(const char *name, const struct format **format, char **base,
-                           struct failure *failure)
+static int probe_dumb_part(const char *name, bool wanted, const struct format **format,
+                           char **base, struct failure *failure)
 {
     static const char *const parts[] = {".dir", ".dat"};
     size_t length = strlen(name);
@@ -196,16 +198,17 @@ static int probe_dumb_part(const char *name, const struct format **format, char 
         if (length <= 4 || strcmp(name + length - 4, parts[i]) != 0)
             continue;
         *base = strndup(name, length - 4);
-        return *base ? probe_dumb(*base, format, failure) : -ENOMEM;
+        return *base ? probe_dumb(*base, wanted, format, failure) : -ENOMEM;
     }
     return 0;
 }
 
 /* One step of the search: a format, and the path that its engine opens. */
-static int probe(const char *name, unsigned step, const struct format **format, char **path,
-                 struct failure *failure)
+static int probe(const char *name, const char *wanted, unsigned step, const struct format **format,
+                 char **path, struct failure *failure)
 {
     static const char *const suffixes[] = {"", "", ".db", "", ".pag"};
+    bool wants_dumb = wanted && strcmp(wanted, dumb.engine) == 0;
     int status = 0;
 
     switch (step) {
@@ -213,12 +216,12 @@ static int probe(const char *name, unsigned step, const struct format **format, 
         status = probe_file(name, "", format, failure);
         break;
     case 1:
-        return probe_dumb_part(name, format, path, failure);
+        return probe_dumb_part(name, wants_dumb, format, path, failure);
     case 2:
         status = probe_file(name, ".db", format, failure);
         break;
     case 3:
-        status = probe_dumb(name, format, failure);
+        status = probe_dumb(name, wants_dumb, format, failure);
         break;
     case 4:
         status = probe_pag(name, format, failure);
@@ -258,7 +261,7 @@ int detect_database(const char *name, const char *wanted, struct detection *out,
     for (unsigned step = 0; step < 5; step++) {
         const struct format *format = NULL;
         char *path = NULL;
-        int status = probe(name, step, &format, &path, failure);
+        int status = probe(name, wanted, step, &format, &path, failure);
 
         if (!status && format && (!wanted || strcmp(wanted, format->engine) == 0)) {
             *out = (struct detection){.format = format, .path = path};
