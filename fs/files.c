@@ -86,6 +86,22 @@ static int open_report(struct tree *tree, struct node *node, struct text **text,
     return text_new(&bytes, (struct text_id){0}, text);
 }
 
+/*
+ * The kernel looked the name up before it lost its file. Who reads what was replaced since came before that, as with any
+ * file that is replaced. Everybody else is to look the name up again.
+ */
+static int open_gone(struct tree *tree, struct node *node, int flags, struct text **text,
+                     enum tree_cache *cache)
+{
+    if (!node->replaced || wants_to_change(flags))
+        return -ESTALE;
+    *text = content_text(tree, node);
+    if (!*text)
+        return -ESTALE;
+    *cache = cache_of(node, *text);
+    return 0;
+}
+
 /* The text that a new handle reads; NULL when it reads the draft. Node lock held. */
 static int open_text(struct tree *tree, struct node *node, int flags, struct text **text,
                      enum tree_cache *cache)
@@ -96,11 +112,11 @@ static int open_text(struct tree *tree, struct node *node, int flags, struct tex
     if (node->kind == NODE_REPORT)
         return open_report(tree, node, text, cache);
     if (!node->linked && !node->handles)
-        return -ENOENT;
+        return open_gone(tree, node, flags, text, cache);
     if (node->kind == NODE_KEY && node->linked && !node->draft) {
         code = content_look(tree, node, flags & O_TRUNC ? NULL : text);
         if (code)
-            return code;
+            return code == -ENOENT ? -ESTALE : code;
         if (node->trouble && !(flags & O_TRUNC))
             return node->trouble;
     } else if (!node->draft) {

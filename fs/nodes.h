@@ -96,6 +96,7 @@ struct node {
     enum node_kind kind;        /* node+tree */
     struct node_name *name;     /* node+tree; the last one when it is not linked any more */
     bool linked;                /* node+tree: the name leads here */
+    bool replaced;              /* node+tree: it does not, because another file was renamed to it */
 
     pthread_mutex_t lock;
     struct draft *draft;         /* node: what was written and is not saved, or NULL */

@@ -43,8 +43,10 @@ static void take_name(struct rename *rename)
     struct place before = node_place(rename->source);
 
     pthread_mutex_lock(&tree->lock);
-    if (target)
+    if (target) {
         nodes_unlink(&tree->nodes, target);
+        target->replaced = true;
+    }
     tree_names_changed(tree, before);
     nodes_relink(tree, rename->source, rename->place.fold, rename->name);
     rename->name = NULL;

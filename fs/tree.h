@@ -132,6 +132,10 @@ int tree_listxattr(struct tree *tree, uint64_t node, struct buffer *names);
 int tree_statfs(struct tree *tree, struct statvfs *out);
 
 /* --- files --- */
+/*
+ * -ESTALE: the name does not lead to this file any more. The kernel then looks the name up again, and makes a file if that is
+ * what the caller wants.
+ */
 int tree_open(struct tree *tree, uint64_t node, int flags, struct tree_handle **out,
               enum tree_cache *cache);
 /* Calls `reply` exactly once on success with the bytes that are there (fewer at the end), else never. */

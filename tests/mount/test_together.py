@@ -257,6 +257,19 @@ def test_who_has_it_locked(mounter, database):
     assert mount.text('greeting') == 'now\n' and {b'moved', b'greeting'} <= database.keys()
 
 
+@pytest.mark.parametrize('engine', LOCKING, indirect=True)
+def test_a_save_of_what_another_has_just_removed(mount, database):
+    """The kernel still knows the name: a shell's > makes the file all the same."""
+    for number in range(5):
+        mount.save('new', '%d\n' % number)
+        database.delete('new')
+        mounting.sh('echo %d > new' % (number + 100), mount.directory)
+        assert database.value('new') == number + 100
+        database.delete('new')
+        with refused(errno.ENOENT):
+            mount.text('new')
+
+
 def test_listing_while_another_inserts(mount, database):
     """Each key that is there all the time is listed exactly once."""
     if database.engine in ('dumb', 'ndbm'):  # another writer is not to be had

@@ -128,6 +128,46 @@ static void test_exchange_with_a_displaced_key(void **state)
     assert_shows(world, "k~", "[1, 2]\n");
 }
 
+static int open_id(struct world *world, uint64_t id, int flags, struct tree_handle **handle)
+{
+    enum tree_cache cache;
+
+    return tree_open(world->tree, id, flags, handle, &cache);
+}
+
+/* The kernel looked the name up, and before it opens the file another one takes the name. */
+static void test_replaced_before_it_is_opened(void **state)
+{
+    struct world *world = *state;
+    uint64_t list = find(world, "list");
+    struct tree_handle *handle;
+
+    assert_int_equal(echo(world, ".list.AbCdEf", TO, "[3]\n"), 0);
+    assert_int_equal(rename_file(world, ".list.AbCdEf", "list"), 0);
+    assert_true(find(world, "list") != list);
+    assert_int_equal(open_id(world, list, O_WRONLY, &handle), -ESTALE);
+    assert_int_equal(open_id(world, list, O_WRONLY | O_TRUNC, &handle), -ESTALE);
+    assert_int_equal(open_id(world, list, O_RDONLY, &handle), 0);
+    assert_string_equal(read_handle(world, handle), "[1, 2]\n");
+    tree_release(handle);
+    assert_shows(world, "list", "[3]\n");
+}
+
+/* Removed here, or by another program: the name is to be looked up again. */
+static void test_removed_before_it_is_opened(void **state)
+{
+    struct world *world = *state;
+    uint64_t list = find(world, "list"), k = find(world, "k");
+    struct tree_handle *handle;
+
+    assert_int_equal(unlink_file(world, "list"), 0);
+    assert_int_equal(open_id(world, list, O_RDONLY, &handle), -ESTALE);
+    assert_int_equal(store_remove(world->store, BYTES("k")), 0);
+    assert_int_equal(open_id(world, k, O_WRONLY | O_TRUNC, &handle), -ESTALE);
+    assert_int_equal(echo(world, "k", TO, "new\n"), 0);
+    assert_stored(world, "k", "new\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +176,8 @@ int main(void)
         WORLD_CASE(test_exchange_that_is_refused),
         WORLD_CASE(test_exchange_that_fails),
         WORLD_CASE(test_exchange_with_a_displaced_key),
+        WORLD_CASE(test_replaced_before_it_is_opened),
+        WORLD_CASE(test_removed_before_it_is_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
