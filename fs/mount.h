@@ -29,7 +29,6 @@ struct mount {
     struct vigil vigil; /* the notifier's thread, once it runs */
     struct ahead *ahead;
     struct fuse_session *session; /* set while there is one */
-    int channel;                  /* to the kernel, for what it did not ask for; while there is a session */
     size_t notes_logged;          /* bytes of the store's notes */
     unsigned max_read;            /* largest read request; 0: the kernel's own */
     struct buffer source;  /* the database's absolute name, NUL-terminated */

@@ -13,7 +13,6 @@
 
 #include "fs/mount.h"
 #include "fs/reply.h"
-#include "fs/tell.h"
 
 #include <errno.h>
 #include <fuse3/fuse_lowlevel.h>
@@ -465,9 +464,9 @@ void operations_invalidate(struct mount *mount, uint64_t node, uint64_t parent, 
 {
     /* What fails (the kernel does not know it, or the mount is going away) is not cached either. */
     if (node)
-        tell_inode(mount->channel, node);
+        fuse_lowlevel_notify_inval_inode(mount->session, node, 0, 0);
     if (name)
-        tell_entry(mount->channel, parent, name);
+        fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
 }
 
 void operations_invalidate_all(struct mount *mount)
@@ -488,8 +487,10 @@ void operations_invalidate_all(struct mount *mount)
 static bool push_text(void *context, uint64_t node, struct bytes text)
 {
     struct mount *mount = context;
+    struct fuse_bufvec pages = FUSE_BUFVEC_INIT(text.size);
 
-    return tell_text(mount->channel, node, text);
+    pages.buf[0].mem = (void *)(uintptr_t)text.data;
+    return fuse_lowlevel_notify_store(mount->session, node, 0, &pages, 0) == 0;
 }
 
 void operations_push(struct mount *mount, uint64_t node)

@@ -5,7 +5,6 @@
 
 #include "fs/crew.h"
 #include "fs/operations.h"
-#include "fs/tell.h"
 
 #include <errno.h>
 #include <execinfo.h>
@@ -192,7 +191,6 @@ int session_open(struct mount *mount, struct options *options, const char *mount
     capture_end(&capture, messages, sizeof messages);
     if (!mount->session)
         return explain(messages, mountpoint, failure);
-    mount->channel = tell_open(fuse_session_fd(mount->session));
     library_log = mount->log;
     return 0;
 }
@@ -201,7 +199,6 @@ void session_close(struct mount *mount)
 {
     if (!mount->session)
         return;
-    tell_close(mount->channel, fuse_session_fd(mount->session));
     fuse_session_unmount(mount->session);
     fuse_remove_signal_handlers(mount->session);
     fuse_session_destroy(mount->session);
