@@ -252,6 +252,7 @@ int mount_open(struct mount *mount, const struct options *options, struct log *l
                             .max_read = options->max_read,
                             .source = BUFFER_INIT,
                             .summary = BUFFER_INIT};
+    guard_start(&mount->guard);
     status = open_parts(mount, options, failure);
     if (status == 0)
         return 0;
@@ -283,6 +284,7 @@ int mount_close(struct mount *mount)
     ahead_free(mount->ahead);
     if (mount->store)
         log_notes(mount);
+    guard_end(&mount->guard);
     close_status = store_close(mount->store);
     if (close_status)
         log_error(mount->log, "the database could not be closed: %s", strerror(-close_status));

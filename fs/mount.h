@@ -8,6 +8,7 @@
 
 #include "codecs/codec.h"
 #include "fs/ahead.h"
+#include "fs/guard.h"
 #include "fs/keeper.h"
 #include "fs/notifier.h"
 #include "fs/options.h"
@@ -28,6 +29,7 @@ struct mount {
     struct notifier *notifier;
     struct vigil vigil; /* the notifier's thread, once it runs */
     struct ahead *ahead;
+    struct guard guard;
     struct fuse_session *session; /* set while there is one */
     size_t notes_logged;          /* bytes of the store's notes */
     unsigned max_read;            /* largest read request; 0: the kernel's own */

@@ -191,6 +191,7 @@ int session_open(struct mount *mount, struct options *options, const char *mount
     capture_end(&capture, messages, sizeof messages);
     if (!mount->session)
         return explain(messages, mountpoint, failure);
+    guard_arm(&mount->guard, mountpoint);
     library_log = mount->log;
     return 0;
 }
