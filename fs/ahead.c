@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/ahead.h"
 
-#include "src/bytes.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,6 +10,8 @@ enum {
     WALK = 8,      /* so many in a row are one */
     GAP = 4,       /* of which some may be missing: large files, or other threads were faster */
     WINDOW = 4096, /* texts */
+    LOOKS = 128,   /* files that are looked at together */
+    REST = 3,      /* ticks without a step of a walk, after which it is over */
     STEP = 32,     /* texts that are pushed before anything else gets its turn */
 };
 
@@ -25,10 +25,18 @@ struct entry {
 
 /* What one listing told. */
 struct roll {
+    uint64_t directory;
     struct buffer entries;    /* struct entry each */
     struct buffer names;      /* with their NULs */
     uint32_t *orders[ORDERS]; /* by rank: the number of an entry; NULL: not found out yet */
     uint32_t count;
+};
+
+/* How somebody goes through `ready`. */
+struct walker {
+    uint32_t last[ORDERS], runs[ORDERS]; /* the last rank, and how many in a row led to it */
+    enum order order;                    /* that is followed */
+    uint32_t next, goal;                 /* ranks in that order */
 };
 
 struct ahead {
@@ -37,17 +45,18 @@ struct ahead {
     pthread_mutex_t lock;
     struct roll *filling; /* the listing that began last; NULL: it is `ready`, or there was none */
     struct roll *ready;   /* its orders are known */
-    bool wanted;          /* a file was opened while there was something in `filling` */
-    uint32_t last[ORDERS], runs[ORDERS];
-    enum order walk;     /* the order that is followed while next < goal */
-    uint32_t next, goal; /* ranks: what is to be pushed */
+    bool wanted;          /* somebody took a step while there was something in `filling` */
+    unsigned rests;       /* ticks since the last step */
+    struct walker opens;  /* next, goal: what is to be pushed */
+    struct walker looks;  /* goal: before it, all was looked at */
 };
 
-static struct roll *roll_new(void)
+static struct roll *roll_new(uint64_t directory)
 {
     struct roll *roll = calloc(1, sizeof *roll);
 
     if (roll) {
+        roll->directory = directory;
         buffer_init(&roll->entries, SIZE_MAX);
         buffer_init(&roll->names, SIZE_MAX);
     }
@@ -160,9 +169,9 @@ void ahead_free(struct ahead *ahead)
 
 /* --- what happens --- */
 
-void ahead_begin(struct ahead *ahead)
+void ahead_begin(struct ahead *ahead, uint64_t directory)
 {
-    struct roll *roll = roll_new(), *before;
+    struct roll *roll = roll_new(directory), *before;
 
     pthread_mutex_lock(&ahead->lock);
     before = ahead->filling;
@@ -183,27 +192,28 @@ void ahead_add(struct ahead *ahead, uint64_t node, const char *name)
         buffer_add(&roll->entries, bytes_of(&entry, sizeof entry));
         buffer_add(&roll->names, bytes_of(name, strlen(name) + 1));
         roll->count++;
+        ahead->rests = 0;
     }
     pthread_mutex_unlock(&ahead->lock);
 }
 
-/* The order in which the last files were opened, if there is one. Lock held. */
-static bool find_walk(struct ahead *ahead, const struct entry *entry)
+/* Whether this one continues a walk; in which order is then known. Lock held. */
+static bool is_step(struct walker *walker, const struct entry *entry)
 {
     bool found = false;
 
     for (int order = 0; order < ORDERS; order++) {
         uint32_t rank = entry->ranks[order];
-        bool follows = rank > ahead->last[order] && rank - ahead->last[order] <= GAP;
+        bool follows = rank > walker->last[order] && rank - walker->last[order] <= GAP;
 
-        ahead->runs[order] = follows ? ahead->runs[order] + 1 : 0;
-        ahead->last[order] = rank;
+        walker->runs[order] = follows ? walker->runs[order] + 1 : 0;
+        walker->last[order] = rank;
     }
     for (int order = 0; order < ORDERS && !found; order++) {
-        found = ahead->runs[order] >= WALK;
-        if (found && ahead->walk != (enum order)order) {
-            ahead->walk = (enum order)order;
-            ahead->next = 0;
+        found = walker->runs[order] >= WALK;
+        if (found && walker->order != (enum order)order) {
+            walker->order = (enum order)order;
+            walker->next = walker->goal = 0;
         }
     }
     return found;
@@ -212,13 +222,27 @@ static bool find_walk(struct ahead *ahead, const struct entry *entry)
 /* What is to be pushed after this one was opened; whether that is worth a wake-up. Lock held. */
 static bool plan(struct ahead *ahead, const struct entry *entry)
 {
-    uint32_t count = ahead->ready->count, rank = entry->ranks[ahead->walk];
+    struct walker *opens = &ahead->opens;
+    uint32_t count = ahead->ready->count, rank = entry->ranks[opens->order];
 
-    if (ahead->next <= rank)
-        ahead->next = rank + 1;
-    ahead->goal = count - rank > WINDOW ? rank + WINDOW : count;
-    return ahead->goal - rank >= WINDOW / 2 ? ahead->goal >= ahead->next + WINDOW / 2
-                                            : ahead->goal > ahead->next;
+    if (opens->next <= rank)
+        opens->next = rank + 1;
+    opens->goal = count - rank > WINDOW ? rank + WINDOW : count;
+    return opens->goal - rank >= WINDOW / 2 ? opens->goal >= opens->next + WINDOW / 2
+                                            : opens->goal > opens->next;
+}
+
+/* The entry of `ready`, or NULL. Whoever is not there may be in what is being filled: `wake` is set if its orders are to be found out. Lock held. */
+static const struct entry *find_step(struct ahead *ahead, uint64_t node, bool *wake)
+{
+    const struct entry *entry = ahead->ready ? roll_find(ahead->ready, node) : NULL;
+
+    ahead->rests = 0;
+    if (!entry && ahead->filling && ahead->filling->count >= WALK) {
+        *wake = !ahead->wanted;
+        ahead->wanted = true;
+    }
+    return entry;
 }
 
 void ahead_opened(struct ahead *ahead, uint64_t node)
@@ -227,16 +251,60 @@ void ahead_opened(struct ahead *ahead, uint64_t node)
     bool wake = false;
 
     pthread_mutex_lock(&ahead->lock);
-    entry = ahead->ready ? roll_find(ahead->ready, node) : NULL;
-    if (entry && find_walk(ahead, entry)) {
+    entry = find_step(ahead, node, &wake);
+    if (entry && is_step(&ahead->opens, entry))
         wake = plan(ahead, entry);
-    } else if (!entry && ahead->filling && ahead->filling->count >= WALK) {
-        wake = !ahead->wanted;
-        ahead->wanted = true;
-    }
     pthread_mutex_unlock(&ahead->lock);
     if (wake)
         ahead->ops->wake(ahead->context);
+}
+
+/* The names behind this one, if it is the first that nobody has looked at. Lock held. */
+static void add_names(struct ahead *ahead, const struct entry *entry, struct buffer *names)
+{
+    const struct roll *roll = ahead->ready;
+    struct walker *looks = &ahead->looks;
+    uint32_t rank = entry->ranks[looks->order];
+
+    if (rank < looks->goal)
+        return;
+    looks->goal = roll->count - rank > LOOKS ? rank + LOOKS : roll->count;
+    for (uint32_t at = rank + 1; at < looks->goal; at++) {
+        uint32_t i = roll->orders[looks->order][at];
+        const char *name = (const char *)roll->names.data + roll_at(roll, i)->name;
+
+        buffer_add(names, bytes_of(name, strlen(name) + 1));
+    }
+}
+
+void ahead_looked(struct ahead *ahead, uint64_t directory, uint64_t node, struct buffer *names)
+{
+    const struct entry *entry;
+    bool wake = false;
+
+    pthread_mutex_lock(&ahead->lock);
+    entry = find_step(ahead, node, &wake);
+    if (entry && ahead->ready->directory == directory && is_step(&ahead->looks, entry))
+        add_names(ahead, entry, names);
+    pthread_mutex_unlock(&ahead->lock);
+    if (wake)
+        ahead->ops->wake(ahead->context);
+}
+
+void ahead_tick(struct ahead *ahead)
+{
+    struct roll *filling = NULL, *ready = NULL;
+
+    pthread_mutex_lock(&ahead->lock);
+    if (++ahead->rests > REST) {
+        filling = ahead->filling;
+        ready = ahead->ready;
+        ahead->filling = ahead->ready = NULL;
+        ahead->wanted = false;
+    }
+    pthread_mutex_unlock(&ahead->lock);
+    roll_free(filling);
+    roll_free(ready);
 }
 
 /* --- in the notifier's thread --- */
@@ -267,23 +335,23 @@ static void make_ready(struct ahead *ahead, struct roll *roll)
     pthread_mutex_lock(&ahead->lock);
     before = ahead->ready;
     ahead->ready = roll;
-    ahead->next = ahead->goal = 0;
-    memset(ahead->runs, 0, sizeof ahead->runs);
+    ahead->opens = ahead->looks = (struct walker){0};
     pthread_mutex_unlock(&ahead->lock);
     roll_free(before);
 }
 
 static unsigned take_nodes(struct ahead *ahead, uint64_t nodes[STEP], bool *more)
 {
+    struct walker *opens = &ahead->opens;
     unsigned count = 0;
 
     pthread_mutex_lock(&ahead->lock);
-    while (ahead->ready && ahead->next < ahead->goal && count < STEP) {
+    while (ahead->ready && opens->next < opens->goal && count < STEP) {
         const struct roll *roll = ahead->ready;
 
-        nodes[count++] = roll_at(roll, roll->orders[ahead->walk][ahead->next++])->node;
+        nodes[count++] = roll_at(roll, roll->orders[opens->order][opens->next++])->node;
     }
-    *more = ahead->next < ahead->goal;
+    *more = ahead->ready && opens->next < opens->goal;
     pthread_mutex_unlock(&ahead->lock);
     return count;
 }

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading ahead for who walks through a directory.
+ * Being ahead of who walks through a directory.
  *
- * A program that opens one file after the other in the order of the listing, of the numbers or of the names is a walk (tar; find,
- * grep and cp; rsync). What it will open next is then known, and can be put into the kernel's page cache before it asks: it
- * is spared a request, and its wait for the other processor.
+ * A program that asks for one file after the other in the order of the listing, of the numbers or of the names is a walk (tar; find,
+ * grep and cp; rsync). What it will ask for next is then known. Where it looks up names, the next files can be looked at
+ * together, which is much less work than one by one (glance.h). Where it opens files that the kernel knows, their texts can be put into its page cache:
+ * it is spared a request, and its wait for the other processor.
  *
- * Only nodes that the kernel knows can be pushed, so the *roll* is what a listing has told it, up to AHEAD_MOST entries: the last listing
- * that began. The order of a roll is found out when a file of it is opened, in the notifier's thread.
+ * The *roll* is what the last listing that began has told, up to AHEAD_MOST entries. Its orders are found out once a file of it is asked for, in the
+ * notifier's thread.
  *
- * At most WINDOW texts are pushed beyond the one that was opened last, none of them large, so what a walk that ends has made for
- * nothing is bounded. Without memory nothing is pushed.
+ * At most WINDOW texts are pushed beyond the one that was opened last, none of them large, and LOOKS files are looked at beyond the last that was looked
+ * up, so what a walk that ends has made for nothing is bounded. Without memory nobody is ahead of anybody.
  */
 #ifndef SHELVEFS_AHEAD_H
 #define SHELVEFS_AHEAD_H
 
-#include "src/base.h"
+#include "src/bytes.h"
 
-enum { AHEAD_MOST = 1 << 17 };
+enum { AHEAD_MOST = 1 << 20 };
 
 struct ahead;
 
@@ -32,11 +33,18 @@ struct ahead_ops {
 int ahead_new(const struct ahead_ops *ops, void *context, struct ahead **out);
 void ahead_free(struct ahead *ahead); /* NULL is allowed; no other call may be running */
 
-/* A listing begins; it tells the kernel of this node. */
-void ahead_begin(struct ahead *ahead);
+/* A listing of this directory begins; it tells of this node. */
+void ahead_begin(struct ahead *ahead, uint64_t directory);
 void ahead_add(struct ahead *ahead, uint64_t node, const char *name);
 /* A reader opens it. */
 void ahead_opened(struct ahead *ahead, uint64_t node);
+/*
+ * Its name was looked up in this directory. Appends the names (with their NULs) that will probably be looked up next, if any, and each once: the
+ * caller is to look at them.
+ */
+void ahead_looked(struct ahead *ahead, uint64_t directory, uint64_t node, struct buffer *names);
+/* From time to time: forgets what nobody walks through any more. */
+void ahead_tick(struct ahead *ahead);
 
 /* Does a piece of the work, of some milliseconds. Returns whether there is more. One thread at a time. */
 bool ahead_step(struct ahead *ahead);

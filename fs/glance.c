@@ -3,11 +3,15 @@
 
 #include "fs/content.h"
 #include "fs/tree_state.h"
+#include "src/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { MOST_VALUES = 1 << 20 }; /* bytes; larger values are not many, and take their time anyway */
+enum {
+    MOST_VALUES = 1 << 20, /* bytes; larger values are not many, and take their time anyway */
+    HOLDS_MS = 100,
+};
 
 /* What is to be seen. */
 struct sight {
@@ -32,6 +36,12 @@ static size_t count_of(const struct glance *glance)
 static struct store_want *want_at(const struct sight *sight, size_t i)
 {
     return (struct store_want *)(void *)sight->wants.data + i;
+}
+
+bool glance_holds(const struct tree *tree, const struct node *node)
+{
+    return node->seen.ms && node->seen.changes == atomic_load(&tree->changes) &&
+           clock_ms() - node->seen.ms <= HOLDS_MS;
 }
 
 /* Tree lock held. A name has but one node, whatever it is called while the store is asked. */
@@ -65,7 +75,7 @@ static int collect(struct sight *sight, struct place place, glance_names *next, 
 
         if (tree_find_locked(tree, place, name, &node))
             continue;
-        if (node->kind == NODE_KEY)
+        if (node->kind == NODE_KEY && !glance_holds(tree, node))
             status = add_node(sight, node);
         else
             node_unpin_locked(tree, node);
@@ -83,8 +93,24 @@ static void point_to_keys(struct sight *sight)
     }
 }
 
-static void see(struct sight *sight, size_t i, uint64_t changes, struct bytes values,
-                const struct store_stamp *stamp)
+/* When it was looked, and how it stood with the database then. */
+struct moment {
+    struct seen seen;
+    struct stat database;
+    struct store_stamp stamp;
+    bool stamped;
+};
+
+static struct moment this_moment(struct tree *tree)
+{
+    struct moment now = {.seen = {.ms = clock_ms(), .changes = atomic_load(&tree->changes)}};
+
+    tree_database(tree, &now.database);
+    now.stamped = store_stamp(tree->store, &now.stamp) == 0;
+    return now;
+}
+
+static void see(struct sight *sight, size_t i, struct bytes values, const struct moment *moment)
 {
     struct glance *glance = sight->glance;
     const struct store_want *want = want_at(sight, i);
@@ -96,10 +122,12 @@ static void see(struct sight *sight, size_t i, uint64_t changes, struct bytes va
     pthread_mutex_lock(&node->lock);
     /* What this mount stored meanwhile is newer than what was fetched. */
     if (node_is_key(node) && !node->draft && bytes_equal(node->name->key, want->key) &&
-        atomic_load(&tree->changes) == changes) {
-        content_glance(tree, node, bytes_part(values, want->start, want->size), stamp,
-                       &glance->database);
-        node->glance = glance->number;
+        atomic_load(&tree->changes) == moment->seen.changes) {
+        content_glance(tree, node, bytes_part(values, want->start, want->size),
+                       moment->stamped ? &moment->stamp : NULL, &moment->database);
+        pthread_mutex_lock(&tree->lock);
+        node->seen = moment->seen;
+        pthread_mutex_unlock(&tree->lock);
     }
     pthread_mutex_unlock(&node->lock);
 }
@@ -107,17 +135,18 @@ static void see(struct sight *sight, size_t i, uint64_t changes, struct bytes va
 static int look(struct sight *sight)
 {
     struct tree *tree = sight->glance->tree;
-    uint64_t changes = atomic_load(&tree->changes);
+    struct moment moment = this_moment(tree);
     struct buffer values;
-    struct store_stamp stamp;
-    bool stamped = store_stamp(tree->store, &stamp) == 0;
     size_t count = count_of(sight->glance);
     int status;
 
+    pthread_mutex_lock(&tree->lock);
+    tree->glances.database = moment.database;
+    pthread_mutex_unlock(&tree->lock);
     buffer_init(&values, MOST_VALUES);
     status = store_fetch_all(tree->store, want_at(sight, 0), count, &values);
     for (size_t i = 0; i < count && !status; i++)
-        see(sight, i, changes, buffer_bytes(&values), stamped ? &stamp : NULL);
+        see(sight, i, buffer_bytes(&values), &moment);
     buffer_release(&values);
     return status;
 }
@@ -129,9 +158,7 @@ int glance_take(struct tree *tree, struct place place, glance_names *next, void 
     int status;
 
     *out = (struct glance){.tree = tree, .nodes = BUFFER_INIT};
-    tree_database(tree, &out->database);
     pthread_mutex_lock(&tree->lock);
-    out->number = ++tree->glances;
     status = collect(&sight, place, next, context);
     pthread_mutex_unlock(&tree->lock);
     if (!status && count_of(out)) {
@@ -143,13 +170,54 @@ int glance_take(struct tree *tree, struct place place, glance_names *next, void 
     return status;
 }
 
+/* Tree lock held. */
+static void unpin_all(struct glance *glance)
+{
+    for (size_t i = 0; i < count_of(glance); i++)
+        node_unpin_locked(glance->tree, node_at(glance, i));
+    buffer_release(&glance->nodes);
+}
+
 void glance_release(struct glance *glance)
 {
     struct tree *tree = glance->tree;
 
     pthread_mutex_lock(&tree->lock);
-    for (size_t i = 0; i < count_of(glance); i++)
-        node_unpin_locked(tree, node_at(glance, i));
+    unpin_all(glance);
     pthread_mutex_unlock(&tree->lock);
-    buffer_release(&glance->nodes);
+}
+
+void glance_park(struct glance *glance)
+{
+    struct tree *tree = glance->tree;
+    struct glances *glances = &tree->glances;
+
+    pthread_mutex_lock(&tree->lock);
+    unpin_all(&glances->parked[glances->next]);
+    glances->parked[glances->next] = *glance;
+    glances->next = (glances->next + 1) % ARRAY_SIZE(glances->parked);
+    glances->parked_ms = clock_ms();
+    pthread_mutex_unlock(&tree->lock);
+}
+
+/* Tree lock held. */
+static void unpark_all(struct glances *glances)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(glances->parked); i++)
+        unpin_all(&glances->parked[i]);
+}
+
+void glances_expire(struct tree *tree)
+{
+    pthread_mutex_lock(&tree->lock);
+    if (clock_ms() - tree->glances.parked_ms > HOLDS_MS)
+        unpark_all(&tree->glances);
+    pthread_mutex_unlock(&tree->lock);
+}
+
+void glances_release(struct tree *tree)
+{
+    pthread_mutex_lock(&tree->lock);
+    unpark_all(&tree->glances);
+    pthread_mutex_unlock(&tree->lock);
 }

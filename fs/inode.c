@@ -2,7 +2,6 @@
 /* Attributes of files: stat, chmod, utimens, access, file system. */
 #include "fs/commit.h"
 #include "fs/files.h"
-#include "fs/glance.h"
 #include "fs/tree_state.h"
 
 #include <errno.h>
@@ -120,7 +119,7 @@ static void force(const struct tree *tree, const struct node *node, struct stat 
 }
 
 /* The size that this file has to be complete: a key's needs a look at the store, a report has to be written. */
-static int measure(struct tree *tree, struct node *node, const struct glance *glance, size_t *size)
+static int measure(struct tree *tree, struct node *node, bool seen, size_t *size)
 {
     struct buffer report = BUFFER_INIT;
     int code = 0;
@@ -131,7 +130,7 @@ static int measure(struct tree *tree, struct node *node, const struct glance *gl
         buffer_release(&report);
         return code;
     }
-    if (node->kind == NODE_KEY && node->linked && !node->draft && !glance_covers(glance, node)) {
+    if (node->kind == NODE_KEY && node->linked && !node->draft && !seen) {
         code = content_look(tree, node, NULL);
         if (code == -ENOENT && node->handles)
             code = 0;
@@ -141,23 +140,31 @@ static int measure(struct tree *tree, struct node *node, const struct glance *gl
     return code;
 }
 
-/* All that tree_stat() says, but for the kernel's ears. */
-static int look(struct tree *tree, struct node *node, const struct glance *glance,
-                struct stat *out)
+static void look_at_database(struct tree *tree, bool seen, struct stat *out)
 {
+    if (!seen) {
+        tree_database(tree, out);
+        return;
+    }
+    pthread_mutex_lock(&tree->lock);
+    *out = tree->glances.database;
+    pthread_mutex_unlock(&tree->lock);
+}
+
+/* All that tree_stat() says, but for the kernel's ears. */
+static int look(struct tree *tree, struct node *node, struct stat *out)
+{
+    bool seen = glance_holds(tree, node);
     struct stat made;
     size_t size = 0;
     int code;
 
     if (node->kind != NODE_DIRECTORY) {
-        code = measure(tree, node, glance, &size);
+        code = measure(tree, node, seen, &size);
         if (code)
             return code;
     }
-    if (glance)
-        made = glance->database;
-    else
-        tree_database(tree, &made);
+    look_at_database(tree, seen, &made);
     made.st_rdev = 0;
     made.st_dev = 0;
     made.st_blksize = BLOCK;
@@ -180,11 +187,10 @@ static int look(struct tree *tree, struct node *node, const struct glance *glanc
     return 0;
 }
 
-int tree_stat_seen(struct tree *tree, struct node *node, const struct glance *glance,
-                   struct stat *out)
+int tree_stat(struct tree *tree, struct node *node, struct stat *out)
 {
     struct stat made;
-    int code = look(tree, node, glance, &made);
+    int code = look(tree, node, &made);
 
     if (code)
         return code;
@@ -193,11 +199,6 @@ int tree_stat_seen(struct tree *tree, struct node *node, const struct glance *gl
     made.st_blocks = (made.st_size + 511) / 512;
     *out = made;
     return 0;
-}
-
-int tree_stat(struct tree *tree, struct node *node, struct stat *out)
-{
-    return tree_stat_seen(tree, node, NULL, out);
 }
 
 int tree_getattr(struct tree *tree, uint64_t id, struct stat *out)
@@ -284,7 +285,7 @@ static int check_owner(struct tree *tree, struct node *node, const struct stat *
 
     if (!(set & (TREE_SET_UID | TREE_SET_GID)))
         return 0;
-    code = look(tree, node, NULL, &now);
+    code = look(tree, node, &now);
     if (code)
         return code;
     new_owner = set & TREE_SET_UID && in->st_uid != now.st_uid;

@@ -2,7 +2,6 @@
 /* Reading what snapshot.c takes. */
 #include "fs/listing.h"
 
-#include "fs/glance.h"
 #include "fs/tree_state.h"
 
 #include <errno.h>
@@ -39,10 +38,11 @@ static uint64_t dots_id(struct tree_listing *listing, const char *name)
     return entry_id(tree, (struct place){above.home, above.fold->parent}, above.fold->name);
 }
 
+/* What somebody is looking at just now need not be looked at twice. */
 static void wait_until_complete(struct tree_listing *listing)
 {
     pthread_mutex_lock(&listing->lock);
-    while (!listing->complete)
+    while (!listing->complete || listing->looking)
         pthread_cond_wait(&listing->grown, &listing->lock);
     pthread_mutex_unlock(&listing->lock);
 }
@@ -116,27 +116,25 @@ static int take_glance(struct tree_listing *listing, size_t position, const stru
 {
     struct page_names names = {listing, position, *room};
 
-    wait_until_complete(listing);
     return glance_take(listing->tree, listing->directory->opens, next_name, &names, out);
 }
 
-/* `glance`: of a listing with attributes, else NULL. */
-static int find_entry(struct tree_listing *listing, const char *name, const struct glance *glance,
-                      struct stat *stat)
+/* `plus`: with attributes, and a reference. */
+static int find_entry(struct tree_listing *listing, const char *name, bool plus, struct stat *stat)
 {
     struct place place = listing->directory->opens;
 
     if (is_dots(name))
         stat->st_ino = dots_id(listing, name);
-    else if (glance)
-        return tree_lookup_seen(listing->tree, place, name, glance, stat);
+    else if (plus)
+        return tree_lookup_in(listing->tree, place, name, stat);
     else
         stat->st_ino = entry_id(listing->tree, place, name);
     return 0;
 }
 
-static int read_page(struct tree_listing *listing, size_t position, const struct glance *glance,
-                     tree_entry *entry, void *context)
+static int read_page(struct tree_listing *listing, size_t position, bool plus, tree_entry *entry,
+                     void *context)
 {
     char name[NAME_LONGEST + 1];
     bool given = false; /* an answer without entries would be the end */
@@ -145,12 +143,12 @@ static int read_page(struct tree_listing *listing, size_t position, const struct
 
     for (size_t i = position;
          (found = copy_entry(listing, i, !given, name, &stat.st_mode)) == 1; i++) {
-        int code = find_entry(listing, name, glance, &stat);
+        int code = find_entry(listing, name, plus, &stat);
 
         if (code && code != -ENOENT)
             return code;
         if (code == 0 && !entry(context, name, &stat, (off_t)i + 1)) {
-            if (glance && !is_dots(name))
+            if (plus && !is_dots(name))
                 tree_forget(listing->tree, stat.st_ino, 1);
             return 0;
         }
@@ -169,12 +167,32 @@ int tree_readdir(struct tree_listing *listing, off_t position, const struct tree
     if (position < 0)
         return -EINVAL;
     if (!room)
-        return read_page(listing, (size_t)position, NULL, entry, context);
+        return read_page(listing, (size_t)position, false, entry, context);
+    wait_until_complete(listing);
     code = take_glance(listing, (size_t)position, room, &glance);
     if (code == 0)
-        code = read_page(listing, (size_t)position, &glance, entry, context);
+        code = read_page(listing, (size_t)position, true, entry, context);
     glance_release(&glance);
     return code;
+}
+
+void tree_keep_listing(struct tree_listing *listing)
+{
+    pthread_mutex_lock(&listing->lock);
+    listing->uses++;
+    listing->looking = true;
+    pthread_mutex_unlock(&listing->lock);
+}
+
+void tree_look_ahead(struct tree_listing *listing, off_t position, const struct tree_room *room)
+{
+    struct glance glance;
+
+    if (position > 0 && (size_t)position < listing_count(listing)) {
+        take_glance(listing, (size_t)position, room, &glance);
+        glance_park(&glance);
+    }
+    listing_leave(listing);
 }
 
 int tree_fsyncdir(struct tree_listing *listing)

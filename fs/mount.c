@@ -170,6 +170,7 @@ static unsigned tick(void *context)
     struct mount *mount = context;
     unsigned seconds = tree_tick(mount->tree);
 
+    ahead_tick(mount->ahead);
     log_notes(mount);
     log_tick(mount->log);
     if (seconds > LOG_REFUSAL_SECONDS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Names: lookup, create, unlink and what can't be made. rename.c has the one that is a story of its own. */
+/* Names: create, unlink and what can't be made. lookup.c finds them; rename.c has the one that is a story of its own. */
 #include "fs/content.h"
 #include "fs/displaced.h"
 #include "fs/files.h"
@@ -10,55 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-
-/* Like tree_find(); what other processes changed about folds is seen. */
-static int find_fresh(struct tree *tree, struct place place, const char *name, struct node **out)
-{
-    int code = 0;
-
-    if (directories[place.home].view && keyname_is_fold(bytes_of_string(name))) {
-        pthread_mutex_lock(&tree->names);
-        code = folds_refresh(tree, false);
-        pthread_mutex_unlock(&tree->names);
-    }
-    return code ? code : tree_find(tree, place, name, out);
-}
-
-int tree_lookup_seen(struct tree *tree, struct place place, const char *name,
-                     const struct glance *glance, struct stat *out)
-{
-    struct node *node;
-    struct stat found;
-    int code = find_fresh(tree, place, name, &node);
-
-    if (code)
-        return code;
-    pthread_mutex_lock(&node->lock);
-    code = tree_stat_seen(tree, node, glance, &found);
-    /* A key that another process removed while it is open has attributes, but no name. */
-    if (code == 0 && !node->linked)
-        code = -ENOENT;
-    pthread_mutex_unlock(&node->lock);
-    if (code == 0) {
-        node_looked_up(tree, node);
-        *out = found;
-    }
-    node_unpin(tree, node);
-    tree_notify(tree);
-    return code;
-}
-
-int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out)
-{
-    struct node *directory;
-    int code = tree_enter(tree, parent, &directory);
-
-    if (code)
-        return code;
-    code = tree_lookup_seen(tree, directory->opens, name, NULL, out);
-    node_unpin(tree, directory);
-    return code;
-}
 
 /* Ends what entered `directory` to make `node`: on success the kernel knows that, and `*out` is as it was found. */
 static int leave_directory(struct tree *tree, struct node *directory, struct node *node, int code,

@@ -56,6 +56,12 @@
 struct tree;
 struct draft;
 
+/* When a glance saw a file (glance.h). */
+struct seen {
+    int64_t ms;       /* clock_ms(); 0: never */
+    uint64_t changes; /* tree->changes then */
+};
+
 enum node_kind {
     NODE_DIRECTORY,
     NODE_KEY,      /* a key of the store through the view of its directory */
@@ -105,7 +111,7 @@ struct node {
     bool known;                  /* node: `digest` is valid */
     struct store_stamp stamp;    /* node: of the store before it was looked at */
     bool stamped;                /* node: `stamp` is valid */
-    uint64_t glance;             /* node: the last glance that saw it (glance.h) */
+    struct seen seen;            /* node+tree: by the last glance that saw it */
     int trouble;                 /* node: why the value can't be shown, negative errno */
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
     struct told told;            /* node: the size that the kernel believes in */

@@ -82,12 +82,26 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 
 /* --- names --- */
 
+/* Who was answered is busy with that. */
+static void look_ahead(struct mount *mount, fuse_ino_t parent, fuse_ino_t node)
+{
+    struct buffer names = BUFFER_INIT;
+
+    ahead_looked(mount->ahead, parent, node, &names);
+    if (names.size && buffer_status(&names) == 0)
+        tree_look_at(mount->tree, parent, buffer_bytes(&names));
+    buffer_release(&names);
+}
+
 static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
+    struct mount *mount = request_mount(request);
     struct stat stat;
-    int status = tree_lookup(request_tree(request), parent, name, &stat);
+    int status = tree_lookup(mount->tree, parent, name, &stat);
 
     reply_entry(request, status, &stat);
+    if (status == 0)
+        look_ahead(mount, parent, stat.st_ino);
 }
 
 static void op_forget(fuse_req_t request, fuse_ino_t node, uint64_t count)
@@ -404,13 +418,13 @@ static void op_opendir(fuse_req_t request, fuse_ino_t node, struct fuse_file_inf
 static void op_readdir(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
                        struct fuse_file_info *file)
 {
-    reply_page(request, file_listing(file), size, position, false);
+    reply_page(request, node, file_listing(file), size, position, false);
 }
 
 static void op_readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t position,
                            struct fuse_file_info *file)
 {
-    reply_page(request, file_listing(file), size, position, true);
+    reply_page(request, node, file_listing(file), size, position, true);
 }
 
 static void op_fsyncdir(fuse_req_t request, fuse_ino_t node, int data_only,

@@ -15,6 +15,9 @@
  */
 static const double CACHE_SECONDS = 1.0, VIGIL_SECONDS = 1e6;
 
+/* Files of a directory that the kernel is told of before it asks. */
+enum { MOST_TOLD = 1 << 17 };
+
 struct mount *request_mount(fuse_req_t request)
 {
     return fuse_req_userdata(request);
@@ -92,6 +95,7 @@ struct page {
     fuse_req_t request;
     char *data;
     size_t used, size;
+    off_t next; /* the position after the last entry */
     bool plus;           /* entries have room for a node */
     bool known;          /* and one is told */
     struct buffer nodes; /* fuse_ino_t of each reference in the page, to give back */
@@ -110,7 +114,6 @@ static bool page_remember(struct page *page, const char *name, const struct stat
     if (is_dot(name))
         return true;
     buffer_add(&page->nodes, bytes_of(&node, sizeof node));
-    ahead_add(request_mount(page->request)->ahead, node, name);
     return buffer_status(&page->nodes) == 0;
 }
 
@@ -131,7 +134,10 @@ static bool page_add(void *context, const char *name, const struct stat *stat, o
     }
     if (size > room || (page->known && !page_remember(page, name, stat)))
         return false;
+    if (!is_dot(name))
+        ahead_add(request_mount(page->request)->ahead, stat->st_ino, name);
     page->used += size;
+    page->next = next;
     return true;
 }
 
@@ -157,8 +163,8 @@ static void page_send(struct page *page, int status)
         page_forget(page, tree);
 }
 
-void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, off_t position,
-                bool plus)
+void reply_page(fuse_req_t request, uint64_t directory, struct tree_listing *listing, size_t size,
+                off_t position, bool plus)
 {
     struct mount *mount = request_mount(request);
     struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
@@ -167,10 +173,10 @@ void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, o
     int status = -ENOMEM;
 
     /* Who only wants the names of a very large directory should wait neither for its sizes nor for all its names. */
-    page.known = plus && (!vigil_is_kept(&mount->vigil) || position < AHEAD_MOST) &&
+    page.known = plus && (!vigil_is_kept(&mount->vigil) || position < MOST_TOLD) &&
                  tree_listing_complete(listing);
-    if (page.known && position == 0)
-        ahead_begin(mount->ahead);
+    if (position == 0)
+        ahead_begin(mount->ahead, directory);
 
     page.data = malloc(size);
     if (page.data)
@@ -178,7 +184,11 @@ void reply_page(fuse_req_t request, struct tree_listing *listing, size_t size, o
             tree_readdir(listing, position, page.known ? &room : NULL, page_add, &page);
     if (status == 0)
         status = buffer_status(&page.nodes);
+    if (page.known)
+        tree_keep_listing(listing);
     page_send(&page, status);
+    if (page.known)
+        tree_look_ahead(listing, status ? 0 : page.next, &room);
     buffer_release(&page.nodes);
     free(page.data);
 }

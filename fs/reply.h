@@ -25,7 +25,7 @@ struct fuse_entry_param reply_entry_of(struct fuse_req *request, const struct st
 /* `room`: 0 asks for the size alone. */
 void reply_attribute(struct fuse_req *request, int status, struct bytes value, size_t room);
 /* As many names from `position` on as go into `size` bytes. */
-void reply_page(struct fuse_req *request, struct tree_listing *listing, size_t size, off_t position,
-                bool plus);
+void reply_page(struct fuse_req *request, uint64_t directory, struct tree_listing *listing, size_t size,
+                off_t position, bool plus);
 
 #endif

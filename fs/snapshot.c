@@ -366,7 +366,7 @@ static int listing_new(struct tree *tree, struct node *directory, struct tree_li
         .directory = directory,
         .names = BUFFER_INIT,
         .offsets = BUFFER_INIT,
-        .taken = true,
+        .uses = 1,
     };
     pthread_mutex_init(&listing->lock, NULL);
     pthread_cond_init(&listing->grown, NULL);
@@ -392,20 +392,28 @@ static void listing_free(struct tree_listing *listing)
     free(listing);
 }
 
+void listing_leave(struct tree_listing *listing)
+{
+    bool wanted;
+
+    pthread_mutex_lock(&listing->lock);
+    listing->uses--;
+    listing->looking = false;
+    pthread_cond_broadcast(&listing->grown);
+    wanted = listing->uses || listing->read;
+    pthread_mutex_unlock(&listing->lock);
+    if (!wanted)
+        listing_free(listing);
+}
+
 /* No names come any more. */
 static void complete(struct tree_listing *listing, int status)
 {
-    bool read;
-
     pthread_mutex_lock(&listing->lock);
     listing->complete = true;
     listing->status = status;
-    listing->taken = false;
-    read = listing->read;
-    pthread_cond_broadcast(&listing->grown);
     pthread_mutex_unlock(&listing->lock);
-    if (!read)
-        listing_free(listing);
+    listing_leave(listing);
 }
 
 int tree_opendir(struct tree *tree, uint64_t id, tree_opened *opened, void *context)
@@ -438,15 +446,15 @@ int tree_opendir(struct tree *tree, uint64_t id, tree_opened *opened, void *cont
 
 void tree_closedir(struct tree_listing *listing)
 {
-    bool taken;
+    bool used;
 
     if (!listing)
         return;
     pthread_mutex_lock(&listing->lock);
     listing->read = false;
-    taken = listing->taken;
+    used = listing->uses > 0;
     pthread_mutex_unlock(&listing->lock);
-    if (!taken)
+    if (!used)
         listing_free(listing);
 }
 

@@ -3,9 +3,9 @@
 
 #include "fs/content.h"
 #include "fs/files.h"
+#include "src/clock.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum {
     READ_MS =
@@ -13,19 +13,11 @@ enum {
     SETTLE_MS = 1000, /* as long as the kernel may keep attributes (reply.c) */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* Whom another size would hurt: first those who read through the pages, then who has just opened and asks for the size. */
 static const struct tree_handle *reader(const struct node *node)
 {
     const struct tree_handle *found = NULL;
-    int64_t since = now_ms() - READ_MS;
+    int64_t since = clock_ms() - READ_MS;
 
     for (const struct tree_handle *at = node->handles; at; at = at->next) {
         if (!at->text || at->read_ms < since)
@@ -59,14 +51,14 @@ void told_emptied(struct node *node)
 
 void told_changed(struct node *node)
 {
-    node->told.change_ms = now_ms();
+    node->told.change_ms = clock_ms();
 }
 
 bool told_fits(struct node *node, size_t size)
 {
     const struct told *told = &node->told;
 
-    return told->size == size && !(told->change_ms && now_ms() - told->change_ms < SETTLE_MS);
+    return told->size == size && !(told->change_ms && clock_ms() - told->change_ms < SETTLE_MS);
 }
 
 int told_read(struct tree_handle *handle)
@@ -74,6 +66,6 @@ int told_read(struct tree_handle *handle)
     if (handle->paged && !handle->writable && handle->text &&
         handle->text->bytes.size != handle->node->told.size)
         return -ESTALE;
-    handle->read_ms = now_ms();
+    handle->read_ms = clock_ms();
     return 0;
 }

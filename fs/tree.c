@@ -82,6 +82,7 @@ void tree_free(struct tree *tree)
     files_abandon(tree);
     listings_abandon(tree);
     displaced_release(tree);
+    glances_release(tree);
     nodes_release(tree);
     folds_release(&tree->folds);
     attribute_table_release(&tree->attributes);
@@ -102,6 +103,7 @@ unsigned tree_tick(struct tree *tree)
 {
     unsigned wait, kept = keeper_wait(tree->options.keeper);
 
+    glances_expire(tree);
     scratch_settle(tree, false);
     keeper_write(tree->options.keeper, tree, true);
     wait = scratch_wait(tree);

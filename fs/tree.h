@@ -77,6 +77,8 @@ enum tree_cache {
 
 /* --- names --- */
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct stat *out);
+/* Looks at these files of a directory, which will probably be looked up next: NUL-terminated names. */
+void tree_look_at(struct tree *tree, uint64_t parent, struct bytes names);
 void tree_forget(struct tree *tree, uint64_t node, uint64_t count);
 int tree_create(struct tree *tree, uint64_t parent, const char *name, mode_t mode, int flags,
                 const struct tree_caller *caller, struct stat *stat, struct tree_handle **out,
@@ -173,6 +175,13 @@ struct tree_room {
 typedef bool tree_entry(void *context, const char *name, const struct stat *stat, off_t next);
 int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
                  tree_entry *entry, void *context);
+/*
+ * Who was answered a page with attributes is busy with it for a while, and wants the next one then: looks at its files, which is most of what
+ * answering it takes. tree_keep_listing() comes before the answer, so that a tree_closedir() meanwhile does no harm, and
+ * tree_look_ahead() after it in any case. `position`: where the next page begins; 0: nothing is to be done.
+ */
+void tree_keep_listing(struct tree_listing *listing);
+void tree_look_ahead(struct tree_listing *listing, off_t position, const struct tree_room *room);
 int tree_fsyncdir(struct tree_listing *listing);
 void tree_closedir(struct tree_listing *listing);
 

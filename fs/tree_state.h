@@ -6,10 +6,9 @@
 #define SHELVEFS_TREE_STATE_H
 
 #include "fs/control.h"
+#include "fs/glance.h"
 #include "fs/nodes.h"
 #include "fs/tree.h"
-
-struct glance;
 
 struct tree {
     struct store *store;         /* borrowed */
@@ -22,7 +21,7 @@ struct tree {
     struct texts texts;
     struct list handles;  /* all open files */
     struct list listings; /* all open directories */
-    uint64_t glances;     /* taken so far */
+    struct glances glances;
     atomic_uint_fast64_t changes; /* of the store, by this mount; under the lock of the node whose key it is */
     struct attribute_table attributes;
     struct list due;       /* transients that nobody has open, by the time of their last close */
@@ -51,12 +50,8 @@ int tree_find(struct tree *tree, struct place place, const char *name, struct no
 int tree_find_locked(struct tree *tree, struct place place, const char *name, struct node **out);
 /* Node lock held. Complete attributes; may render the file to learn its size. */
 int tree_stat(struct tree *tree, struct node *node, struct stat *out);
-/* The same; what the glance (NULL: none) saw holds. */
-int tree_stat_seen(struct tree *tree, struct node *node, const struct glance *glance,
-                   struct stat *out);
-/* tree_lookup() likewise. */
-int tree_lookup_seen(struct tree *tree, struct place place, const char *name,
-                     const struct glance *glance, struct stat *out);
+/* tree_lookup() in this directory. */
+int tree_lookup_in(struct tree *tree, struct place place, const char *name, struct stat *out);
 
 /* Looks at the database file's attributes, and whether somebody else changed it. Takes the tree lock. */
 void tree_database(struct tree *tree, struct stat *out);

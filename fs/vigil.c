@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/vigil.h"
 
+#include "src/clock.h"
+
 #include <limits.h>
 #include <string.h>
-#include <time.h>
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 void vigil_init(struct vigil *vigil, struct store *store)
 {
-    *vigil = (struct vigil){.looked_ms = now_ms()};
+    *vigil = (struct vigil){.looked_ms = clock_ms()};
     if (store_read_only(store) && store_stamp(store, &vigil->stamp) == 0)
         vigil->store = store;
 }
@@ -35,7 +28,7 @@ static bool has_changed(struct vigil *vigil)
 
 bool vigil_look(struct vigil *vigil, unsigned *wait_ms)
 {
-    int64_t now = now_ms(), due = vigil->looked_ms + VIGIL_MS;
+    int64_t now = clock_ms(), due = vigil->looked_ms + VIGIL_MS;
     bool changed, again = vigil->again;
 
     *wait_ms = UINT_MAX;

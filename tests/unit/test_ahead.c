@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 enum { FILES = 10000 };
@@ -54,7 +55,7 @@ static struct ahead *listed(struct pushes *pushes)
 
     *pushes = (struct pushes){0};
     assert_int_equal(ahead_new(&ops, pushes, &ahead), 0);
-    ahead_begin(ahead);
+    ahead_begin(ahead, 1);
     for (unsigned i = 0; i < FILES; i++) {
         snprintf(name, sizeof name, "%05u", name_of(i));
         ahead_add(ahead, node_of(i), name);
@@ -94,18 +95,88 @@ static void assert_followed(const unsigned order[FILES])
     ahead_free(ahead);
 }
 
-static void test_orders(void **state)
+static void orders(unsigned listing[FILES], unsigned by_node[FILES], unsigned by_name[FILES])
 {
-    static unsigned listing[FILES], by_node[FILES], by_name[FILES];
-
     for (unsigned i = 0; i < FILES; i++) {
         listing[i] = i;
         by_node[node_of(i) - 2] = i;
         by_name[name_of(i)] = i;
     }
+}
+
+static void test_orders(void **state)
+{
+    static unsigned listing[FILES], by_node[FILES], by_name[FILES];
+
+    orders(listing, by_node, by_name);
     assert_followed(listing);
     assert_followed(by_node);
     assert_followed(by_name);
+}
+
+/* Looks up all names in that order; all but those of the first few are told before, and each once. */
+static void assert_looked(const unsigned order[FILES])
+{
+    static bool told[FILES];
+    struct pushes pushes;
+    struct ahead *ahead = listed(&pushes);
+    struct buffer names = BUFFER_INIT;
+    unsigned missed = 0, batches = 0, count = 0;
+
+    memset(told, 0, sizeof told);
+    ahead_looked(ahead, 1, 2, &names);
+    assert_int_equal(pushes.wakes, 1);
+    assert_false(ahead_step(ahead));
+    for (unsigned at = 0; at < FILES; at++) {
+        missed += !told[name_of(order[at])];
+        ahead_looked(ahead, 1, node_of(order[at]), &names);
+        batches += names.size > 0;
+        for (size_t i = 0; i < names.size; i += 6) {
+            unsigned name = (unsigned)atoi((const char *)names.data + i);
+
+            assert_false(told[name]);
+            told[name] = true;
+            count++;
+        }
+        assert_true(count <= at + 128);
+        buffer_clear(&names);
+    }
+    assert_in_range(batches, FILES / 128, FILES / 100);
+    assert_true(missed <= batches + 9);
+    assert_int_equal(pushes.wakes, 1);
+    /* In another directory such a number is another file. */
+    ahead_looked(ahead, 7, node_of(order[0]), &names);
+    assert_int_equal(names.size, 0);
+    buffer_release(&names);
+    ahead_free(ahead);
+}
+
+static void test_names(void **state)
+{
+    static unsigned listing[FILES], by_node[FILES], by_name[FILES];
+
+    orders(listing, by_node, by_name);
+    assert_looked(listing);
+    assert_looked(by_node);
+    assert_looked(by_name);
+}
+
+/* What nobody walks through goes, and not while somebody does. */
+static void test_rest(void **state)
+{
+    struct pushes pushes;
+    struct ahead *ahead = listed(&pushes);
+
+    first_open(ahead, &pushes);
+    for (unsigned i = 0; i < 20; i++) {
+        ahead_opened(ahead, node_of(i));
+        ahead_tick(ahead);
+    }
+    assert_true(ahead_step(ahead));
+    for (unsigned i = 0; i < 10; i++)
+        ahead_tick(ahead);
+    assert_false(ahead_step(ahead));
+    ahead_free(ahead);
 }
 
 static void test_no_walk(void **state)
@@ -152,7 +223,7 @@ static void test_no_listing(void **state)
     ahead_add(ahead, 5, "five");
     ahead_opened(ahead, 5);
     assert_false(ahead_step(ahead));
-    ahead_begin(ahead);
+    ahead_begin(ahead, 1);
     ahead_add(ahead, 5, "five");
     ahead_opened(ahead, 5);
     assert_false(ahead_step(ahead));
@@ -165,6 +236,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_rest),
         cmocka_unit_test(test_no_walk),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_no_listing),
