@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -146,6 +147,23 @@ static struct fuse_session *new_session(struct mount *mount, const struct option
     return session;
 }
 
+/*
+ * A signal that would end us without saving unmounts as SIGTERM does: a limit of the processor's time, or a command that was
+ * meant for a program that makes something else of it. SIGQUIT and those of faults are for who wants to see our memory.
+ */
+static void take_other_signals(void)
+{
+    static const int others[] = {SIGALRM,   SIGUSR1, SIGUSR2, SIGXCPU,
+                                 SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR};
+    struct sigaction ours, before;
+
+    if (sigaction(SIGTERM, NULL, &ours) || ours.sa_handler == SIG_DFL || ours.sa_handler == SIG_IGN)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (sigaction(others[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(others[i], &ours, NULL);
+}
+
 /* The signal handlers come first: a signal from here on unmounts what is mounted. */
 static struct fuse_session *mounted_session(struct mount *mount, const struct options *options,
                                             const char *mountpoint)
@@ -155,6 +173,7 @@ static struct fuse_session *mounted_session(struct mount *mount, const struct op
     if (!session)
         return NULL;
     if (fuse_set_signal_handlers(session) == 0) {
+        take_other_signals();
         if (fuse_session_mount(session, mountpoint) == 0)
             return session;
         fuse_remove_signal_handlers(session);

@@ -16,8 +16,8 @@
 int session_open(struct mount *mount, struct options *options, const char *mountpoint,
                  struct failure *failure);
 /*
- * Serves until the directory is unmounted or SIGTERM, SIGINT or SIGHUP comes; starts and stops the notifier. 0, or
- * negative errno if the connection broke.
+ * Serves until the directory is unmounted or a signal such as SIGTERM, SIGINT or SIGHUP comes; starts and stops the
+ * notifier. 0, or negative errno if the connection broke.
  */
 int session_serve(struct mount *mount, const struct options *options);
 /* Unmounts. Nothing happens if there is no session. */

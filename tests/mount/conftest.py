@@ -50,7 +50,7 @@ def engines_built():
 # SHELVEFS_ENGINES=all: everything on all; SHELVEFS_ENGINES=few: also what takes long on those two.
 ENGINES = ['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb']
 FEW = ['dumb', 'tdb']
-OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'narrow', 'read', 'rsync', 'save', 'semantics', 'users', 'views']
+OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'lifecycle', 'narrow', 'read', 'rsync', 'save', 'semantics', 'users', 'views']
 LONG = ['kept', 'sidecar', 'tools']
 
 

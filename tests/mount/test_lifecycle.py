@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may happen to a mount while it lives: signals, suspended programs, a kill, an unmount under open files, a clock that is set.
+"""What may happen to a mount while it lives: signals, suspended programs, a kill, an unmount under open files, a clock that is set."""
 
-SHELVEFS_KILLS is how often test_killed_while_programs_work kills.
-"""
-
+import contextlib
 import ctypes
+import errno
 import itertools
 import multiprocessing
 import os
@@ -12,10 +11,11 @@ import pathlib
 import pickle
 import signal
 import subprocess
+import threading
 
 import pytest
 
-from mounting import eventually
+from mounting import Mount, eventually, refused
 
 MNT_FORCE = 1
 
@@ -60,6 +60,163 @@ def beside():
             os.kill(process.pid, signal.SIGCONT)
             process.kill()
         process.join(20)
+
+
+# --- signals ---
+
+class Client(threading.Thread):
+    """Saves numbers to a key of its own and lists and reads the others until the mount ends. `saved`: what close() has confirmed."""
+
+    def __init__(self, mount, name):
+        super().__init__(daemon=True)
+        self.directory = os.open(mount.directory, os.O_RDONLY)  # not what is there when the mount is gone
+        self.key = name
+        self.tried = self.saved = 0
+
+    def run(self):
+        try:
+            while True:
+                self.tried += 1
+                self.write(b'[%d, %r]\n' % (self.tried, 'x' * (self.tried * 37 % 3000)))
+                self.saved = self.tried
+                os.listdir(self.directory)
+                with open('list', 'rb', opener=lambda path, flags: os.open(path, flags, dir_fd=self.directory)) as file:
+                    assert file.read() == b'[1, 2, 3]\n'
+        except OSError as error:
+            self.error = error.errno
+        finally:
+            os.close(self.directory)
+
+    def write(self, text):
+        descriptor = os.open(self.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, dir_fd=self.directory)
+        try:
+            os.write(descriptor, text)
+        finally:
+            os.close(descriptor)
+
+
+@pytest.fixture
+def busy():
+    """busy(mount): eight clients at work."""
+    clients = []
+
+    def start(mount):
+        clients.extend(Client(mount, 'of client %d' % number) for number in range(8))
+        for client in clients:
+            client.start()
+        eventually(lambda: all(client.saved > 1 for client in clients), 60)
+        return clients
+
+    yield start
+    for client in clients:
+        client.join(20)
+        assert not client.is_alive()
+
+
+def check_clients(clients, database):
+    for client in clients:
+        client.join(20)
+        assert client.error in (errno.ENOTCONN, errno.ECONNABORTED), os.strerror(client.error)
+        assert client.saved <= database.value(client.key)[0] <= client.tried
+
+
+def ended_in_order(mount, *lines):
+    """Whether it has unmounted, said nothing but these lines after the first, and was content."""
+    status = mount.process.wait(20)
+    mount.process = None
+    assert mount.log.splitlines()[1:] == list(lines)
+    assert not mount.is_mounted()
+    assert not os.listdir(mount.directory)
+    return status == 0
+
+
+ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXCPU]
+
+
+@pytest.mark.parametrize('number', ENDING, ids=lambda number: number.name)
+def test_a_signal_in_the_middle_of_work(mount, database, busy, number):
+    """What was written to a file that is open is saved as it is then, what close() has confirmed is there, and all is whole."""
+    clients = busy(mount)
+    draft = os.open(mount / 'greeting', os.O_WRONLY | os.O_TRUNC)
+    os.write(draft, b'not yet closed\n')
+    mount.process.send_signal(number)
+    assert ended_in_order(mount)
+    with contextlib.suppress(OSError):
+        os.close(draft)
+    check_clients(clients, database)
+    assert database.value('greeting') == 'not yet closed'
+    database.verify()
+
+
+def test_a_signal_while_something_unfinished_is_open(mount, database):
+    """It would not do as a value: it is kept beside the database, and the status says so."""
+    draft = os.open(mount / 'list', os.O_WRONLY | os.O_TRUNC)
+    os.write(draft, b'[1, 2')
+    mount.process.send_signal(signal.SIGTERM)
+    assert mount.process.wait(20) == 1
+    mount.process = None
+    with contextlib.suppress(OSError):
+        os.close(draft)
+    assert 'refused text kept in the sidecar: list' in mount.log
+    assert database.value('list') == [1, 2, 3]
+    assert mount.start().control('rejected/list') == '[1, 2'
+
+
+@pytest.mark.parametrize('engine', ['tdb'], indirect=True)  # can be held by a lock that the mount waits for
+def test_more_signals_while_it_unmounts(database, mounter):
+    mount = mounter(database, 'lock_timeout=60')
+    draft = os.open(mount / 'list', os.O_WRONLY | os.O_TRUNC)
+    os.write(draft, b'[4, 5]\n')
+    with database.opened(write=True) as store:
+        store.transaction_start()
+        for number in ENDING * 3:
+            mount.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                mount.process.wait(0.02)
+        assert mount.process.poll() is None
+        store.transaction_cancel()
+    assert ended_in_order(mount)
+    with contextlib.suppress(OSError):
+        os.close(draft)
+    assert database.value('list') == [4, 5]
+
+
+def test_signals_that_are_none_of_its_business(mount, database):
+    for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SIGCONT, signal.SIGXFSZ):
+        mount.process.send_signal(number)
+        mount.save('greeting', '%s\n' % number.name)
+        assert database.value('greeting') == number.name
+    assert mount.log.count('\n') == 1
+
+
+def test_nobody_reads_its_log(database, tmp_path):
+    """In the foreground, behind a pager that was left."""
+    mount = Mount(database.path, tmp_path / 'mnt')
+    mount.directory.mkdir()
+    ends = os.pipe()
+    mount.process = subprocess.Popen(mount.command(), stdin=subprocess.DEVNULL, stdout=ends[1], stderr=ends[1])
+    try:
+        os.close(ends[1])
+        eventually(mount.is_mounted)
+        os.close(ends[0])
+        with refused(errno.EINVAL):
+            mount.save('list', '[1, 2')
+        mount.save('list', '[1, 2]\n')
+        assert database.value('list') == [1, 2]
+    finally:
+        pathlib.Path(mount.log_path).touch()
+        assert mount.stop() == []
+
+
+def test_a_signal_to_all_of_them(mount, database):
+    """As from a service manager, or a terminal: the guard goes last."""
+    processes = [mount.process.pid, *children_of(mount.process.pid)]
+    mount.save('greeting', 'saved\n')
+    for process in reversed(processes):
+        os.kill(process, signal.SIGTERM)
+    assert ended_in_order(mount)
+    assert all(is_gone(process) for process in processes)
+    assert database.value('greeting') == 'saved'
 
 
 # --- kill -9 ---
