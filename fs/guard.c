@@ -9,7 +9,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,21 +170,10 @@ static int open_connection(unsigned number)
     return connection;
 }
 
-static int connection_of(const char *mountpoint)
+void guard_arm(struct guard *guard, dev_t device)
 {
-    struct statx info;
-
-    /* Nobody answers yet, so the kernel must not ask. */
-    if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &info) ||
-        !S_ISDIR(info.stx_mode))
-        return -1;
     /* A connection has the number of its device. */
-    return open_connection(info.stx_dev_minor);
-}
-
-void guard_arm(struct guard *guard, const char *mountpoint)
-{
-    int connection = guard->process ? connection_of(mountpoint) : -1;
+    int connection = guard->process && device ? open_connection(minor(device)) : -1;
 
     if (connection < 0) {
         guard_end(guard);

@@ -29,8 +29,8 @@ struct guard {
  * none is no failure.
  */
 void guard_start(struct guard *guard);
-/* Gives it what is mounted at that path, or ends it where it could do nothing. */
-void guard_arm(struct guard *guard, const char *mountpoint);
+/* Gives it the connection of the mount with that device number (0: unknown), or ends it where it could do nothing. */
+void guard_arm(struct guard *guard, dev_t device);
 /* Ends it and waits for that. Nothing happens if there is none. */
 void guard_end(struct guard *guard);
 

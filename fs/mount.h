@@ -31,6 +31,8 @@ struct mount {
     struct ahead *ahead;
     struct guard guard;
     struct fuse_session *session; /* set while there is one */
+    const char *mountpoint;       /* borrowed; likewise */
+    dev_t device;                 /* of what is mounted there; 0: unknown */
     size_t notes_logged;          /* bytes of the store's notes */
     unsigned max_read;            /* largest read request; 0: the kernel's own */
     struct buffer source;  /* the database's absolute name, NUL-terminated */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 static int cannot_reach(const char *given, int code, struct failure *failure)
@@ -75,4 +76,14 @@ int mountpoint_check_beside(const char *mountpoint, const char *database, struct
     return failure_set(
         failure, -EINVAL, 0,
         "the database lies inside %s and would be covered; mount on another directory", mountpoint);
+}
+
+dev_t mountpoint_device(const char *mountpoint)
+{
+    struct statx info;
+
+    if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &info) ||
+        !S_ISDIR(info.stx_mode))
+        return 0;
+    return makedev(info.stx_dev_major, info.stx_dev_minor);
 }

@@ -4,6 +4,7 @@
 #include "fs/session.h"
 
 #include "fs/crew.h"
+#include "fs/mountpoint.h"
 #include "fs/operations.h"
 
 #include <errno.h>
@@ -210,16 +211,25 @@ int session_open(struct mount *mount, struct options *options, const char *mount
     capture_end(&capture, messages, sizeof messages);
     if (!mount->session)
         return explain(messages, mountpoint, failure);
-    guard_arm(&mount->guard, mountpoint);
+    mount->mountpoint = mountpoint;
+    mount->device = mountpoint_device(mountpoint);
+    guard_arm(&mount->guard, mount->device);
     library_log = mount->log;
     return 0;
+}
+
+/* Who detached it (umount -l) may have mounted something else there, which is not ours to unmount. */
+static bool is_mounted(const struct mount *mount)
+{
+    return !mount->device || mountpoint_device(mount->mountpoint) == mount->device;
 }
 
 void session_close(struct mount *mount)
 {
     if (!mount->session)
         return;
-    fuse_session_unmount(mount->session);
+    if (is_mounted(mount))
+        fuse_session_unmount(mount->session);
     fuse_remove_signal_handlers(mount->session);
     fuse_session_destroy(mount->session);
     mount->session = NULL;

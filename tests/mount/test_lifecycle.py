@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import itertools
 import multiprocessing
 import os
@@ -217,6 +218,195 @@ def test_a_signal_to_all_of_them(mount, database):
     assert ended_in_order(mount)
     assert all(is_gone(process) for process in processes)
     assert database.value('greeting') == 'saved'
+
+
+# --- suspended ---
+
+def suspend(process):
+    os.kill(process, signal.SIGSTOP)
+    eventually(lambda: all(state_of(process, thread) == 'T' for thread in threads_of(process)))
+
+
+def test_a_suspended_mount(mount, database, beside):
+    """Who asks meanwhile has to wait, also for the end."""
+    suspend(mount.process.pid)
+    saving = beside(mount.save, 'greeting', 'late\n')
+    mount.process.send_signal(signal.SIGTERM)
+    assert saving.is_alive() and mount.is_mounted()
+    mount.process.send_signal(signal.SIGCONT)
+    saving.join(20)
+    assert ended_in_order(mount)
+    assert database.value('greeting') == ('late' if saving.exitcode == 0 else 'hello')
+
+
+def test_a_suspended_mount_goes_on(mount, database, beside):
+    suspend(mount.process.pid)
+    saving = beside(mount.save, 'greeting', 'late\n')
+    mount.process.send_signal(signal.SIGCONT)
+    saving.join(20)
+    assert saving.exitcode == 0
+    assert database.value('greeting') == 'late'
+
+
+def in_the_middle_of_reading(mount, told):
+    with open(mount / 'text', 'rb', buffering=0) as file:
+        file.read(3)
+        told.set()
+        signal.pause()
+
+
+def in_the_middle_of_listing(mount, told):
+    with os.scandir(mount.directory) as entries:
+        next(entries)
+        told.set()
+        signal.pause()
+
+
+def in_the_middle_of_writing(mount, told):
+    with open(mount / 'text', 'wb', buffering=0) as file:
+        file.write(b'not yet')
+        told.set()
+        signal.pause()
+
+
+def with_flock(mount, told):
+    with open(mount / 'text', 'rb') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        told.set()
+        signal.pause()
+
+
+def with_record_lock(mount, told):
+    with open(mount / 'text', 'r+b') as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        told.set()
+        signal.pause()
+
+
+@pytest.mark.parametrize('doing', [in_the_middle_of_reading, in_the_middle_of_listing, in_the_middle_of_writing, with_flock, with_record_lock],
+                         ids=lambda doing: doing.__name__)
+def test_a_suspended_program_holds_up_nobody(mount, database, beside, doing):
+    told = multiprocessing.get_context('fork').Event()
+    program = beside(doing, mount, told)
+    assert told.wait(20)
+    suspend(program.pid)
+    database.put('number', 43)
+    eventually(lambda: mount.text('number') == '43\n')
+    assert sorted(os.listdir(mount.directory)) == sorted(database.values)
+    mount.save('text', 'saved meanwhile\n')
+    os.rename(mount / 'text', mount / 'renamed')
+    mount.save('text', 'new\n')
+    os.unlink(mount / 'list')
+    assert database.value('renamed') == 'saved meanwhile'
+    assert database.value('text') == 'new'
+    # What it had written went with the text that the other save replaced, and its locks end with it.
+    program.kill()
+    program.join(20)
+    assert mount.text('renamed') == 'saved meanwhile\n'
+    with open(mount / 'renamed', 'r+b') as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize('lock,doing', [(fcntl.flock, with_flock), (fcntl.lockf, with_record_lock)], ids=['flock', 'record lock'])
+def test_a_lock_of_a_suspended_program(mount, beside, lock, doing):
+    """It keeps it while it is suspended, and who waits for it gets it when that program ends."""
+    told = multiprocessing.get_context('fork').Event()
+    program = beside(doing, mount, told)
+    assert told.wait(20)
+    suspend(program.pid)
+    with open(mount / 'text', 'r+b') as file:
+        with refused(errno.EAGAIN, errno.EACCES):
+            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        program.kill()
+        lock(file, fcntl.LOCK_EX)
+
+
+# --- what is open when the mount goes ---
+
+def detach(mount):
+    """As umount -l, for who need not be root."""
+    subprocess.run(['fusermount3', '-u', '-z', str(mount.directory)], check=True)
+    assert not mount.is_mounted()
+    assert not os.listdir(mount.directory)
+
+
+def test_detached_while_files_are_open(mount, database):
+    """The daemon lives until the last of them is closed, and what is saved until then is saved."""
+    with open(mount / 'greeting', 'r+b', buffering=0) as first, open(mount / 'list', 'r+b', buffering=0) as second:
+        first.truncate()
+        detach(mount)
+        assert second.read() == b'[1, 2, 3]\n'
+        first.write(b'after the unmount\n')
+        os.fsync(first.fileno())
+        assert database.value('greeting') == 'after the unmount'
+        second.seek(0)
+        second.write(b'[4]\n')
+        second.truncate()
+        assert mount.process.poll() is None
+    assert ended_in_order(mount)
+    assert database.value('list') == [4]
+
+
+def test_a_directory_that_is_open_across_an_unmount(mount, database):
+    """It is the old mount's as long as it is open, and what it was opened in does not come back with another mount."""
+    descriptor = os.open(mount.directory, os.O_RDONLY)
+    try:
+        detach(mount)
+        assert sorted(os.listdir(descriptor)) == sorted(database.values)
+        inside = os.open('greeting', os.O_RDONLY, dir_fd=descriptor)
+        assert os.read(inside, 100) == b'hello\n'
+        os.close(inside)
+        mount.process.send_signal(signal.SIGTERM)
+        assert ended_in_order(mount)
+        for remounted in (False, True):
+            with refused(errno.ENOTCONN):
+                os.listdir(descriptor)
+            with refused(errno.ENOTCONN):
+                os.open('greeting', os.O_RDONLY, dir_fd=descriptor)
+            with refused(errno.ENOTCONN):
+                os.stat('greeting', dir_fd=descriptor)
+            if not remounted:
+                mount.start()
+        assert mount.text('greeting') == 'hello\n'
+    finally:
+        os.close(descriptor)
+
+
+def test_ended_after_another_took_its_place(mount, new_database):
+    """Detached, with a file open, it is ended by a signal: what is mounted there now stays."""
+    other = new_database('other').create([(b'key', pickle.dumps('other', 4))])
+    with open(mount / 'greeting', 'rb') as file:
+        detach(mount)
+        successor = Mount(other.path, mount.directory).start()
+        try:
+            mount.process.send_signal(signal.SIGTERM)
+            assert mount.process.wait(20) == 0
+            mount.process = None
+            assert successor.text('key') == 'other\n'
+            with refused(errno.ENOTCONN, errno.ECONNABORTED):
+                os.fstat(file.fileno())
+                os.read(file.fileno(), 1)
+        finally:
+            problems = successor.stop()
+        assert not problems
+
+
+def test_a_program_that_is_in_the_mount(mount, database):
+    """With its directory there, the mount is busy; detached, it lasts until that program leaves."""
+    with subprocess.Popen(['bash'], cwd=mount.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
+        try:
+            assert subprocess.run(['fusermount3', '-u', str(mount.directory)], stderr=subprocess.DEVNULL, check=False).returncode
+            detach(mount)
+            shell.stdin.write('cat greeting; echo there > greeting; cat greeting\n')
+            shell.stdin.flush()
+            assert [shell.stdout.readline(), shell.stdout.readline()] == ['hello\n', 'there\n']
+            assert mount.process.poll() is None
+            shell.communicate('cd /\n', timeout=20)
+        finally:
+            shell.kill()
+    assert ended_in_order(mount)
+    assert database.value('greeting') == 'there'
 
 
 # --- kill -9 ---
