@@ -140,28 +140,52 @@ static void deliver(void *context, uint64_t node, uint64_t parent, const char *n
     operations_invalidate(context, node, parent, name);
 }
 
+/* Takes the first line off. */
+static struct bytes take_line(struct bytes *report)
+{
+    size_t size = bytes_find_byte(*report, '\n');
+    struct bytes line = bytes_part(*report, 0, size);
+
+    *report = bytes_part(*report, size + 1, SIZE_MAX);
+    return line;
+}
+
 /* One line in the log for each line of a report. */
 static void log_report(struct log *log, struct bytes report)
 {
     while (report.size) {
-        size_t size = bytes_find_byte(report, '\n');
+        struct bytes line = take_line(&report);
 
-        if (size)
-            log_error(log, "%.*s", (int)size, (const char *)report.data);
-        report = bytes_part(report, size + 1, SIZE_MAX);
+        if (line.size)
+            log_error(log, "%.*s", (int)line.size, (const char *)line.data);
     }
+}
+
+static bool has_line(struct bytes report, struct bytes line)
+{
+    while (report.size) {
+        if (bytes_equal(take_line(&report), line))
+            return true;
+    }
+    return false;
 }
 
 /* What the engine had to put right when it opened the database, or found out since. */
 static void log_notes(struct mount *mount)
 {
     struct buffer notes = BUFFER_INIT;
+    struct bytes left;
 
     store_notes(mount->store, &notes);
-    if (notes.size < mount->notes_logged)
-        mount->notes_logged = 0;
-    log_report(mount->log, bytes_part(buffer_bytes(&notes), mount->notes_logged, SIZE_MAX));
-    mount->notes_logged = notes.size;
+    left = buffer_bytes(&notes);
+    while (left.size && !buffer_status(&notes)) {
+        struct bytes line = take_line(&left);
+
+        if (!has_line(buffer_bytes(&mount->notes), line))
+            log_report(mount->log, line);
+    }
+    if (!buffer_status(&notes))
+        buffer_take(&mount->notes, &notes);
     buffer_release(&notes);
 }
 
@@ -252,7 +276,8 @@ int mount_open(struct mount *mount, const struct options *options, struct log *l
                             .startup = startup,
                             .max_read = options->max_read,
                             .source = BUFFER_INIT,
-                            .summary = BUFFER_INIT};
+                            .summary = BUFFER_INIT,
+                            .notes = BUFFER_INIT};
     guard_start(&mount->guard);
     status = open_parts(mount, options, failure);
     if (status == 0)
@@ -291,5 +316,6 @@ int mount_close(struct mount *mount)
         log_error(mount->log, "the database could not be closed: %s", strerror(-close_status));
     buffer_release(&mount->source);
     buffer_release(&mount->summary);
+    buffer_release(&mount->notes);
     return status ? status : close_status;
 }

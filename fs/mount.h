@@ -33,7 +33,7 @@ struct mount {
     struct fuse_session *session; /* set while there is one */
     const char *mountpoint;       /* borrowed; likewise */
     dev_t device;                 /* of what is mounted there; 0: unknown */
-    size_t notes_logged;          /* bytes of the store's notes */
+    struct buffer notes;          /* the store's, as far as they were logged */
     unsigned max_read;            /* largest read request; 0: the kernel's own */
     struct buffer source;  /* the database's absolute name, NUL-terminated */
     struct buffer summary; /* "NAME: tdb, 4 keys, pickle protocol 4" */

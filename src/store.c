@@ -173,6 +173,7 @@ void *engine_new(size_t size, const char *engine, const struct store_ops *ops, c
     store->read_only = read_only;
     store->path = strdup(path);
     buffer_init(&store->notes, SIZE_MAX);
+    buffer_init(&store->events, SIZE_MAX);
     if (!store->path || pthread_mutex_init(&store->mutex, NULL)) {
         free(store->path);
         free(store);
@@ -185,6 +186,7 @@ void engine_free(struct store *store)
 {
     pthread_mutex_destroy(&store->mutex);
     buffer_release(&store->notes);
+    buffer_release(&store->events);
     free(store->path);
     free(store);
 }
@@ -440,6 +442,7 @@ void store_notes(struct store *store, struct buffer *out)
 {
     pthread_mutex_lock(&store->mutex);
     buffer_add(out, buffer_bytes(&store->notes));
+    buffer_add(out, buffer_bytes(&store->events));
     pthread_mutex_unlock(&store->mutex);
 }
 

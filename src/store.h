@@ -141,8 +141,8 @@ void store_missing_engines(struct buffer *out);
 /* Whether there is such an engine, be it in this build or not. */
 bool store_knows_engine(const char *name);
 /*
- * Appends a line for each thing about the database that its owner should know: what was recovered,
- * what is damaged.
+ * Appends a line for each thing about the database that its owner should know: what was recovered, what is damaged, when its
+ * file was taken away or replaced.
  */
 void store_notes(struct store *store, struct buffer *out);
 

@@ -29,6 +29,10 @@ enum {
     FEATURE_FLAGS = 60,
     FEATURE_MUTEX = 1,
     MUTEX_SIZE = 64,
+    HEADER_SIZE = MUTEX_SIZE + 4,
+    /* In between are the words that change: where the recovery area is, and how often something was changed. */
+    HEADER_CHANGES = 44,
+    HEADER_GOES_ON = 52,
     RECORD_SIZE = 24,
     RECORD_LENGTH = 4,
     RECORD_MAGIC = 20,
@@ -42,6 +46,8 @@ static const uint32_t RECOVERY_PENDING = 0xf53bc0e7, FEATURE_MAGIC = 0x0bad1a52;
 struct tdbfile {
     struct tdb_context *tdb;
     off_t base; /* from where offsets count: 0, but in a file with mutexes */
+    off_t size; /* when it was last looked at: no libtdb makes a file smaller */
+    uint8_t header[HEADER_SIZE];
 };
 
 /* libtdb takes a NULL pointer for a mistake, also where the size is 0. */
@@ -126,6 +132,11 @@ static int find_base(struct tdbfile *file)
     return status;
 }
 
+static int read_header(struct tdbfile *file, uint8_t *header)
+{
+    return io_read_exactly(tdb_fd(file->tdb), header, HEADER_SIZE, 0);
+}
+
 static int check_size(struct tdbfile *file)
 {
     off_t least = file->base + FIRST_HEAD + HEAD_SIZE * (off_t)tdb_hash_size(file->tdb);
@@ -133,14 +144,27 @@ static int check_size(struct tdbfile *file)
 
     if (fstat(tdb_fd(file->tdb), &stat))
         return -errno;
+    file->size = stat.st_size;
     return stat.st_size < least ? -EUCLEAN : 0;
+}
+
+bool tdbfile_was_overwritten(struct tdbfile *file, const struct stat *now)
+{
+    uint8_t header[HEADER_SIZE];
+
+    if (now->st_size < file->size || read_header(file, header))
+        return true;
+    file->size = now->st_size;
+    return memcmp(header, file->header, HEADER_CHANGES) ||
+           memcmp(header + HEADER_GOES_ON, file->header + HEADER_GOES_ON,
+                  HEADER_SIZE - HEADER_GOES_ON);
 }
 
 int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
 {
-    /* O_NONBLOCK: nor wait for a FIFO of that name. */
-    int how = (flags & TDBFILE_READ_ONLY ? O_RDONLY : O_RDWR) |
-              (flags & TDBFILE_NO_FOLLOW ? O_NOFOLLOW | O_NONBLOCK : 0);
+    /* O_NONBLOCK: never wait for a FIFO of that name. */
+    int how = (flags & TDBFILE_READ_ONLY ? O_RDONLY : O_RDWR) | O_NONBLOCK |
+              (flags & TDBFILE_NO_FOLLOW ? O_NOFOLLOW : 0);
     struct tdbfile *file = calloc(1, sizeof *file);
     int status;
 
@@ -148,6 +172,8 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
         return -ENOMEM;
     file->tdb = open_quietly(path, 0, flags & TDBFILE_NO_LOCK ? TDB_NOLOCK : 0, how);
     status = file->tdb ? find_base(file) : open_error();
+    if (!status)
+        status = read_header(file, file->header);
     if (!status)
         status = check_size(file);
     if (status) {

@@ -88,6 +88,11 @@ int tdbfile_mend(struct tdbfile *file, unsigned seconds);
  */
 int tdbfile_claim(struct tdbfile *file);
 int tdbfile_stat(struct tdbfile *file, struct stat *out);
+/*
+ * Whether somebody has written another file over it, or cut it, so that libtdb's idea of where things are is wrong: then it
+ * has to be opened again. `now`: what stat() says of it.
+ */
+bool tdbfile_was_overwritten(struct tdbfile *file, const struct stat *now);
 /* Gives it this owner, as far as that is permitted, and permission bits. */
 int tdbfile_own_as(struct tdbfile *file, const struct stat *like);
 

@@ -22,6 +22,9 @@
  *   is opened for writing (the damaged one is NAME.bak then). Other lines that make no sense are
  *   kept as they are, in their place, and noted. A missing index is recovered from NAME.bak, which
  *   is what a crash in CPython's own rewrite calls for.
+ * - Another NAME.dat under the name is noticed at the next operation, which waits a moment for its NAME.dir; a change looks
+ *   afterwards, too, and is made again in the other files if need be. (Whoever puts a copy in place should begin with
+ *   NAME.dat: another NAME.dir alone is what each Python leaves that closes the database.)
  * - A lock (flock) on NAME.dat keeps a second shelvefs from writing. Python looks at no lock at
  *   all.
  *
@@ -36,12 +39,13 @@
 #include "src/store/dumb_index.h"
 #include "src/store/dumb_values.h"
 #include "src/store/holders.h"
+#include "src/store/presence.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { APPEND_TRIES = 5 };
+enum { TRIES = 5 }; /* of a change that somebody else's change comes in between */
 
 struct dumb {
     struct store store; /* its path is that of NAME.dat */
@@ -56,22 +60,48 @@ static struct dumb *dumb_of(struct store *store)
     return (struct dumb *)store;
 }
 
+/* NAME.dat is another file than what is open. */
+static int follow(struct dumb *dumb)
+{
+    int status = dumb_index_follow(&dumb->index);
+
+    if (!status)
+        status = dumb_values_open(&dumb->values, dumb->store.path, dumb->store.read_only,
+                                  dumb->lock_timeout);
+    if (!status) {
+        dumb->index.known = false;
+        presence_found(&dumb->store, true);
+    }
+    return status;
+}
+
 /* Brings `index` and `values` up to date. The database that is gone is no missing key: -EIO. */
 static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
 {
     struct stat now;
     int status = stat(dumb->store.path, &now) ? -errno : 0;
 
-    if (!status && now.st_ino != dumb->values.inode)
-        status = dumb_values_open(&dumb->values, dumb->store.path, dumb->store.read_only,
-                                  dumb->lock_timeout);
+    if (!status && !presence_is_same(&now, &dumb->values.file))
+        status = follow(dumb);
+    else if (!status && dumb_values_were_cut(&dumb->values, &now))
+        dumb->index.known = false;
     if (!status)
         status = dumb_index_refresh(&dumb->index, dumb->values.fd, purpose);
     if (!status) {
         buffer_clear(&dumb->store.notes);
         buffer_add(&dumb->store.notes, buffer_bytes(&dumb->index.notes));
+        if (dumb->store.lost)
+            presence_found(&dumb->store, false);
     }
-    return status == -ENOENT ? -EIO : status;
+    presence_lost(&dumb->store, status);
+    return status == -ENOENT || status == -EISDIR || status == -ENOTSUP ? -EIO : status;
+}
+
+static bool has_moved(const struct dumb *dumb)
+{
+    struct stat named;
+
+    return stat(dumb->store.path, &named) || !presence_is_same(&named, &dumb->values.file);
 }
 
 /* The table is complete and may be changed; dumb_index_rewrite() has to follow. */
@@ -141,16 +171,18 @@ static int append_record(struct dumb *dumb, struct bytes key, int64_t offset, in
 {
     int status = -ESTALE;
 
-    for (int i = 0; status == -ESTALE && i < APPEND_TRIES; i++) {
+    for (int i = 0; status == -ESTALE && i < TRIES; i++) {
         status = dumb_index_append(&dumb->index, key, offset, size);
         if (status != -ESTALE)
+            break;
+        if (has_moved(dumb)) /* the value is not where the others look for it */
             break;
         status = refresh_to_append(dumb);
         if (status || names_record(dumb, key, offset, size))
             break;
         status = -ESTALE;
     }
-    return status == -ESTALE ? -EBUSY : status;
+    return !status && has_moved(dumb) ? -ESTALE : status;
 }
 
 /* The change is made: that the index could not be made smaller is no failure of it. */
@@ -169,10 +201,8 @@ static int append_value(struct dumb *dumb, struct bytes value, int64_t *offset)
     return status ? status : dumb_values_append(&dumb->values, value, offset);
 }
 
-static int dumb_store(struct store *store, struct bytes key, struct bytes value,
-                      enum store_mode mode)
+static int store_once(struct dumb *dumb, struct bytes key, struct bytes value, enum store_mode mode)
 {
-    struct dumb *dumb = dumb_of(store);
     int64_t offset = 0;
     int status = refresh_to_append(dumb);
 
@@ -181,11 +211,20 @@ static int dumb_store(struct store *store, struct bytes key, struct bytes value,
     if (mode == STORE_INSERT && table_find(&dumb->index.table, key))
         return -EEXIST;
     status = append_value(dumb, value, &offset);
-    if (!status)
-        status = append_record(dumb, key, offset, (int64_t)value.size);
+    return status ? status : append_record(dumb, key, offset, (int64_t)value.size);
+}
+
+static int dumb_store(struct store *store, struct bytes key, struct bytes value,
+                      enum store_mode mode)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = store_once(dumb, key, value, mode);
+
+    for (int i = 1; status == -ESTALE && i < TRIES; i++)
+        status = store_once(dumb, key, value, mode);
     if (!status)
         compact(dumb);
-    return status;
+    return status == -ESTALE ? -EBUSY : status;
 }
 
 static int remove_by_rewriting(struct dumb *dumb, struct bytes key)
@@ -202,24 +241,27 @@ static int remove_by_rewriting(struct dumb *dumb, struct bytes key)
     return dumb_index_rewrite(&dumb->index);
 }
 
+static int remove_once(struct dumb *dumb, struct bytes key)
+{
+    struct table_entry *entry;
+    int status = refresh_to_append(dumb);
+
+    if (status)
+        return status;
+    entry = table_find(&dumb->index.table, key);
+    if (!entry)
+        return -ENOENT;
+    status = dumb_index_comment_out(&dumb->index, entry);
+    return status == -ENOTSUP ? remove_by_rewriting(dumb, key) : status;
+}
+
 static int dumb_remove(struct store *store, struct bytes key)
 {
     struct dumb *dumb = dumb_of(store);
     int status = -ESTALE;
 
-    for (int i = 0; status == -ESTALE && i < APPEND_TRIES; i++) {
-        struct table_entry *entry;
-
-        status = refresh_to_append(dumb);
-        if (status)
-            return status;
-        entry = table_find(&dumb->index.table, key);
-        if (!entry)
-            return -ENOENT;
-        status = dumb_index_comment_out(&dumb->index, entry);
-    }
-    if (status == -ENOTSUP)
-        return remove_by_rewriting(dumb, key);
+    for (int i = 0; status == -ESTALE && i < TRIES; i++)
+        status = remove_once(dumb, key);
     if (!status)
         compact(dumb);
     return status == -ESTALE ? -EBUSY : status;
@@ -239,10 +281,8 @@ static int exchange(struct dumb *dumb, struct table_entry *one, struct table_ent
     return dumb_index_rewrite(&dumb->index);
 }
 
-static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
-                       enum store_mode mode)
+static int rename_once(struct dumb *dumb, struct bytes from, struct bytes to, enum store_mode mode)
 {
-    struct dumb *dumb = dumb_of(store);
     struct table *table = &dumb->index.table;
     struct table_entry *target, *source;
     int status = prepare_rewrite(dumb);
@@ -265,6 +305,17 @@ static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
     target->size = source->size;
     table_remove(table, source);
     return dumb_index_rewrite(&dumb->index);
+}
+
+static int dumb_rename(struct store *store, struct bytes from, struct bytes to,
+                       enum store_mode mode)
+{
+    struct dumb *dumb = dumb_of(store);
+    int status = -ESTALE;
+
+    for (int i = 0; status == -ESTALE && i < TRIES; i++)
+        status = rename_once(dumb, from, to, mode);
+    return status == -ESTALE ? -EBUSY : status;
 }
 
 static int dumb_visit(struct store *store, store_visitor *visitor, void *context)
@@ -362,7 +413,8 @@ static int start(struct dumb *dumb, const char *base, const struct store_progres
         status = refresh(dumb, DUMB_LOOK);
     if (!status && dumb->index.needs_rewrite && !dumb->store.read_only)
         status = repair(dumb);
-    return status;
+    /* Somebody else was faster: what they wrote is read at the first operation. */
+    return status == -ESTALE ? 0 : status;
 }
 
 static int dumb_open(const char *base, const struct store_options *options, struct store **out,

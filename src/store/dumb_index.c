@@ -73,6 +73,25 @@ static int load_if_changed(struct dumb_index *index, int values)
     return dumb_reading_load(index, values);
 }
 
+int dumb_index_follow(struct dumb_index *index)
+{
+    struct timespec pause = {.tv_nsec = PAUSE_NS};
+    struct stat now;
+    int status = 0;
+
+    if (!index->known)
+        return 0;
+    for (int i = 0; i < PAUSES; i++) {
+        status = stat(index->path, &now) ? -errno : 0;
+        if (!status && !file_mark_equal(&index->mark, &now))
+            return 0;
+        nanosleep(&pause, NULL);
+    }
+    /* It may fit both: then it was the same all the time. */
+    index->known = false;
+    return status;
+}
+
 int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose purpose)
 {
     struct timespec pause = {.tv_nsec = PAUSE_NS};
@@ -105,10 +124,10 @@ static int write_line(int fd, struct bytes line, int64_t size_before)
 static int append_text(struct dumb_index *index, struct bytes line)
 {
     struct stat before, after;
-    int status = 0, fd = open(index->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+    int status = 0, fd = open(index->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
-        return errno == ENOENT ? -ESTALE : -errno;
+        return errno == ENOENT || errno == ENXIO ? -ESTALE : -errno;
     if (fstat(fd, &before) || !file_mark_equal(&index->mark, &before))
         status = -ESTALE;
     if (!status)
@@ -127,7 +146,7 @@ static int append_text(struct dumb_index *index, struct bytes line)
 static int change_byte(struct dumb_index *index, uint8_t byte, int64_t at)
 {
     struct stat before, after;
-    int status = 0, fd = open(index->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    int status = 0, fd = open(index->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0)
         return errno == ENOENT ? -ESTALE : -errno;
@@ -249,6 +268,38 @@ static uint32_t print_all(struct dumb_index *index, struct buffer *text)
     return lines;
 }
 
+/* Whether the file is still what was read, if it was. */
+static bool is_what_was_read(const struct dumb_index *index)
+{
+    struct stat now;
+
+    if (!stat(index->path, &now))
+        return file_mark_equal(&index->mark, &now);
+    /* It was missing all the time. */
+    return index->needs_rewrite;
+}
+
+/* What takes long comes before the last look at the file. */
+static int replace_file(struct dumb_index *index, struct bytes text)
+{
+    struct io_draft draft;
+    int status = io_draft_open(index->path, &draft);
+
+    if (status)
+        return status;
+    status = io_write(draft.fd, text, 0);
+    if (!status && fsync(draft.fd))
+        status = -errno;
+    if (!status && !is_what_was_read(index))
+        status = -ESTALE;
+    if (status) {
+        io_draft_discard(&draft);
+        return status;
+    }
+    keep_backup(index);
+    return io_draft_publish(&draft, IO_REPLACE);
+}
+
 int dumb_index_rewrite(struct dumb_index *index)
 {
     struct buffer text = BUFFER_INIT;
@@ -257,10 +308,8 @@ int dumb_index_rewrite(struct dumb_index *index)
     int status = buffer_status(&text);
 
     index->known = false;
-    if (!status) {
-        keep_backup(index);
-        status = io_write_file(index->path, buffer_bytes(&text), IO_REPLACE);
-    }
+    if (!status)
+        status = replace_file(index, buffer_bytes(&text));
     if (!status && stat(index->path, &now))
         status = -errno;
     if (!status && now.st_size != (off_t)text.size)
@@ -287,7 +336,7 @@ int dumb_index_sync(struct dumb_index *index)
 
     if (!index->dirty)
         return 0;
-    fd = open(index->path, O_RDONLY | O_CLOEXEC);
+    fd = open(index->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     if (fdatasync(fd))

@@ -67,12 +67,19 @@ int dumb_index_comment_out(struct dumb_index *index, struct table_entry *entry);
  */
 int dumb_index_give_up_lost(struct dumb_index *index, int64_t values_size);
 /*
- * Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns.
+ * Replaces the file by what the table says; the old one becomes NAME.bak. Durable when it returns. -ESTALE: it is not the
+ * one that the table says, which was noticed before it was replaced.
  */
 int dumb_index_rewrite(struct dumb_index *index);
 /* Whether superseded lines outweigh the others. */
 bool dumb_index_is_sparse(const struct dumb_index *index);
 int dumb_index_sync(struct dumb_index *index);
+
+/*
+ * NAME.dat was replaced by another file: waits a moment for another NAME.dir, too. Whoever puts a copy in place has to do it
+ * one after the other, and what the one index says makes no sense in the other values. -ENOENT: there is none.
+ */
+int dumb_index_follow(struct dumb_index *index);
 
 void file_mark_set(struct file_mark *mark, const struct stat *stat);
 

@@ -27,7 +27,8 @@ int dumb_values_open(struct dumb_values *values, const char *path, bool read_onl
     }
     dumb_values_release(values);
     values->fd = fd;
-    values->inode = stat.st_ino;
+    values->file = stat;
+    values->size = stat.st_size;
     return 0;
 }
 
@@ -36,6 +37,14 @@ void dumb_values_release(struct dumb_values *values)
     if (values->fd >= 0)
         close(values->fd);
     values->fd = -1;
+}
+
+bool dumb_values_were_cut(struct dumb_values *values, const struct stat *now)
+{
+    bool cut = now->st_size < values->size;
+
+    values->size = now->st_size;
+    return cut;
 }
 
 int64_t dumb_values_size(const struct dumb_values *values)
@@ -77,6 +86,8 @@ int dumb_values_append(struct dumb_values *values, struct bytes value, int64_t *
 
     if (end < 0)
         return (int)end;
+    if (end < values->size)
+        return -ESTALE;
     at = (end + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
     values->dirty = true;
     status = io_write(values->fd, value, at);

@@ -21,6 +21,8 @@ struct store {
     bool read_only;        /* store.c refuses changes: engines need not */
     bool damaged;          /* likewise; see engine_damaged() */
     struct buffer notes;   /* lines for the user, see store_notes() */
+    struct buffer events;  /* likewise, which stay when the engine makes its notes anew; see presence.h */
+    bool lost;             /* the last of them says that there is no database */
     pthread_mutex_t mutex; /* held around every operation */
 };
 

@@ -73,6 +73,7 @@ static int rescue(struct inplace *inplace)
 
     /* Another file may have the name now. */
     turn_give(&inplace->turn);
+    inplace->turn.met = false;
     if (status == -EUCLEAN)
         inplace_damaged(inplace, "a writer was killed, and gdbm_recover can't save every record");
     if (status)

@@ -3,16 +3,26 @@
 
 #include "src/io.h"
 #include "src/store/holders.h"
+#include "src/store/presence.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <unistd.h>
 
-enum { UNSURE_TRIES = 5, MOST_KEPT = 1 << 20 };
+enum {
+    UNSURE_TRIES = 5,
+    MOST_KEPT = 1 << 20,
+    MOVED_TRIES = 5, /* of a change, in one file after the other */
+};
 
 static struct inplace *inplace_of(struct store *store)
 {
     return (struct inplace *)store;
+}
+
+static bool is_unsure(const struct inplace *i)
+{
+    return i->turn.no_lock || i->ops->ignored_by_others;
 }
 
 /* --- turns --- */
@@ -35,9 +45,17 @@ static int look(struct inplace *i, struct failure *failure)
 {
     int status = i->turn.changed_hands ? i->ops->look(i, failure) : 0;
 
+    if (status == -EMEDIUMTYPE || !is_unsure(i))
+        presence_lost(&i->store, status);
     if (status)
-        return status;
+        return status == -EMEDIUMTYPE && !failure ? -EIO : status;
     i->turn.changed_hands = false;
+    if (i->turn.replaced || i->turn.stat.st_size < i->size)
+        i->checked = false;
+    i->size = i->turn.stat.st_size;
+    if (i->turn.replaced || i->store.lost)
+        presence_found(&i->store, i->turn.replaced);
+    i->turn.replaced = false;
     if (i->store.damaged && !is_as_condemned(i)) {
         i->store.damaged = i->checked = false;
         buffer_add_string(&i->store.notes,
@@ -76,11 +94,6 @@ static int begin_writing(struct inplace *i)
 
 /* --- looking --- */
 
-static bool is_unsure(const struct inplace *i)
-{
-    return i->turn.no_lock || i->ops->ignored_by_others;
-}
-
 static int fetch(struct inplace *i, struct bytes key, struct buffer *value)
 {
     int status = i->ops->fetch(i, key, value);
@@ -115,6 +128,8 @@ static int look_up_patiently(struct inplace *i, struct bytes key, struct buffer 
         i->turn.changed_hands = true;
         status = look_up(i, key, value);
     }
+    if (status == -EUCLEAN)
+        presence_lost(&i->store, status);
     return status;
 }
 
@@ -209,31 +224,52 @@ static int store_in_turn(struct inplace *i, struct bytes key, struct bytes value
     return carry_out(i, &update);
 }
 
+/* Whether to do a change again, in the file that has the name now. */
+static bool again(int *status, int *tries)
+{
+    if (*status == -ESTALE && ++*tries < MOVED_TRIES)
+        return true;
+    if (*status == -ESTALE)
+        *status = -EBUSY;
+    return false;
+}
+
 static int inplace_store(struct store *store, struct bytes key, struct bytes value,
                          enum store_mode mode)
 {
     struct inplace *i = inplace_of(store);
-    int status = begin_writing(i);
+    int status, tries = 0;
 
-    if (!status)
-        status = store_in_turn(i, key, value, mode);
-    turn_done(&i->turn);
+    do {
+        status = begin_writing(i);
+        if (!status)
+            status = store_in_turn(i, key, value, mode);
+        turn_done(&i->turn);
+    } while (again(&status, &tries));
     return status;
+}
+
+static int remove_in_turn(struct inplace *i, struct bytes key)
+{
+    struct update update = {{{key, NULL}}, 1};
+    int status = is_there(i, key);
+
+    if (status > 0)
+        return carry_out(i, &update);
+    return status ? status : -ENOENT;
 }
 
 static int inplace_remove(struct store *store, struct bytes key)
 {
     struct inplace *i = inplace_of(store);
-    struct update update = {{{key, NULL}}, 1};
-    int status = begin_writing(i);
+    int status, tries = 0;
 
-    if (!status)
-        status = is_there(i, key);
-    if (status > 0)
-        status = carry_out(i, &update);
-    else if (!status)
-        status = -ENOENT;
-    turn_done(&i->turn);
+    do {
+        status = begin_writing(i);
+        if (!status)
+            status = remove_in_turn(i, key);
+        turn_done(&i->turn);
+    } while (again(&status, &tries));
     return status;
 }
 
@@ -274,14 +310,18 @@ static int inplace_rename(struct store *store, struct bytes from, struct bytes t
 {
     struct inplace *i = inplace_of(store);
     struct buffer value = BUFFER_INIT;
-    int status = begin_writing(i);
+    int status, tries = 0;
 
-    if (!status && mode == STORE_EXCHANGE)
-        status = exchange_in_turn(i, from, to, &value);
-    else if (!status)
-        status = rename_in_turn(i, from, to, mode, &value);
+    do {
+        buffer_clear(&value);
+        status = begin_writing(i);
+        if (!status && mode == STORE_EXCHANGE)
+            status = exchange_in_turn(i, from, to, &value);
+        else if (!status)
+            status = rename_in_turn(i, from, to, mode, &value);
+        turn_done(&i->turn);
+    } while (again(&status, &tries));
     buffer_release(&value);
-    turn_done(&i->turn);
     return status;
 }
 

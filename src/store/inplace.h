@@ -28,6 +28,7 @@ struct inplace {
     const struct inplace_ops *ops;
     bool burst;            /* the turn outlasts the operation */
     bool checked;          /* all of the file, by ops->check */
+    off_t size;            /* when it was looked at the last time: only a cut makes it smaller */
     struct stat condemned; /* the file as it was when it was found to be damaged */
 };
 

@@ -17,7 +17,8 @@
  *   without rules (a view, a trigger, a generated column, a CHECK is SQL that somebody else wrote).
  * - A database that fails the check at its opening, or in an operation, may be read as far as it goes, but not
  *   written.
- * - A file that was replaced by another one is noticed before each operation, and opened instead.
+ * - A file that was replaced by another one is noticed before each operation, and opened instead, without the -wal of the old
+ *   one (sqlite_log.h). Likewise after each change, which is made again in the other one then.
  * - While nobody writes a read-only store reads without SQLite's locks (sqlite_connection.h). A writer's first step, or its
  *   change, ends that, and the operation is done again.
  *
@@ -27,6 +28,7 @@
 #include "src/io.h"
 #include "src/locks.h"
 #include "src/store/holders.h"
+#include "src/store/presence.h"
 #include "src/store/sqlite_connection.h"
 #include "src/store/sqlite_schema.h"
 
@@ -45,11 +47,27 @@ struct sqlite {
     unsigned lock_timeout; /* seconds */
     bool burst;            /* it was looked at a moment ago, and will be again */
     bool checked;          /* look_for_damage() could look */
+    struct stat condemned; /* the file as it was when it was found to be damaged */
 };
 
 static struct sqlite *sqlite_of(struct store *store)
 {
     return (struct sqlite *)store;
+}
+
+static void condemn(struct sqlite *s, const char *how)
+{
+    if (!s->store.damaged && stat(s->store.path, &s->condemned))
+        s->condemned = s->connection.file;
+    engine_damaged(&s->store, how);
+}
+
+/* Somebody may have put it right. */
+static bool was_rewritten(const struct sqlite *s)
+{
+    struct stat now;
+
+    return s->store.damaged && !stat(s->store.path, &now) && !io_is_unchanged(&s->condemned, &now);
 }
 
 /* Fails if that can't be told now: then it is looked for again before anything is written. */
@@ -59,12 +77,12 @@ static int look_for_damage(struct sqlite *s)
     int status = 0;
 
     if (sqlite_connection_is_cut(&s->connection))
-        engine_damaged(&s->store, "the file is shorter than it says");
+        condemn(s, "the file is shorter than it says");
     if (!s->store.damaged && s->connection.file.st_size <= LARGEST_CHECKED)
         status = sqlite_file_first_fault(s->connection.to, &fault);
     if (!status && fault.size) {
         fault.data[fault.size - 1] = '\0'; /* instead of the end of the line */
-        engine_damaged(&s->store, (const char *)fault.data);
+        condemn(s, (const char *)fault.data);
     }
     buffer_release(&fault);
     s->checked = !status;
@@ -118,11 +136,17 @@ static int reconnect(struct sqlite *s, struct failure *failure)
 /* Before each operation. The database that is gone is no missing key: -EIO. */
 static int refresh(struct sqlite *s)
 {
-    int status = 0;
+    struct stat before = s->connection.file;
+    int status;
 
     patience_start(&s->patience, s->lock_timeout);
-    if (sqlite_connection_is_stale(&s->connection))
-        status = reconnect(s, NULL);
+    if (!sqlite_connection_is_stale(&s->connection) && !was_rewritten(s))
+        return 0;
+    status = reconnect(s, NULL);
+    if (status)
+        presence_lost(&s->store, status);
+    else
+        presence_found(&s->store, !presence_is_same(&before, &s->connection.file));
     return status == -ENOENT || status == -EMEDIUMTYPE || status == -EUCLEAN ? -EIO : status;
 }
 
@@ -133,7 +157,7 @@ static int damaged(struct sqlite *s, const char *how)
 {
     if (s->connection.frozen && sqlite_connection_is_stale(&s->connection))
         return -ESTALE;
-    engine_damaged(&s->store, how);
+    condemn(s, how);
     return -EIO;
 }
 
@@ -161,8 +185,7 @@ static int step(struct sqlite *s, enum sqlite_query query)
     return status_of(s, sqlite_file_step(s->connection.to, query));
 }
 
-/* Does a change; `*count` is of the rows that it changed. */
-static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
+static int change_once(struct sqlite *s, enum sqlite_query query, struct bytes first,
                   const struct bytes *second, int *count)
 {
     int status = refresh(s);
@@ -178,6 +201,20 @@ static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
     status = step(s, query);
     *count = status ? 0 : sqlite_file_changed(s->connection.to);
     sqlite_file_end(s->connection.to, query);
+    return status;
+}
+
+/*
+ * Does a change; `*count` is of the rows that it changed. What was saved in a file that had lost its name is nowhere, and in
+ * some modes SQLite refuses it.
+ */
+static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
+                  const struct bytes *second, int *count)
+{
+    int status = change_once(s, query, first, second, count);
+
+    for (int i = 1; s->connection.to && sqlite_file_moved(s->connection.to) && i < TRIES; i++)
+        status = change_once(s, query, first, second, count);
     return status;
 }
 
@@ -348,7 +385,9 @@ static int sqlite_visit(struct store *store, store_visitor *visitor, void *conte
 
 static int sqlite_sync(struct store *store)
 {
-    return sqlite_file_sync(sqlite_of(store)->connection.to);
+    struct sqlite_file *file = sqlite_of(store)->connection.to;
+
+    return file ? sqlite_file_sync(file) : 0;
 }
 
 static int sqlite_stamp(struct store *store, struct store_stamp *out)

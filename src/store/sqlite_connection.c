@@ -2,6 +2,8 @@
 #include "src/store/sqlite_connection.h"
 
 #include "src/io.h"
+#include "src/store/presence.h"
+#include "src/store/sqlite_log.h"
 #include "src/store/sqlite_schema.h"
 
 #include <errno.h>
@@ -48,6 +50,8 @@ static int connect_as(enum sqlite_how how, struct sqlite_connection *c, struct f
     c->peeks = false;
     if (stat(c->path, &c->file))
         return failure_set(failure, -errno, 0, "can't open %s: %s", c->path, strerror(errno));
+    if (!S_ISREG(c->file.st_mode)) /* SQLite would wait for a FIFO */
+        return failure_set(failure, -EMEDIUMTYPE, 0, "%s is no regular file", c->path);
     status = sqlite_file_open(c->path, how, c->patience, &c->to, failure);
     if (!status) {
         status = sqlite_schema_judge(c->to, c->path, failure);
@@ -94,6 +98,8 @@ static bool may_peek(const struct sqlite_connection *c, int status)
 {
     if (!c->read_only)
         return false;
+    if (c->misses_log)
+        return status != 0;
     if (c->no_lock && status == -EBUSY)
         return true;
     return (status == -EIO || status == -EROFS) && !has_wal(c->path);
@@ -106,7 +112,10 @@ static int connect_to(struct sqlite_connection *c, struct failure *failure)
 
     if (connect_idle(c))
         return 0;
-    status = connect_as(c->read_only ? FOR_READING : FOR_WRITING, c, &first);
+    if (c->misses_log) /* without that log, or not at all */
+        status = -EACCES;
+    else
+        status = connect_as(c->read_only ? FOR_READING : FOR_WRITING, c, &first);
     if (status && may_peek(c, status) && !connect_as(FROZEN, c, NULL)) {
         c->peeks = true;
         return 0;
@@ -116,11 +125,37 @@ static int connect_to(struct sqlite_connection *c, struct failure *failure)
     return status;
 }
 
+/*
+ * SQLite would take the log of the file that had the name, which is still there, for that of the one that has it now, and carry
+ * its pages over.
+ */
+static void part_with_old_file(struct sqlite_connection *c)
+{
+    bool is_old = sqlite_log_is_open(c->path);
+
+    sqlite_connection_close(c);
+    if (is_old && !c->read_only)
+        switch (sqlite_log_remove(c->path)) {
+        case 0:
+        case -EBUSY: /* it has been carried over already: what others see is what we see */
+            is_old = false;
+        }
+    c->misses_log = is_old;
+}
+
 int sqlite_connection_open(struct sqlite_connection *connection, struct failure *failure)
 {
-    struct sqlite_connection fresh = *connection;
-    int status = connect_to(&fresh, failure);
+    struct sqlite_connection fresh;
+    struct stat named;
+    int status;
 
+    if (!has_wal(connection->path))
+        connection->misses_log = false;
+    /* Where nothing has the name, what comes next may be a file that must not meet the log either. */
+    if (connection->to && sqlite_file_moved(connection->to) && !stat(connection->path, &named))
+        part_with_old_file(connection);
+    fresh = *connection;
+    status = connect_to(&fresh, failure);
     if (status)
         return status;
     sqlite_file_close(connection->to);
@@ -153,6 +188,8 @@ bool sqlite_connection_is_stale(const struct sqlite_connection *c)
 {
     struct stat now;
 
+    if (!c->to)
+        return true;
     if (c->frozen)
         return stat(c->path, &now) || !io_is_unchanged(&now, &c->file) ||
                (!c->peeks && !is_idle(c->path));

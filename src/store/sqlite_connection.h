@@ -23,12 +23,13 @@ struct sqlite_connection {
     bool frozen;            /* opened as a file that never changes */
     bool peeks;             /* and that although somebody may write */
     struct stat file;       /* as it was before it was opened */
+    bool misses_log;        /* the -wal beside it belongs to the file that had its name before */
     uint64_t openings;      /* so far */
 };
 
 /*
- * Opens the file, for the first time or instead of what was open, which stays after a failure. The errors of
- * sqlite_file_open(); -EBUSY without a sentence.
+ * Opens the file, for the first time or instead of what was open, which stays after a failure if it still has the name. The
+ * errors of sqlite_file_open(); -EBUSY without a sentence.
  */
 int sqlite_connection_open(struct sqlite_connection *connection, struct failure *failure);
 void sqlite_connection_close(struct sqlite_connection *connection);

@@ -8,14 +8,16 @@
  * - Writers wait for another process's transaction, but only `lock_timeout` seconds; readers never
  *   wait for one, only for the short lock of a commit.
  *
- * Not done: a file that is replaced by another one while it is open isn't noticed. Visiting reads
- * values too, since libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a key). There
+ * - Before each operation a look at the name and the header tells whether the file is still the one that is open; after
+ *   each change, too, which is made again in the other file then.
+ *
+ * Not done: visiting reads values too, since libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a key). There
  * is no stamp: writers that map the file don't update its time reliably, and sequence numbers are
  * an option of each writer.
  */
 #include "src/io.h"
 #include "src/locks.h"
-#include "src/store/engine.h"
+#include "src/store/presence.h"
 #include "src/tdbfile.h"
 
 #include <errno.h>
@@ -26,9 +28,15 @@
  */
 enum { NEW_HASH_SIZE = 10007 };
 
+enum { TRIES = 5 }; /* of a change, in one file after the other */
+
 struct tdb_store {
     struct store store;
-    struct tdbfile *file;
+    struct tdbfile *file;  /* NULL: none could be opened the last time */
+    struct stat known;     /* the latest that was open */
+    struct stat condemned; /* as it was when it was found to be damaged */
+    bool burst;            /* it was looked at a moment ago */
+    unsigned flags;        /* enum tdbfile_flags */
     unsigned lock_timeout; /* seconds */
 };
 
@@ -37,85 +45,108 @@ static struct tdb_store *tdb_of(struct store *store)
     return (struct tdb_store *)store;
 }
 
+/* --- the file --- */
+
+/* A lock that lasts is no reason not to open it: whoever has it mends nothing, and harms nothing. */
+static int mend(struct tdb_store *t)
+{
+    int status = tdbfile_mend(t->file, 0);
+
+    if (status == -EUCLEAN) {
+        engine_damaged(&t->store, "its chains, free list or records make no sense");
+        t->condemned = t->known;
+        return 0;
+    }
+    if (status > 0)
+        buffer_add_string(&t->store.notes, "a writer was killed in the middle of an update, which "
+                                           "was taken back: space that it left is free again\n");
+    return status < 0 ? status : 0;
+}
+
+/* Instead of what was open, which stays after a failure if it is another file. */
+static int open_again(struct tdb_store *t, const struct stat *named)
+{
+    struct tdbfile *opened;
+    int status;
+
+    /* libtdb opens no file twice. */
+    if (t->file && presence_is_same(named, &t->known)) {
+        tdbfile_close(t->file);
+        t->file = NULL;
+    }
+    if (!S_ISREG(named->st_mode))
+        return -EMEDIUMTYPE;
+    status = tdbfile_open(t->store.path, t->flags, &opened);
+    if (status)
+        return status;
+    tdbfile_close(t->file);
+    t->file = opened;
+    status = tdbfile_stat(opened, &t->known);
+    if (t->store.damaged) {
+        t->store.damaged = false;
+        buffer_clear(&t->store.notes);
+    }
+    if (!status && !(t->flags & (TDBFILE_READ_ONLY | TDBFILE_NO_LOCK)))
+        status = mend(t);
+    return status;
+}
+
+static bool is_current(const struct tdb_store *t, const struct stat *named)
+{
+    if (!t->file || !presence_is_same(named, &t->known) || tdbfile_was_overwritten(t->file, named))
+        return false;
+    /* Somebody may have put it right. */
+    return !t->store.damaged || io_is_unchanged(&t->condemned, named);
+}
+
+/* Before each operation. The database that is gone is no missing key: -EIO. */
+static int refresh(struct tdb_store *t)
+{
+    struct stat named, before = t->known;
+    int status = stat(t->store.path, &named) ? -errno : 0;
+
+    if (!status && is_current(t, &named)) {
+        if (t->store.lost)
+            presence_found(&t->store, false);
+        return 0;
+    }
+    if (!status)
+        status = open_again(t, &named);
+    if (!status) {
+        presence_found(&t->store, !presence_is_same(&before, &t->known));
+        return 0;
+    }
+    presence_lost(&t->store, status);
+    return status == -ENOENT || status == -EUCLEAN || status == -EMEDIUMTYPE ? -EIO : status;
+}
+
+/* --- looking --- */
+
 static int tdb_engine_fetch(struct store *store, struct bytes key, struct buffer *value)
 {
-    return tdbfile_fetch(tdb_of(store)->file, key, value);
+    struct tdb_store *t = tdb_of(store);
+    int status = t->burst ? 0 : refresh(t);
+
+    return status ? status : tdbfile_fetch(t->file, key, value);
 }
 
 static int tdb_engine_exists(struct store *store, struct bytes key)
 {
-    return tdbfile_exists(tdb_of(store)->file, key);
+    struct tdb_store *t = tdb_of(store);
+    int status = refresh(t);
+
+    return status ? status : tdbfile_exists(t->file, key);
 }
 
 static int tdb_engine_burst(struct store *store, bool begins)
 {
-    return tdbfile_hold(tdb_of(store)->file, begins);
-}
-
-static int tdb_engine_store(struct store *store, struct bytes key, struct bytes value,
-                            enum store_mode mode)
-{
     struct tdb_store *t = tdb_of(store);
-    int status;
-
-    if (key.size > TDBFILE_LARGEST || value.size > TDBFILE_LARGEST - key.size)
-        return -EFBIG;
-    status = tdbfile_begin(t->file, t->lock_timeout);
-    if (status)
-        return status;
-    return tdbfile_end(t->file, tdbfile_put(t->file, key, value, mode == STORE_INSERT));
-}
-
-static int tdb_engine_remove(struct store *store, struct bytes key)
-{
-    struct tdb_store *t = tdb_of(store);
-    int status = tdbfile_begin(t->file, t->lock_timeout);
-
-    return status ? status : tdbfile_end(t->file, tdbfile_remove(t->file, key));
-}
-
-static int move(struct tdbfile *file, struct bytes from, struct bytes to, bool insert)
-{
-    struct buffer value = BUFFER_INIT;
-    int status = tdbfile_fetch(file, from, &value);
+    int status = begins ? refresh(t) : 0;
 
     if (!status)
-        status = tdbfile_put(file, to, buffer_bytes(&value), insert);
-    if (!status)
-        status = tdbfile_remove(file, from);
-    buffer_release(&value);
+        status = tdbfile_hold(t->file, begins);
+    t->burst = begins && !status;
     return status;
-}
-
-static int exchange(struct tdbfile *file, struct bytes one, struct bytes other)
-{
-    struct buffer of_one = BUFFER_INIT, of_other = BUFFER_INIT;
-    int status = tdbfile_fetch(file, one, &of_one);
-
-    if (!status)
-        status = tdbfile_fetch(file, other, &of_other);
-    if (!status)
-        status = tdbfile_put(file, one, buffer_bytes(&of_other), false);
-    if (!status)
-        status = tdbfile_put(file, other, buffer_bytes(&of_one), false);
-    buffer_release(&of_one);
-    buffer_release(&of_other);
-    return status;
-}
-
-static int tdb_engine_rename(struct store *store, struct bytes from, struct bytes to,
-                             enum store_mode mode)
-{
-    struct tdb_store *t = tdb_of(store);
-    int status = tdbfile_begin(t->file, t->lock_timeout);
-
-    if (status)
-        return status;
-    if (mode == STORE_EXCHANGE)
-        status = exchange(t->file, from, to);
-    else
-        status = move(t->file, from, to, mode == STORE_INSERT);
-    return tdbfile_end(t->file, status);
 }
 
 struct visit {
@@ -133,8 +164,113 @@ static bool visit_key(void *context, struct bytes key, struct bytes value)
 static int tdb_engine_visit(struct store *store, store_visitor *visitor, void *context)
 {
     struct visit visit = {visitor, context};
+    struct tdb_store *t = tdb_of(store);
+    int status = refresh(t);
 
-    return tdbfile_visit(tdb_of(store)->file, visit_key, &visit);
+    return status ? status : tdbfile_visit(t->file, visit_key, &visit);
+}
+
+/* --- changing --- */
+
+/* One of store.h's changes. */
+struct change {
+    int (*make)(struct tdbfile *file, const struct change *change);
+    struct bytes key, other; /* the other key, or the value */
+    enum store_mode mode;
+};
+
+static int put(struct tdbfile *file, const struct change *change)
+{
+    return tdbfile_put(file, change->key, change->other, change->mode == STORE_INSERT);
+}
+
+static int drop(struct tdbfile *file, const struct change *change)
+{
+    return tdbfile_remove(file, change->key);
+}
+
+static int move(struct tdbfile *file, const struct change *change)
+{
+    struct buffer value = BUFFER_INIT;
+    int status = tdbfile_fetch(file, change->key, &value);
+
+    if (!status)
+        status = tdbfile_put(file, change->other, buffer_bytes(&value),
+                             change->mode == STORE_INSERT);
+    if (!status)
+        status = tdbfile_remove(file, change->key);
+    buffer_release(&value);
+    return status;
+}
+
+static int exchange(struct tdbfile *file, const struct change *change)
+{
+    struct buffer of_one = BUFFER_INIT, of_other = BUFFER_INIT;
+    int status = tdbfile_fetch(file, change->key, &of_one);
+
+    if (!status)
+        status = tdbfile_fetch(file, change->other, &of_other);
+    if (!status)
+        status = tdbfile_put(file, change->key, buffer_bytes(&of_other), false);
+    if (!status)
+        status = tdbfile_put(file, change->other, buffer_bytes(&of_one), false);
+    buffer_release(&of_one);
+    buffer_release(&of_other);
+    return status;
+}
+
+static int change_once(struct tdb_store *t, const struct change *change)
+{
+    int status = refresh(t);
+
+    if (!status && t->store.damaged)
+        status = -EUCLEAN;
+    if (!status)
+        status = tdbfile_begin(t->file, t->lock_timeout);
+    return status ? status : tdbfile_end(t->file, change->make(t->file, change));
+}
+
+static bool has_moved(const struct tdb_store *t)
+{
+    struct stat named;
+
+    return stat(t->store.path, &named) || !presence_is_same(&named, &t->known);
+}
+
+/* What was saved in a file that had lost its name is nowhere. */
+static int make(struct store *store, const struct change *change)
+{
+    struct tdb_store *t = tdb_of(store);
+    int status = change_once(t, change);
+
+    for (int i = 1; !status && has_moved(t); i++)
+        status = i < TRIES ? change_once(t, change) : -EBUSY;
+    return status;
+}
+
+static int tdb_engine_store(struct store *store, struct bytes key, struct bytes value,
+                            enum store_mode mode)
+{
+    struct change change = {put, key, value, mode};
+
+    if (key.size > TDBFILE_LARGEST || value.size > TDBFILE_LARGEST - key.size)
+        return -EFBIG;
+    return make(store, &change);
+}
+
+static int tdb_engine_remove(struct store *store, struct bytes key)
+{
+    struct change change = {.make = drop, .key = key};
+
+    return make(store, &change);
+}
+
+static int tdb_engine_rename(struct store *store, struct bytes from, struct bytes to,
+                             enum store_mode mode)
+{
+    struct change change = {mode == STORE_EXCHANGE ? exchange : move, from, to, mode};
+
+    return make(store, &change);
 }
 
 static int tdb_engine_close(struct store *store)
@@ -175,34 +311,20 @@ static int explain_open(const char *path, int status, bool read_only, struct fai
     }
 }
 
-/* A lock that lasts is no reason not to open it: whoever has it mends nothing, and harms nothing. */
-static int mend(struct tdb_store *t)
-{
-    int status = tdbfile_mend(t->file, 0);
-
-    if (status == -EUCLEAN)
-        return engine_damaged(&t->store, "its chains, free list or records make no sense"), 0;
-    if (status > 0)
-        buffer_add_string(&t->store.notes, "a writer was killed in the middle of an update, which "
-                                           "was taken back: space that it left is free again\n");
-    return status < 0 ? status : 0;
-}
-
 static int tdb_engine_open(const char *path, const struct store_options *options,
                            struct store **out, struct failure *failure)
 {
     bool read_only = options->flags & STORE_READ_ONLY;
-    unsigned flags = (read_only ? TDBFILE_READ_ONLY : 0) |
-                     (options->flags & STORE_NO_LOCK ? TDBFILE_NO_LOCK : 0);
     struct tdb_store *t = engine_new(sizeof *t, engine_tdb.name, &tdb_ops, path, read_only);
+    struct stat named;
     int status;
 
     if (!t)
         return -ENOMEM;
     t->lock_timeout = options->lock_timeout;
-    status = tdbfile_open(path, flags, &t->file);
-    if (!status && !(flags & (TDBFILE_READ_ONLY | TDBFILE_NO_LOCK)))
-        status = mend(t);
+    t->flags = (read_only ? TDBFILE_READ_ONLY : 0) |
+               (options->flags & STORE_NO_LOCK ? TDBFILE_NO_LOCK : 0);
+    status = stat(path, &named) ? -errno : open_again(t, &named);
     if (status) {
         tdbfile_close(t->file);
         engine_free(&t->store);
@@ -228,8 +350,11 @@ static int tdb_engine_create(const char *path, struct failure *failure)
 static int tdb_engine_check(struct store *store, const struct store_progress *progress,
                             struct buffer *findings)
 {
-    int status = tdbfile_check(tdb_of(store)->file);
+    struct tdb_store *t = tdb_of(store);
+    int status = refresh(t);
 
+    if (!status)
+        status = tdbfile_check(t->file);
     if (status != -EUCLEAN)
         return status;
     buffer_add_string(findings, "the file's chains, free list or records make no sense\n");

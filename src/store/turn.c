@@ -2,6 +2,7 @@
 #include "src/store/turn.h"
 
 #include "src/io.h"
+#include "src/store/presence.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,8 +147,8 @@ static int check_name(struct turn *turn)
     struct stat named;
 
     if (fstat(turn->fd, &turn->stat) || stat(turn->store->path, &named))
-        return errno == ENOENT ? -EIO : -errno;
-    return named.st_ino == turn->stat.st_ino && named.st_dev == turn->stat.st_dev ? 0 : -ESTALE;
+        return -errno;
+    return presence_is_same(&named, &turn->stat) ? 0 : -ESTALE;
 }
 
 static int open_locked(struct turn *turn, enum turn_kind kind)
@@ -164,9 +165,18 @@ static int open_locked(struct turn *turn, enum turn_kind kind)
         close_file(turn);
     else
         turn->kind = kind;
-    return status == -ENOENT ? -EIO : status;
+    return status;
 }
 
+static void note_file(struct turn *turn)
+{
+    if (turn->met && !presence_is_same(&turn->stat, &turn->latest))
+        turn->replaced = true;
+    turn->met = true;
+    turn->latest = turn->stat;
+}
+
+/* What is no file any more is no missing key. */
 static int begin_turn(struct turn *turn, enum turn_kind kind)
 {
     int status = -ESTALE;
@@ -174,6 +184,12 @@ static int begin_turn(struct turn *turn, enum turn_kind kind)
     for (int i = 0; status == -ESTALE && i < TRIES; i++)
         status = open_locked(turn, kind);
     turn->changed_hands = true;
+    if (!status)
+        note_file(turn);
+    else
+        presence_lost(turn->store, status);
+    if (status == -ENOENT || status == -EISDIR || status == -ENOTSUP)
+        return -EIO;
     return status == -ESTALE ? -EBUSY : status;
 }
 
@@ -218,10 +234,22 @@ static int begin_journal(struct turn *turn)
     return 0;
 }
 
+static bool has_moved(const struct turn *turn)
+{
+    struct stat named;
+
+    return stat(turn->store->path, &named) || !presence_is_same(&named, &turn->stat);
+}
+
 int turn_write(struct turn *turn)
 {
     int status;
 
+    if (turn->kind == TURN_WRITE && has_moved(turn)) {
+        status = turn_give(turn);
+        if (status)
+            return status;
+    }
     if (turn->kind == TURN_WRITE &&
         now_ns(CLOCK_MONOTONIC) >= turn->began_ns + TURN_MOST_MS * (int64_t)NS_PER_MS) {
         status = turn_give(turn);
@@ -273,7 +301,11 @@ int turn_commit(struct turn *turn, const struct changes *changes)
         /* The journal has it: the next turn completes it. */
         journal_end(&turn->journal, false);
         close_file(turn);
-        status = -EIO;
+        return -EIO;
+    }
+    if (!status && has_moved(turn)) {
+        status = turn_give(turn);
+        return status ? status : -ESTALE;
     }
     return status;
 }

@@ -7,7 +7,8 @@
  * updates, and is given up by a thread when nothing came for TURN_IDLE_MS, or by the next operation after TURN_MOST_MS
  * whatever came; then others get TURN_PAUSE_MS to go first. Updates go through a journal (journal.h).
  *
- * The file is opened anew for each turn, so one that was replaced by another is noticed.
+ * The file is opened anew for each turn, so one that was replaced by another is noticed; within a turn to write, before and
+ * after each update.
  *
  * Every call needs the store's mutex held; the thread takes it too.
  */
@@ -32,6 +33,9 @@ struct turn {
     int fd;             /* -1: none */
     struct stat stat;   /* when the turn began; the size counts on */
     bool changed_hands; /* since the flag was cleared, another turn began */
+    bool met;           /* there was a turn; `latest` is its file */
+    bool replaced;      /* since the flag was cleared, a turn had another file than the one before */
+    struct stat latest;
 
     struct journal journal;
     bool unprotected; /* there can be no journal: said once */
@@ -60,7 +64,10 @@ int turn_read(struct turn *turn);
 int turn_write(struct turn *turn);
 /* The operation is over. */
 void turn_done(struct turn *turn);
-/* One update, all or nothing. Only in a turn to write. */
+/*
+ * One update, all or nothing. Only in a turn to write. -ESTALE: the file has lost its name by now, so what was written to it is
+ * nowhere; the turn is over, and the next one has the other file.
+ */
 int turn_commit(struct turn *turn, const struct changes *changes);
 /* What was committed is on the disk, in the database itself. */
 int turn_sync(struct turn *turn);
