@@ -224,12 +224,25 @@ static bool is_mounted(const struct mount *mount)
     return !mount->device || mountpoint_device(mount->mountpoint) == mount->device;
 }
 
+/* A pipe that nobody reads is to libfuse like a connection that has ended: it leaves the directory alone. */
+static void end_connection(struct fuse_session *session)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC))
+        return;
+    close(ends[0]);
+    dup3(ends[1], fuse_session_fd(session), O_CLOEXEC);
+    close(ends[1]);
+}
+
 void session_close(struct mount *mount)
 {
     if (!mount->session)
         return;
-    if (is_mounted(mount))
-        fuse_session_unmount(mount->session);
+    if (!is_mounted(mount))
+        end_connection(mount->session);
+    fuse_session_unmount(mount->session);
     fuse_remove_signal_handlers(mount->session);
     fuse_session_destroy(mount->session);
     mount->session = NULL;
