@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import mounting
-from mounting import Mount, eventually
+from mounting import Mount, eventually, refused, sh
 
 OLD = ['old', 'y' * 2000]
 WRITES = 'write,pwrite64,pwritev,writev,ftruncate,fallocate'
@@ -58,6 +58,35 @@ def test_disk_full(small_disk, engine, mounter):
     assert {key: pickle.loads(value) for key, value in database.records().items() if key.startswith(b'more')} == \
         {key: value for key, value in kept.items() if key.startswith(b'more')}
     mount.stop()
+    database.verify()
+
+
+def test_disk_full_in_the_middle_of_a_copy(small_disk, engine, mounter, tmp_path):
+    """Also the sidecar finds no room. What was there and what was copied before is whole, and the second copy completes it."""
+    database = mounting.Database(engine, small_disk / ('shelf' + mounting.SUFFIXES.get(engine, ''))).create()
+    for number in range(5):
+        database.put('old %d' % number, OLD)
+    texts = {'file %d' % number: 'text %d %s' % (number, 'z' * 9000) for number in range(300)}
+    (tmp_path / 'out').mkdir()
+    for name, text in texts.items():
+        (tmp_path / 'out' / name).write_text(text + '\n')
+    mount = mounter(database)
+    done = sh('rsync -a out/ %s/' % mount.directory, tmp_path, check=False)
+    assert done.returncode and ('No space left' in done.stdout or 'Input/output error' in done.stdout), done
+    assert mount.process.poll() is None
+    with refused(errno.ENOSPC, errno.EIO):
+        for number in range(300):  # an engine may have had room left for a shorter one
+            mount.save('another %d' % number, 'y' * 9000)
+    kept = {key.decode(): pickle.loads(value) for key, value in database.records().items()}
+    assert [kept.pop('old %d' % number) for number in range(5)] == [OLD] * 5
+    assert all(value == texts.get(name, 'y' * 9000) for name, value in kept.items())
+    subprocess.run(['mount', '-o', 'remount,size=32m', str(small_disk)], check=True)
+    sh('rsync -a out/ %s/' % mount.directory, tmp_path)
+    for name, text in texts.items():
+        assert mount.text(name) == text + '\n'
+    assert mount.stop() == []
+    assert {key.decode(): pickle.loads(value) for key, value in database.records().items()} == \
+        {**{'old %d' % number: OLD for number in range(5)}, **kept, **texts}
     database.verify()
 
 
