@@ -40,13 +40,14 @@ static void apply(struct stat *out, const struct attributes *attributes)
 static void stat_directory(struct tree *tree, const struct node *node, struct stat *out)
 {
     const struct fold *fold = node->opens.fold;
-    struct attributes set = node->own;
+    struct attributes set;
 
     out->st_ino = node->id;
     out->st_mode = directory_mode(out->st_mode);
     out->st_nlink = 2;
     out->st_size = BLOCK;
     pthread_mutex_lock(&tree->lock);
+    set = node->own;
     if (fold && !attributes_find_digest(&tree->attributes, fold->id, &set))
         set.set = 0;
     out->st_mtim = fold ? tree->foreign_change : later(tree->foreign_change, tree->names_change);

@@ -410,6 +410,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, mode_t mode
     return leave_directory(tree, directory, node, code, &found, out);
 }
 
+/* Tree lock held. */
 static bool fold_is_empty(const struct fold *fold)
 {
     return fold->uses == (fold->made ? 1 : 0);
@@ -419,11 +420,15 @@ static bool fold_is_empty(const struct fold *fold)
 static int remove_fold(struct tree *tree, struct node *node)
 {
     struct fold *fold = node->opens.fold;
+    bool is_empty;
     int code = 0;
 
     if (!directory_accepts(node->home))
         return -EPERM;
-    if (!fold_is_empty(fold))
+    pthread_mutex_lock(&tree->lock);
+    is_empty = fold_is_empty(fold);
+    pthread_mutex_unlock(&tree->lock);
+    if (!is_empty)
         code = folds_refresh(tree, true);
     pthread_mutex_lock(&tree->lock);
     if (code == 0 && !fold_is_empty(fold))

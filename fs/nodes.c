@@ -184,7 +184,7 @@ static bool has_emptied(struct nodes *nodes)
 bool nodes_trim(struct tree *tree)
 {
     struct nodes *nodes = &tree->nodes;
-    bool emptied, watched;
+    bool emptied, watched, turned;
 
     pthread_mutex_lock(&tree->lock);
     emptied = has_emptied(nodes);
@@ -193,12 +193,13 @@ bool nodes_trim(struct tree *tree)
         attribute_table_gather(&tree->attributes);
     }
     watched = nodes->by_id.count >= MANY || nodes->freed >= MANY;
+    turned = watched != nodes->watched;
+    nodes->watched = watched;
     pthread_mutex_unlock(&tree->lock);
     if (emptied)
         heap_return();
-    if (watched != nodes->watched)
+    if (turned)
         heap_set_thrifty(watched);
-    nodes->watched = watched;
     return watched;
 }
 

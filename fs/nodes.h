@@ -135,7 +135,7 @@ struct node {
 struct nodes {
     struct chains by_id, by_name;
     size_t freed, freed_before; /* since nodes_trim() last did something; when it was called last */
-    bool watched; /* nodes_trim()'s, and not guarded: there are, or were a moment ago, very many */
+    bool watched; /* there are, or were a moment ago, very many */
     struct list
         held; /* scratch files and rejected texts, oldest first: they exist only in memory */
     struct node directories[DIRECTORY_COUNT];
