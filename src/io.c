@@ -121,6 +121,35 @@ int io_open_regular(const char *path, int flags, struct stat *out, int *fd)
     return 0;
 }
 
+static bool may_follow(const struct stat *link, const struct stat *file)
+{
+    if (!S_ISLNK(link->st_mode)) /* it may be one by now */
+        return link->st_ino == file->st_ino && link->st_dev == file->st_dev;
+    return link->st_uid == 0 || link->st_uid == geteuid() || link->st_uid == file->st_uid;
+}
+
+int io_open_companion(const char *path, int flags, struct stat *out, int *fd)
+{
+    struct stat link, file;
+    int status = -EPERM, opened = -1;
+
+    /* Twice, since it may just have been replaced. */
+    for (int i = 0; i < 2 && status == -EPERM; i++) {
+        if (lstat(path, &link))
+            return -errno;
+        status = io_open_regular(path, flags, &file, &opened);
+        if (!status && !may_follow(&link, &file)) {
+            close(opened);
+            status = -EPERM;
+        }
+    }
+    if (status)
+        return status;
+    *out = file;
+    *fd = opened;
+    return 0;
+}
+
 /* An absolute path without symbolic links in its last step, also where nothing is there yet. */
 static int resolve(const char *path, char **out)
 {

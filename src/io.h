@@ -34,6 +34,13 @@ int io_read_file(const char *path, struct buffer *out);
 int io_open_regular(const char *path, int flags, struct stat *stat, int *out);
 
 /*
+ * The same of a file that nobody named: it goes with one that somebody did. Who may write to the directory could lead us to any file by a
+ * symbolic link, so that is followed only if it belongs to root or to us, or leads to a file of its own owner (as Linux's
+ * protected_symlinks does in sticky directories); else -EPERM.
+ */
+int io_open_companion(const char *path, int flags, struct stat *stat, int *out);
+
+/*
  * A file that appears under its name complete or not at all.
  *
  * It is made beside the target (whose symbolic links are followed), exclusively and never through a

@@ -124,11 +124,11 @@ static int write_line(int fd, struct bytes line, int64_t size_before)
 static int append_text(struct dumb_index *index, struct bytes line)
 {
     struct stat before, after;
-    int status = 0, fd = open(index->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd, status = io_open_companion(index->path, O_WRONLY | O_APPEND, &before, &fd);
 
-    if (fd < 0)
-        return errno == ENOENT || errno == ENXIO ? -ESTALE : -errno;
-    if (fstat(fd, &before) || !file_mark_equal(&index->mark, &before))
+    if (status)
+        return status == -ENOENT || status == -ENXIO ? -ESTALE : status;
+    if (!file_mark_equal(&index->mark, &before))
         status = -ESTALE;
     if (!status)
         status = write_line(fd, line, before.st_size);
@@ -146,11 +146,11 @@ static int append_text(struct dumb_index *index, struct bytes line)
 static int change_byte(struct dumb_index *index, uint8_t byte, int64_t at)
 {
     struct stat before, after;
-    int status = 0, fd = open(index->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd, status = io_open_companion(index->path, O_WRONLY, &before, &fd);
 
-    if (fd < 0)
-        return errno == ENOENT ? -ESTALE : -errno;
-    if (fstat(fd, &before) || !file_mark_equal(&index->mark, &before))
+    if (status)
+        return status == -ENOENT || status == -ENXIO ? -ESTALE : status;
+    if (!file_mark_equal(&index->mark, &before))
         status = -ESTALE;
     if (!status)
         status = io_write(fd, bytes_of(&byte, 1), at);
@@ -268,12 +268,12 @@ static uint32_t print_all(struct dumb_index *index, struct buffer *text)
     return lines;
 }
 
-/* Whether the file is still what was read, if it was. */
-static bool is_what_was_read(const struct dumb_index *index)
+/* Whether what is about to be replaced is still what was read, if there was something. */
+static bool is_what_was_read(const struct dumb_index *index, const char *path)
 {
     struct stat now;
 
-    if (!stat(index->path, &now))
+    if (!lstat(path, &now))
         return file_mark_equal(&index->mark, &now);
     /* It was missing all the time. */
     return index->needs_rewrite;
@@ -290,7 +290,7 @@ static int replace_file(struct dumb_index *index, struct bytes text)
     status = io_write(draft.fd, text, 0);
     if (!status && fsync(draft.fd))
         status = -errno;
-    if (!status && !is_what_was_read(index))
+    if (!status && !is_what_was_read(index, draft.path))
         status = -ESTALE;
     if (status) {
         io_draft_discard(&draft);

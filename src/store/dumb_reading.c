@@ -172,14 +172,14 @@ static int read_file(struct dumb_index *index, struct buffer *text, struct dumb_
 {
     struct timespec pause = {.tv_nsec = PAUSE_NS};
     struct stat stat;
-    int fd, status = io_open_regular(index->path, O_RDONLY, &stat, &fd);
+    int fd, status = io_open_companion(index->path, O_RDONLY, &stat, &fd);
 
     for (int i = 0; status == -ENOENT && i < PAUSES && index->known; i++) {
         nanosleep(&pause, NULL);
-        status = io_open_regular(index->path, O_RDONLY, &stat, &fd);
+        status = io_open_companion(index->path, O_RDONLY, &stat, &fd);
     }
     if (status == -ENOENT) {
-        status = io_open_regular(index->backup, O_RDONLY, &stat, &fd);
+        status = io_open_companion(index->backup, O_RDONLY, &stat, &fd);
         fresh->needs_rewrite = true;
         buffer_add_string(&fresh->notes, "the index was missing: it is read from the .bak file\n");
     }

@@ -13,67 +13,90 @@
 
 enum { MOST_BACKUPS = 10000 };
 
+/* The new file in our directory; libgdbm's own temporary file has a longer name that begins like this. */
+#define FRESH "db"
+
 /* Where everything is. */
 struct scene {
     char *path;   /* of the database, without symbolic links */
     char *folder; /* ours */
-    char *fresh;  /* the new file in it, once it is complete */
+    int fd;       /* of it; -1: it is not open */
+    char fresh[40]; /* the new file in it, whatever becomes of the names that lead there */
 };
 
 static void scene_release(struct scene *scene)
 {
+    if (scene->fd >= 0)
+        close(scene->fd);
     free(scene->path);
     free(scene->folder);
-    free(scene->fresh);
 }
 
 static int scene_init(struct scene *scene, const char *database)
 {
     char *slash;
 
-    *scene = (struct scene){.path = realpath(database, NULL)};
+    *scene = (struct scene){.path = realpath(database, NULL), .fd = -1};
     if (!scene->path)
         return -errno;
     slash = strrchr(scene->path, '/');
     if (asprintf(&scene->folder, "%.*s/.%s.shelvefs-rescue", (int)(slash - scene->path),
-                 scene->path, slash + 1) < 0)
+                 scene->path, slash + 1) < 0) {
         scene->folder = NULL;
-    if (scene->folder && asprintf(&scene->fresh, "%s/db", scene->folder) < 0)
-        scene->fresh = NULL;
-    if (scene->fresh)
-        return 0;
-    scene_release(scene);
-    return -ENOMEM;
+        scene_release(scene);
+        return -ENOMEM;
+    }
+    return 0;
 }
 
 /* --- our directory --- */
 
-static bool is_ours(const char *folder)
+/* Nobody else can have put anything there. -EPERM: it is not ours. */
+static int enter_folder(struct scene *scene)
 {
     struct stat stat;
+    int fd = open(scene->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    return lstat(folder, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == geteuid();
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &stat) || stat.st_uid != geteuid() || (stat.st_mode & 07777) != 0700) {
+        close(fd);
+        return -EPERM;
+    }
+    if (scene->fd >= 0)
+        close(scene->fd);
+    scene->fd = fd;
+    snprintf(scene->fresh, sizeof scene->fresh, "/proc/self/fd/%d/" FRESH, fd);
+    return 0;
 }
 
-static void remove_folder(const char *folder)
+/* What is not ours in it, if it is another directory that was given our one's name, stays. */
+static void remove_folder(struct scene *scene)
 {
-    DIR *files = is_ours(folder) ? opendir(folder) : NULL;
+    int copy = scene->fd < 0 ? -1 : openat(scene->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *files = copy < 0 ? NULL : fdopendir(copy);
     struct dirent *entry;
 
-    if (!files)
+    if (!files) {
+        if (copy >= 0)
+            close(copy);
         return;
-    while ((entry = readdir(files)))
-        unlinkat(dirfd(files), entry->d_name, 0);
+    }
+    while ((entry = readdir(files))) {
+        if (strncmp(entry->d_name, FRESH, strlen(FRESH)) == 0)
+            unlinkat(scene->fd, entry->d_name, 0);
+    }
     closedir(files);
-    rmdir(folder);
+    rmdir(scene->folder);
 }
 
-static int make_folder(const char *folder)
+static int make_folder(struct scene *scene)
 {
-    remove_folder(folder);
-    if (mkdir(folder, 0700) == 0)
-        return 0;
-    return errno == EEXIST ? -EPERM : -errno;
+    if (!enter_folder(scene))
+        remove_folder(scene);
+    if (mkdir(scene->folder, 0700))
+        return errno == EEXIST ? -EPERM : -errno;
+    return enter_folder(scene);
 }
 
 bool gdbm_rescue_is_left(const char *path)
@@ -83,7 +106,7 @@ bool gdbm_rescue_is_left(const char *path)
 
     if (scene_init(&scene, path))
         return false;
-    left = is_ours(scene.folder);
+    left = !enter_folder(&scene);
     scene_release(&scene);
     return left;
 }
@@ -94,7 +117,8 @@ void gdbm_rescue_clear(const char *path)
 
     if (scene_init(&scene, path))
         return;
-    remove_folder(scene.folder);
+    if (!enter_folder(&scene))
+        remove_folder(&scene);
     scene_release(&scene);
 }
 
@@ -176,14 +200,14 @@ int gdbm_rescue_run(const char *path, int fd, struct gdbm_rescue *out)
 
     if (status)
         return status;
-    status = make_folder(scene.folder);
+    status = make_folder(&scene);
     if (!status) {
         status = gdbm_plan_recover(scene.fresh, fd, &made.keys);
         if (!status)
             status = finish_fresh(scene.fresh, fd);
         if (!status)
             status = replace(&scene, &made.backup);
-        remove_folder(scene.folder);
+        remove_folder(&scene);
     }
     scene_release(&scene);
     if (status)

@@ -38,6 +38,7 @@ static const char *reason(int status)
     case -ENOTSUP:
         return "the database is gone: what has its name is no such database";
     case -EACCES:
+    case -EPERM:
         return "the database can't be used: its file is another one, which may not be opened";
     default:
         return NULL;

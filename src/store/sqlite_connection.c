@@ -52,6 +52,9 @@ static int connect_as(enum sqlite_how how, struct sqlite_connection *c, struct f
         return failure_set(failure, -errno, 0, "can't open %s: %s", c->path, strerror(errno));
     if (!S_ISREG(c->file.st_mode)) /* SQLite would wait for a FIFO */
         return failure_set(failure, -EMEDIUMTYPE, 0, "%s is no regular file", c->path);
+    status = how == FROZEN ? 0 : sqlite_log_check(c->path, &c->file, failure);
+    if (status)
+        return status;
     status = sqlite_file_open(c->path, how, c->patience, &c->to, failure);
     if (!status) {
         status = sqlite_schema_judge(c->to, c->path, failure);

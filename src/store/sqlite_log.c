@@ -24,6 +24,24 @@ static int stat_companion(const char *path, const char *suffix, struct stat *out
     return status;
 }
 
+int sqlite_log_check(const char *path, const struct stat *database, struct failure *failure)
+{
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
+    struct stat file;
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        if (stat_companion(path, suffixes[i], &file))
+            continue;
+        if (!S_ISREG(file.st_mode) || file.st_nlink > 1)
+            return failure_set(failure, -EPERM, 0, "%s%s is no plain file of one name: move it away",
+                               path, suffixes[i]);
+        if (file.st_uid != database->st_uid && file.st_uid != geteuid() && file.st_uid != 0)
+            return failure_set(failure, -EPERM, 0, "%s%s belongs to somebody else: move it away",
+                               path, suffixes[i]);
+    }
+    return 0;
+}
+
 bool sqlite_log_is_open(const char *path)
 {
     struct stat log, mine;
