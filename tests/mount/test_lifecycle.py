@@ -10,13 +10,18 @@ import multiprocessing
 import os
 import pathlib
 import pickle
+import shutil
 import signal
+import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
-from mounting import Mount, eventually, refused
+from mounting import FORGET_OTHERS, Mount, eventually, refused, sh
+from test_kept import holds
+from test_users import NOBODY, public  # pylint: disable=unused-import
 
 MNT_FORCE = 1
 
@@ -229,14 +234,17 @@ def suspend(process):
 
 def test_a_suspended_mount(mount, database, beside):
     """Who asks meanwhile has to wait, also for the end."""
+    client = Client(mount, 'greeting')
     suspend(mount.process.pid)
-    saving = beside(mount.save, 'greeting', 'late\n')
+    saving = beside(client.write, b'late\n')
     mount.process.send_signal(signal.SIGTERM)
     assert saving.is_alive() and mount.is_mounted()
     mount.process.send_signal(signal.SIGCONT)
     saving.join(20)
+    os.close(client.directory)
     assert ended_in_order(mount)
-    assert database.value('greeting') == ('late' if saving.exitcode == 0 else 'hello')
+    # Where it could not finish, what it had done so far is saved, which may be that the file was emptied.
+    assert database.value('greeting') in (['late'] if saving.exitcode == 0 else ['late', 'hello', ''])
 
 
 def test_a_suspended_mount_goes_on(mount, database, beside):
@@ -450,3 +458,164 @@ def test_killed_while_a_message_waits_in_the_kernel(database, mounter, beside):
             mount.process.wait()
             mount.process = None
             subprocess.run(['fusermount3', '-u', '-z', '-q', str(mount.directory)], check=False)
+
+
+def test_unmounted_by_itself_after_a_kill(database, mounter):
+    mount = mounter(database, 'auto_unmount')
+    mount.process.send_signal(signal.SIGKILL)
+    eventually(lambda: not mount.is_mounted(), 20)
+    mount.process.wait()
+    assert not os.listdir(mount.directory)
+    assert mount.start().text('greeting') == 'hello\n'
+
+
+# What an ordinary user does. $0: whether the kernel's connections are in their place.
+BY_A_USER = """
+[ "$0" = none ] || mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections
+mount -t tmpfs none /mnt
+mknod -m 666 /mnt/fuse c 10 229 # in a container, /dev/fuse may be root's alone
+mount --bind /mnt/fuse /dev/fuse
+echo user_allow_other > /mnt/fuse.conf
+mount --bind /mnt/fuse.conf /etc/fuse.conf
+exec setpriv --reuid 65534 --regid 65534 --clear-groups bash -ec '
+exec 2>&1
+is_mounted() { grep -q " $PWD/mine fuse" /proc/self/mounts; }
+kill_one_with() {
+    ./shelvefs -f -o $1 shelf mine > line &
+    until is_mounted; do kill -0 $!; sleep 0.02; done
+    cat mine/greeting
+    pgrep -P $! -x shelvefs-guard > guards || echo no guard
+    kill -KILL $!
+    wait $! || true
+}
+kill_one_with auto_unmount,allow_other # without the latter, some fusermount3 may not look whether it is time
+while is_mounted; do sleep 0.02; done
+kill_one_with rw
+./shelvefs shelf mine || echo status $?
+fusermount3 -u mine
+./shelvefs shelf mine > line
+cat mine/greeting
+fusermount3 -u mine
+'
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='another user needs root')
+@pytest.mark.parametrize('engine', ['dumb'], indirect=True)
+@pytest.mark.parametrize('place', ['none', 'connections'])
+def test_an_ordinary_user_kills_a_mount(database, public, place):
+    for path in (public, *map(pathlib.Path, database.files)):
+        os.chown(path, NOBODY, NOBODY)
+    (public / 'mine').mkdir()
+    os.chown(public / 'mine', NOBODY, NOBODY)
+    shutil.copy(os.environ['SHELVEFS'], public / 'shelvefs')  # where it was built, others may not look
+    done = subprocess.run(['unshare', '-m', 'sh', '-ec', FORGET_OTHERS + BY_A_USER, place], cwd=public, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    lines = [line for line in done.stdout.splitlines() if 'Killed' not in line]
+    guard = ['no guard'] if place == 'none' and not os.path.ismount('/sys/fs/fuse/connections') else []
+    assert lines[-1:] == ['hello'], lines
+    assert [line for line in lines if 'guard' in line] == 2 * guard
+    assert lines[-3] == 'shelvefs: mine is left over from a mount that ended; unmount it: fusermount3 -u mine'
+    assert lines[-2] == 'status 5'
+
+
+# --- the clock ---
+
+CLOCK = pathlib.Path(os.environ['SHELVEFS']).parent / 'libclock.so'
+DAY = 86400
+
+
+class SkewedMount(Mount):
+    """The daemon's time of day is as far off as set() said last; files that it writes have the kernel's time."""
+
+    def __init__(self, database, tmp_path, *options):
+        super().__init__(database.path, tmp_path / 'mnt', *options)
+        self.path = tmp_path / 'clock'
+        self.set(0)
+
+    def set(self, seconds):
+        self.offset = seconds
+        with open(self.path, 'r+b' if self.path.exists() else 'wb') as file:
+            file.write(struct.pack('q', seconds))
+
+    def command(self):
+        return ['env', 'LD_PRELOAD=%s' % CLOCK, 'CLOCK=%s' % self.path, *super().command()]
+
+    def has_now(self, name):
+        return abs((self / name).stat().st_mtime - time.time() - self.offset) < DAY / 2
+
+
+@pytest.fixture
+def skewed(database, tmp_path):
+    mount = SkewedMount(database, tmp_path, 'lock_timeout=1').start()
+    yield mount
+    assert not mount.stop(), mount.log
+
+
+set_by = pytest.mark.parametrize('offset', [-DAY, DAY], ids=['back', 'forward'])
+needs_clock = pytest.mark.skipif(not CLOCK.exists(), reason='a sanitizer has to be loaded first')
+
+
+def sent(mount, target):
+    """The names that rsync finds changed since the last time; it usually takes times of the same second for equal."""
+    done = sh('rsync -ai --modify-window=-1 --out-format="%%i %%n" . %s/' % target, mount.directory)
+    return {line.split(' ', 1)[1] for line in done.stdout.splitlines() if line.startswith('>f')}
+
+
+@needs_clock
+@set_by
+def test_changes_after_the_clock_was_set(skewed, database, tmp_path, offset):
+    """Each has another time than before, so that who compares finds it, whoever made it and in which order."""
+    skewed.save('greeting', 'first\n')
+    assert sent(skewed, tmp_path / 'copy') == set(database.values)
+    skewed.set(offset)
+    skewed.save('greeting', 'later\n')
+    assert skewed.has_now('greeting')
+    assert sent(skewed, tmp_path / 'copy') == {'greeting'}
+    database.put('greeting', 'again')
+    database.put('number', 43)
+    eventually(lambda: (skewed.text('greeting'), skewed.text('number')) == ('again\n', '43\n'))
+    assert sent(skewed, tmp_path / 'copy') == {'greeting', 'number'}
+    skewed.save('list', '[3, 2, 1]\n')
+    skewed.set(0)
+    skewed.save('dict', '{}\n')
+    database.put('list', [1, 2, 4])
+    eventually(lambda: skewed.text('list') == '[1, 2, 4]\n')
+    assert sent(skewed, tmp_path / 'copy') == {'list', 'dict'}
+    skewed.remount()
+    assert sent(skewed, tmp_path / 'copy') == set()
+
+
+@needs_clock
+@set_by
+@pytest.mark.parametrize('engine', ['dumb'], indirect=True)
+def test_what_time_makes_due_does_not_follow_the_clock(skewed, database, offset):
+    """New empty files become keys, the sidecar is written, another program's changes are seen."""
+    (skewed / 'new').touch()
+    made = (skewed / 'new').stat().st_mtime
+    (skewed / 'sedAbCdEf').write_text('[1]\n')
+    (skewed / 'list~').write_text('kept\n')
+    skewed.set(offset)
+    os.utime(skewed / 'text', (1, 1))
+    database.put('number', 43)
+    eventually(lambda: skewed.text('number') == '43\n', 10)
+    eventually(lambda: {b'new', b'sedAbCdEf'} <= database.keys())
+    assert (skewed / 'new').stat().st_mtime == made
+    eventually(lambda: holds(database, b'kept\n'))
+    skewed.kill()
+    assert skewed.start().text('list~') == 'kept\n'
+
+
+@needs_clock
+@set_by
+@pytest.mark.parametrize('engine', ['tdb'], indirect=True)  # can be held by a lock that the mount waits for
+def test_waiting_for_a_lock_while_the_clock_is_set(skewed, database, beside, offset):
+    with database.opened(write=True) as store:
+        store.transaction_start()
+        saving = beside(skewed.save, 'greeting', 'late\n')
+        skewed.set(offset)
+        saving.join(20)
+        store.transaction_cancel()
+    assert saving.exitcode == 1  # refused in time
+    skewed.save('greeting', 'now\n')
+    assert database.value('greeting') == 'now'
