@@ -138,6 +138,7 @@ bool store_damaged(struct store *store);
 /* "dumb, tdb": what this build has, and what it has not; for -V and messages. */
 void store_engines(struct buffer *out);
 void store_missing_engines(struct buffer *out);
+bool store_has_engine(const char *name);
 /* Whether there is such an engine, be it in this build or not. */
 bool store_knows_engine(const char *name);
 /*

@@ -64,6 +64,8 @@ struct engine {
     /* See store_check(). NULL: there is nothing to look at but the records. */
     int (*check)(struct store *store, const struct store_progress *progress, struct buffer *findings);
 };
+/* NULL: this build has no such engine. */
+const struct engine *engine_find(const char *name);
 
 extern const struct engine engine_dumb;
 extern const struct engine engine_gdbm;

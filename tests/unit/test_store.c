@@ -20,18 +20,6 @@
 #include "tests/unit/folder.h"
 
 /* Among the engines of this build. */
-static bool is_built(const char *engine)
-{
-    struct buffer engines = BUFFER_INIT;
-    bool found;
-
-    store_engines(&engines);
-    buffer_add_byte(&engines, '\0');
-    found = strstr((const char *)engines.data, engine);
-    buffer_release(&engines);
-    return found;
-}
-
 struct fixture {
     const char *engine; /* NULL: the one in memory */
     bool traced;
@@ -658,8 +646,8 @@ static void test_refusals(void **state)
         struct store_options options = {.engine = refusal->engine};
         struct failure failure = {0};
 
-        if ((refusal->unless && is_built(refusal->unless)) ||
-            (refusal->needs && !is_built(refusal->needs)))
+        if ((refusal->unless && store_has_engine(refusal->unless)) ||
+            (refusal->needs && !store_has_engine(refusal->needs)))
             continue;
         for (size_t j = 0; j < 3 && refusal->files[j].name; j++)
             make_file(folder, refusal->files[j].name, refusal->files[j].content);
@@ -720,7 +708,7 @@ static void test_creations(void **state)
 
         snprintf(path, sizeof path, "%s/%s", folder, creation->name);
         status = store_open(path, &options, &store, NULL);
-        assert_int_equal(status, is_built(creation->made) ? 0 : -EMEDIUMTYPE);
+        assert_int_equal(status, store_has_engine(creation->made) ? 0 : -EMEDIUMTYPE);
         if (status)
             continue;
         assert_string_equal(store_engine(store), creation->made);
@@ -785,7 +773,7 @@ int main(void)
     int failed = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-        if (engines[i] && !is_built(engines[i]))
+        if (engines[i] && !store_has_engine(engines[i]))
             continue;
         failed += run_suite(engines[i], false);
         failed += run_suite(engines[i], true);
