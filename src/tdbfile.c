@@ -293,6 +293,17 @@ static int read_heads(struct tdbfile *file, struct buffer *heads)
  * Chain by chain: tdb_traverse_read() would wait for another process's transaction. A chain that makes no sense is no
  * reason to keep the others back.
  */
+/*
+ * libtdb does not name every failure of a walk: then an older one stands, such as that of a key that was not there. Where
+ * the kernel refused nothing, it is the file.
+ */
+static int walk_error(struct tdbfile *file)
+{
+    int system = errno, status = last_error(file);
+
+    return system && (status == -EBUSY || status == -ENOMEM) ? status : -EIO;
+}
+
 int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
 {
     static const uint8_t empty[HEAD_SIZE];
@@ -306,7 +317,7 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
             continue;
         errno = 0;
         if (tdb_traverse_chain(file->tdb, (unsigned)(at / HEAD_SIZE), visit_record, &visit) < 0)
-            status = last_error(file);
+            status = walk_error(file);
     }
     buffer_release(&heads);
     return status;

@@ -332,6 +332,48 @@ static void test_damage_is_not_mended(void **state)
     assert_true(refused >= 4);
 }
 
+static void write_word(struct fixture *fixture, size_t at, uint32_t word)
+{
+    int fd = open(fixture->path, O_WRONLY);
+
+    assert_int_equal(io_write(fd, bytes_of(&word, sizeof word), (off_t)at), 0);
+    close(fd);
+}
+
+static bool count(void *context, struct bytes key, struct bytes value)
+{
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* A head of a chain, or the length of the key of the chain's first record; libtdb then may have an older error still. */
+static void test_a_walk_goes_on_behind_damage(void **state)
+{
+    static const uint32_t nonsense[] = {0x08000004, 0xffffffff};
+    struct fixture *fixture = *state;
+    unsigned damaged = 0;
+
+    for (size_t at = 172; at < 172 + 131 * 4; at += 4) {
+        uint32_t first;
+
+        memcpy(&first, fixture->before.data + at, sizeof first);
+        for (size_t i = 0; first && i < 2 * ARRAY_SIZE(nonsense); i++) {
+            unsigned seen = 0;
+            struct tdbfile *file;
+
+            restore(fixture, &fixture->before);
+            write_word(fixture, i % 2 ? at : first + 8, nonsense[i / 2]);
+            file = open_file(fixture);
+            assert_int_equal(tdbfile_exists(file, BYTES("another absent one")), 0);
+            assert_int_equal(tdbfile_visit(file, count, &seen), -EIO);
+            assert_int_equal(seen, 3);
+            assert_int_equal(tdbfile_close(file), 0);
+            damaged++;
+        }
+    }
+    assert_int_equal(damaged, 4 * 2 * ARRAY_SIZE(nonsense));
+}
+
 static int set_up(void **state)
 {
     static struct fixture fixture;
@@ -371,6 +413,7 @@ int main(void)
         CASE(test_others_come_first),
         CASE(test_killed_while_mending),
         CASE(test_damage_is_not_mended),
+        CASE(test_a_walk_goes_on_behind_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
