@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/guard.h"
 
+#include "src/base.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -84,30 +88,48 @@ static void leave_all(int link)
         return;
 }
 
-static void wait_for_end_of(pid_t daemon)
+/* Whether the kernel sent it: anybody else may, too. */
+static bool is_orphaned(int signals, pid_t daemon)
 {
-    siginfo_t info = {.si_pid = 0};
-    sigset_t orphaned;
+    struct signalfd_siginfo info;
 
-    sigemptyset(&orphaned);
-    sigaddset(&orphaned, ORPHANED);
-    /* Anybody else may send that signal, too. */
-    while (info.si_pid != daemon)
-        sigwaitinfo(&orphaned, &info);
+    return read(signals, &info, sizeof info) == sizeof info &&
+           ((pid_t)info.ssi_pid == daemon || getppid() != daemon);
+}
+
+/*
+ * The signal comes also where one of its threads is left, but not if it ended before we had asked for it. The link is then
+ * closed, like all that it had.
+ */
+static void wait_for_end_of(pid_t daemon, int signals)
+{
+    struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                            {.fd = signals, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(ends, ARRAY_SIZE(ends), -1) < 0)
+            continue;
+        if (ends[0].revents || (ends[1].revents && is_orphaned(signals, daemon)))
+            return;
+    }
 }
 
 /* In a process of its own, that shares no descriptor with the daemon: a lock would last as long as it. */
 static void watch(int link, pid_t daemon)
 {
-    int connection;
+    sigset_t orphaned;
+    int signals, connection;
 
     prctl(PR_SET_PDEATHSIG, ORPHANED);
     leave_all(link);
     be_named();
+    sigemptyset(&orphaned);
+    sigaddset(&orphaned, ORPHANED);
+    signals = signalfd(-1, &orphaned, SFD_CLOEXEC);
     connection = take(STDIN_FILENO);
-    if (connection < 0)
+    if (signals < 0 || connection < 0)
         return;
-    wait_for_end_of(daemon);
+    wait_for_end_of(daemon, signals);
     if (write(connection, "1", 1) < 0)
         return;
 }
@@ -187,9 +209,10 @@ void guard_end(struct guard *guard)
 {
     if (guard->process <= 0)
         return;
-    close(guard->link);
+    /* It must not see the link closed: that would be our end. */
     kill(guard->process, SIGKILL);
     while (waitpid(guard->process, NULL, 0) < 0 && errno == EINTR)
         ;
+    close(guard->link);
     *guard = (struct guard){.link = -1};
 }

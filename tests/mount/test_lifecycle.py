@@ -446,18 +446,45 @@ def test_killed_while_a_message_waits_in_the_kernel(database, mounter, beside):
     large = pickle.dumps(list(range(3000000)), 4)
     database.update((b'large %d' % number, large) for number in range(5))
     mount = mounter(database)
+    guards = children_of(mount.process.pid)
     with open(mount / 'greeting', 'rb') as file:
         lookings = (beside(os.stat, mount / ('large %d' % number)) for number in range(5))
         looking = next(looking for looking in lookings if message_waits(database, mount, file, looking))
         daemon = mount.process.pid
         mount.process.send_signal(signal.SIGKILL)
         try:
-            eventually(lambda: is_gone(daemon) and not looking.is_alive(), 20)
+            eventually(lambda: all(is_gone(process) for process in [daemon, *guards]) and not looking.is_alive(), 20)
         finally:
             break_connection(mount.directory)
             mount.process.wait()
             mount.process = None
             subprocess.run(['fusermount3', '-u', '-z', '-q', str(mount.directory)], check=False)
+
+
+class LateMount(Mount):
+    """Its guard is late: it asks to be told of the daemon's end a while after the mount is there."""
+
+    def command(self):
+        # The search for leaks does not work in a traced process.
+        sanitizer = os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
+        return ['strace', '-f', '-o', os.devnull, '-E', 'ASAN_OPTIONS=' + sanitizer, '-e', 'trace=prctl',
+                '-e', 'inject=prctl:delay_enter=500000:when=1', *super().command()]
+
+
+def test_killed_before_the_guard_is_ready(database, tmp_path):
+    mount = LateMount(database.path, tmp_path / 'mnt').start()
+    daemon = next(child for child in children_of(mount.process.pid) if not is_gone(child))
+    processes = [daemon, *children_of(daemon)]
+    os.kill(daemon, signal.SIGKILL)
+    try:
+        eventually(lambda: all(is_gone(process) for process in processes), 20)
+    finally:
+        for process in processes:
+            if not is_gone(process):
+                os.kill(process, signal.SIGKILL)
+        mount.process.wait(20)
+        mount.process = None
+        subprocess.run(['fusermount3', '-u', '-z', str(mount.directory)], check=True)
 
 
 def test_unmounted_by_itself_after_a_kill(database, mounter):
