@@ -22,14 +22,17 @@
  * - While nobody writes a read-only store reads without SQLite's locks (sqlite_connection.h). A writer's first step, or its
  *   change, ends that, and the operation is done again.
  *
- * What can't be helped: in WAL mode SQLite maps the -shm file, so whoever truncates that one ends the process; the
- * database itself is not mapped. A bit that flips inside of a value is not seen: SQLite has no checksums.
+ * - In WAL mode SQLite maps the -shm file; when that was cut, the connection is given up, and the operation done again
+ *   (sqlite_guard.h). The database itself is not mapped.
+ *
+ * What can't be helped: a bit that flips inside of a value is not seen: SQLite has no checksums.
  */
 #include "src/io.h"
 #include "src/locks.h"
 #include "src/store/holders.h"
 #include "src/store/presence.h"
 #include "src/store/sqlite_connection.h"
+#include "src/store/sqlite_guard.h"
 #include "src/store/sqlite_schema.h"
 
 #include <errno.h>
@@ -48,11 +51,17 @@ struct sqlite {
     bool burst;            /* it was looked at a moment ago, and will be again */
     bool checked;          /* look_for_damage() could look */
     struct stat condemned; /* the file as it was when it was found to be damaged */
+    unsigned hits;         /* of the guard, when the connection was made */
 };
 
 static struct sqlite *sqlite_of(struct store *store)
 {
     return (struct sqlite *)store;
+}
+
+static bool was_hit(const struct sqlite *s)
+{
+    return sqlite_guard_hits() != s->hits;
 }
 
 static void condemn(struct sqlite *s, const char *how)
@@ -89,36 +98,25 @@ static int look_for_damage(struct sqlite *s)
     return status;
 }
 
-/* What the owner should know. That something can't be read now shows when it is asked for. */
+/* What the owner should know. */
 static void note(struct sqlite *s)
 {
-    struct buffer *notes = &s->store.notes, names = BUFFER_INIT;
-    unsigned count;
+    struct buffer *notes = &s->store.notes;
 
     if (s->connection.peeks)
         buffer_printf(notes, "read without locks%s\n",
                       sqlite_connection_has_wal(&s->connection)
                           ? ": the latest changes, in the -wal file, are not seen"
                           : "");
-    if (!sqlite_schema_odd_keys(s->connection.to, &names, &count) && count) {
-        buffer_printf(
-            notes, "keys that are not BLOBs (%u), which Python can't find either, are left alone: ",
-            count);
-        buffer_add(notes, buffer_bytes(&names));
-        buffer_add_byte(notes, '\n');
-    }
-    buffer_clear(&names);
-    if (!sqlite_schema_other_tables(s->connection.to, &names, &count) && count) {
-        buffer_add_string(notes, "other tables, which are left alone: ");
-        buffer_add(notes, buffer_bytes(&names));
-        buffer_add_byte(notes, '\n');
-    }
-    buffer_release(&names);
+    sqlite_schema_note(s->connection.to, notes);
 }
 
 static int reconnect(struct sqlite *s, struct failure *failure)
 {
-    int status = sqlite_connection_open(&s->connection, failure);
+    int status;
+
+    s->hits = sqlite_guard_hits();
+    status = sqlite_connection_open(&s->connection, failure);
 
     if (status == -EBUSY)
         return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
@@ -140,6 +138,8 @@ static int refresh(struct sqlite *s)
     int status;
 
     patience_start(&s->patience, s->lock_timeout);
+    if (was_hit(s)) /* another one would share its index */
+        sqlite_connection_close(&s->connection);
     if (!sqlite_connection_is_stale(&s->connection) && !was_rewritten(s))
         return 0;
     status = reconnect(s, NULL);
@@ -155,7 +155,7 @@ static int refresh(struct sqlite *s)
 /* What shows damage ends all writing, which could reach values that are still whole. */
 static int damaged(struct sqlite *s, const char *how)
 {
-    if (s->connection.frozen && sqlite_connection_is_stale(&s->connection))
+    if (was_hit(s) || (s->connection.frozen && sqlite_connection_is_stale(&s->connection)))
         return -ESTALE;
     condemn(s, how);
     return -EIO;
@@ -164,6 +164,8 @@ static int damaged(struct sqlite *s, const char *how)
 /* SQLite calls it damage, too, when the kernel fails to read (vdbe.c: SQLITE_IOERR_CORRUPTFS): where that can be told, that passes. */
 static int status_of(struct sqlite *s, int status)
 {
+    if (status < 0 && was_hit(s))
+        return -ESTALE;
     if (status != -EUCLEAN)
         return status;
     if (!s->connection.frozen && s->connection.file.st_size <= LARGEST_CHECKED) {
@@ -213,9 +215,12 @@ static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
 {
     int status = change_once(s, query, first, second, count);
 
-    for (int i = 1; s->connection.to && sqlite_file_moved(s->connection.to) && i < TRIES; i++)
+    for (int i = 1; i < TRIES; i++) {
+        if (status != -ESTALE && (!s->connection.to || !sqlite_file_moved(s->connection.to)))
+            break;
         status = change_once(s, query, first, second, count);
-    return status;
+    }
+    return status == -ESTALE ? -EBUSY : status;
 }
 
 static int sqlite_store(struct store *store, struct bytes key, struct bytes value,
@@ -249,6 +254,8 @@ static int sqlite_rename(struct store *store, struct bytes from, struct bytes to
 static int conclude(struct sqlite *s, enum sqlite_query query, int status)
 {
     sqlite_file_end(s->connection.to, query);
+    if (was_hit(s))
+        return -ESTALE;
     return s->connection.frozen && !s->burst && sqlite_connection_is_stale(&s->connection) ? -ESTALE
                                                                                            : status;
 }

@@ -2,6 +2,7 @@
 #include "src/store/sqlite_file.h"
 
 #include "src/log.h"
+#include "src/store/sqlite_guard.h"
 
 #include <sqlite3.h>
 
@@ -42,6 +43,7 @@ struct sqlite_file {
     sqlite3_stmt *prepared[QUERY_COUNT]; /* each on its first use */
     const struct patience *patience;
     char *path;
+    unsigned hits; /* of the guard, when it was opened */
 };
 
 /* --- errors --- */
@@ -109,6 +111,13 @@ static int wait_for_others(void *context, int tries)
     struct sqlite_file *file = context;
 
     return patience_wait(file->patience);
+}
+
+static int refuse_if_hit(void *context)
+{
+    const struct sqlite_file *file = context;
+
+    return sqlite_guard_hits() != file->hits;
 }
 
 static int execute(sqlite3 *db, const char *sql)
@@ -204,12 +213,16 @@ int sqlite_file_open(const char *path, enum sqlite_how how, const struct patienc
 
     if (!file)
         return -ENOMEM;
+    sqlite_guard_start();
+    file->hits = sqlite_guard_hits();
     file->patience = patience;
     file->path = strdup(path);
     code = file->path ? open_file(path, how, &file->db) : SQLITE_NOMEM;
     if (!code)
         code = sqlite3_busy_handler(file->db, wait_for_others, file);
     status = code ? explain(path, file->db, code, failure) : 0;
+    if (!status)
+        sqlite3_commit_hook(file->db, refuse_if_hit, file);
     if (status)
         sqlite_file_close(file);
     else
@@ -223,6 +236,8 @@ void sqlite_file_close(struct sqlite_file *file)
         return;
     for (size_t i = 0; i < QUERY_COUNT; i++)
         sqlite3_finalize(file->prepared[i]);
+    if (refuse_if_hit(file))
+        sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     /* Not a failure that loses anything: what is not in the file stays in the WAL. */
     sqlite3_close(file->db);
     free(file->path);

@@ -114,6 +114,7 @@ int sqlite_schema_judge(struct sqlite_file *file, const char *path, struct failu
     return status;
 }
 
+/* The first names of a list, and how many there are. */
 static int take_names(struct sqlite_file *file, const char *sql, struct buffer *out,
                       unsigned *count)
 {
@@ -127,12 +128,23 @@ static int take_names(struct sqlite_file *file, const char *sql, struct buffer *
     return status;
 }
 
-int sqlite_schema_odd_keys(struct sqlite_file *file, struct buffer *names, unsigned *count)
+void sqlite_schema_note(struct sqlite_file *file, struct buffer *notes)
 {
-    return take_names(file, odd_keys, names, count);
-}
+    struct buffer names = BUFFER_INIT;
+    unsigned count;
 
-int sqlite_schema_other_tables(struct sqlite_file *file, struct buffer *names, unsigned *count)
-{
-    return take_names(file, other_tables, names, count);
+    if (!take_names(file, odd_keys, &names, &count) && count) {
+        buffer_printf(
+            notes, "keys that are not BLOBs (%u), which Python can't find either, are left alone: ",
+            count);
+        buffer_add(notes, buffer_bytes(&names));
+        buffer_add_byte(notes, '\n');
+    }
+    buffer_clear(&names);
+    if (!take_names(file, other_tables, &names, &count) && count) {
+        buffer_add_string(notes, "other tables, which are left alone: ");
+        buffer_add(notes, buffer_bytes(&names));
+        buffer_add_byte(notes, '\n');
+    }
+    buffer_release(&names);
 }

@@ -11,8 +11,10 @@
 /* -EMEDIUMTYPE: another kind of SQLite database, which the sentence names. */
 int sqlite_schema_judge(struct sqlite_file *file, const char *path, struct failure *failure);
 
-/* Appends the first names of a list, fit for a terminal, and counts all. */
-int sqlite_schema_odd_keys(struct sqlite_file *file, struct buffer *names, unsigned *count);
-int sqlite_schema_other_tables(struct sqlite_file *file, struct buffer *names, unsigned *count);
+/*
+ * Appends a line each about keys and tables that are left alone, with their first names, fit for a terminal. That something can't be read
+ * now shows when it is asked for.
+ */
+void sqlite_schema_note(struct sqlite_file *file, struct buffer *notes);
 
 #endif
