@@ -283,6 +283,21 @@ static bool is_later(struct timespec a, struct timespec b)
     return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
+/* Nobody may do by the mount what the permissions of the index keep them from. */
+static int limit_permissions(const char *path, const char *suffix, struct stat *file)
+{
+    size_t base = strlen(path) - strlen(suffix);
+    struct stat index;
+    char *name;
+
+    if (asprintf(&name, "%.*s%s", (int)base, path, suffix) < 0)
+        return -ENOMEM;
+    if (stat(name, &index) == 0)
+        file->st_mode &= index.st_mode | ~(mode_t)0777;
+    free(name);
+    return 0;
+}
+
 int store_stat(const struct store *store, struct stat *out)
 {
     const struct engine *engine = engine_find(store->engine);
@@ -298,6 +313,8 @@ int store_stat(const struct store *store, struct stat *out)
             file.st_mtim = log.st_mtim;
         free(name);
     }
+    if (engine && engine->index_suffix && limit_permissions(store->path, engine->index_suffix, &file))
+        return -ENOMEM;
     *out = file;
     return 0;
 }

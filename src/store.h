@@ -130,7 +130,10 @@ int store_stamp(struct store *store, struct store_stamp *out);
 const char *store_engine(const struct store *store); /* "dumb", "tdb", ... */
 /* The file that holds the values: its owner, mode and times are the mount's defaults. */
 const char *store_path(const struct store *store);
-/* That file, with the time of the latest change, which may be in a log beside it. 0 or negative errno. */
+/*
+ * That file, with the time of the latest change, which may be in a log beside it, and the permissions that all files of the database have.
+ * 0 or negative errno.
+ */
 int store_stat(const struct store *store, struct stat *out);
 bool store_read_only(const struct store *store);
 /* Found out so far; a note says how. */

@@ -478,6 +478,7 @@ static const char *const dumb_suffixes[] = {".dat", ".dir", ".bak", NULL};
 const struct engine engine_dumb = {
     .name = "dumb",
     .suffixes = dumb_suffixes,
+    .index_suffix = ".dir",
     .check = dumb_check,
     .open = dumb_open,
     .create = dumb_create,

@@ -52,6 +52,11 @@ struct engine {
     const char *const *suffixes;
     /* What the file of changes that are not in the other one yet has behind its path; NULL: there is no such file. */
     const char *log_suffix;
+    /*
+     * What the file that finds the values has instead of the other one's last four letters; NULL: there is none. Who may not use
+     * both may not use the database.
+     */
+    const char *index_suffix;
     /* Likewise of the file that is locked instead, where it is there. */
     const char *lock_suffix;
     /* Whether a lock that somebody has on that file may keep us from writing. NULL: each flock() does, and nothing else. */

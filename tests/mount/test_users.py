@@ -143,3 +143,17 @@ def test_mounting_all_of_fstab(database, tmp_path, options):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == 'hello', done.stdout
     eventually(lambda: database.value('text') == 'saved', 20)
+
+
+@needs_root
+@pytest.mark.parametrize('engine', ['dumb'], indirect=True)
+def test_the_index_of_another_mode(database, mounter, public):
+    """Who may not read the keys, or write them, may not do so through the mount."""
+    os.chmod(database.path + '.dat', 0o666)
+    for mode, listed, saved in ((0o600, False, False), (0o644, True, False), (0o666, True, True)):
+        os.chmod(database.path + '.dir', mode)
+        mount = mounter(database, 'allow_other')
+        assert (as_nobody('ls %s' % mount.directory, '/').returncode == 0) == listed
+        assert (as_nobody('cat %s/list' % mount.directory, '/').returncode == 0) == listed
+        assert (as_nobody('echo mine > %s/list' % mount.directory, '/').returncode == 0) == saved
+        assert not mount.stop()
