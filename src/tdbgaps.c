@@ -104,12 +104,12 @@ static int add_list(struct gaps *gaps, uint32_t offset, bool is_free)
     while (offset) {
         struct record record;
         int status = read_record(gaps, offset, &record);
-        /* In the free list: a writer without a transaction died while it deleted it. libtdb minds that. */
-        bool known =
-            record.magic == USED_MAGIC || record.magic == (is_free ? FREE_MAGIC : DEAD_MAGIC);
+        bool known;
 
         if (status)
             return status;
+        /* In the free list: a writer without a transaction died while it deleted it. libtdb minds that. */
+        known = record.magic == USED_MAGIC || record.magic == (is_free ? FREE_MAGIC : DEAD_MAGIC);
         /* More of them than have room are a circle. */
         if (!known || gaps->ranges.size / sizeof(struct range) > gaps->size / sizeof record)
             return -EUCLEAN;
