@@ -69,7 +69,10 @@ static void test_own_lock(void **state)
     assert_int_equal(flock(fd, LOCK_EX), 0);
     if (locks_visit(&file, find_self, &found))
         skip(); /* no /proc/locks */
-    assert_int_equal(found, 1);
+    /* While others lock and unlock, the kernel may tell of one twice, or leave it out. */
+    for (int tries = 0; !found && tries < 100; tries++)
+        assert_int_equal(locks_visit(&file, find_self, &found), 0);
+    assert_true(found > 0);
     assert_int_equal(flock(fd, LOCK_UN), 0);
     found = 0;
     assert_int_equal(locks_visit(&file, find_self, &found), 0);
