@@ -143,8 +143,8 @@ static int report(struct startup *startup, enum exit_status exit_status, struct 
     buffer_add(&message, line);
     status = buffer_status(&message);
     /* Shorter than PIPE_BUF or not: one write to a blocking pipe takes all. */
-    if (status == 0 && write(startup->pipe, message.data, message.size) < 0)
-        status = -errno;
+    while (status == 0 && write(startup->pipe, message.data, message.size) < 0)
+        status = errno == EINTR ? 0 : -errno;
     buffer_release(&message);
     close(startup->pipe);
     startup->pipe = -1;

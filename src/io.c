@@ -14,6 +14,26 @@
 
 enum { READ_STEP = 1 << 16, FD_LINK_SIZE = 32 };
 
+int io_open(const char *path, int flags, mode_t mode)
+{
+    int fd;
+
+    do
+        fd = open(path, flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+int io_truncate(int fd, off_t size)
+{
+    int result;
+
+    do
+        result = ftruncate(fd, size);
+    while (result && errno == EINTR);
+    return result ? -errno : 0;
+}
+
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done)
 {
     size_t got = 0;
@@ -103,11 +123,11 @@ int io_read_file(const char *path, struct buffer *out)
 int io_open_regular(const char *path, int flags, struct stat *out, int *fd)
 {
     struct stat stat;
-    int file = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int file = io_open(path, flags | O_NONBLOCK | O_NOCTTY, 0);
     int status = 0;
 
     if (file < 0)
-        return -errno;
+        return file;
     if (fstat(file, &stat))
         status = -errno;
     else if (!S_ISREG(stat.st_mode))
@@ -184,7 +204,7 @@ static int open_unnamed(const char *path, mode_t mode, int *out)
 
     if (!copy)
         return -ENOMEM;
-    fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    fd = io_open(dirname(copy), O_TMPFILE | O_RDWR, mode);
     free(copy);
     if (fd < 0)
         return -EOPNOTSUPP;
@@ -203,12 +223,11 @@ static int open_named(const char *path, mode_t mode, char **name, int *out)
 
     if (status)
         return status;
-    fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    fd = io_open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (fd < 0) {
-        status = -errno;
         free(*name);
         *name = NULL;
-        return status;
+        return fd;
     }
     *out = fd;
     return 0;
@@ -326,12 +345,10 @@ static int show_draft(struct io_draft *draft, enum io_publish how)
 static int open_directory_of(const char *path)
 {
     char copy[PATH_MAX];
-    int fd;
 
     if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
         return -ENAMETOOLONG;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return io_open(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
 }
 
 /* And closes it. EINVAL: a filesystem that has nothing to sync. */

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+/* open(2), O_CLOEXEC, which returns negative errno. */
+int io_open(const char *path, int flags, mode_t mode);
+int io_truncate(int fd, off_t size);
 /* Reads at `offset` up to `size` bytes; fewer, in `*done`, only at the end of the file. */
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
 /* All of it. -EUCLEAN: the file ends before. */

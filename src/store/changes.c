@@ -106,12 +106,12 @@ static int write_all(const struct changes *changes, int fd, bool after)
                        : changes->size_before > changes->size_after;
     int status = 0;
 
-    if (grows && ftruncate(fd, (off_t)size))
-        return -errno;
-    status = write_ranges(changes, fd, after);
-    if (!status && !grows && changes->size_after != changes->size_before &&
-        ftruncate(fd, (off_t)size))
-        status = -errno;
+    if (grows)
+        status = io_truncate(fd, (off_t)size);
+    if (!status)
+        status = write_ranges(changes, fd, after);
+    if (!status && !grows && changes->size_after != changes->size_before)
+        status = io_truncate(fd, (off_t)size);
     return status;
 }
 

@@ -108,17 +108,21 @@ int dumb_index_refresh(struct dumb_index *index, int values, enum dumb_purpose p
 
 static int write_line(int fd, struct bytes line, int64_t size_before)
 {
-    ssize_t count;
+    size_t done = 0;
+    int status = 0;
 
-    do
-        count = write(fd, line.data, line.size);
-    while (count < 0 && errno == EINTR);
-    if (count == (ssize_t)line.size)
-        return 0;
+    while (!status && done < line.size) {
+        ssize_t count = write(fd, line.data + done, line.size - done);
+
+        if (count > 0)
+            done += (size_t)count;
+        else if (count == 0 || errno != EINTR)
+            status = count ? -errno : -EIO;
+    }
     /* Half a line would make the database unreadable for Python. */
-    if (count > 0 && ftruncate(fd, size_before))
+    if (status && done && io_truncate(fd, size_before))
         return -EIO;
-    return count < 0 ? -errno : -ENOSPC;
+    return status;
 }
 
 static int append_text(struct dumb_index *index, struct bytes line)
@@ -336,9 +340,9 @@ int dumb_index_sync(struct dumb_index *index)
 
     if (!index->dirty)
         return 0;
-    fd = open(index->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    fd = io_open(index->path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (fdatasync(fd))
         status = -errno;
     else

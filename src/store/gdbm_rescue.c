@@ -128,10 +128,10 @@ void gdbm_rescue_clear(const char *path)
 static int finish_fresh(const char *fresh, int database)
 {
     struct stat like;
-    int status, fd = open(fresh, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int status, fd = io_open(fresh, O_RDWR | O_NOFOLLOW, 0);
 
     if (fd < 0)
-        return -errno;
+        return fd;
     status = fstat(database, &like) ? -errno : io_own_as(fd, &like);
     if (!status && fsync(fd))
         status = -errno;

@@ -80,12 +80,12 @@ static int has_record(int fd, bool *out)
 
 bool journal_is_pending(const struct journal *journal)
 {
-    int fd = open(journal->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = io_open(journal->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     bool pending = false;
 
-    if (fd < 0)
-        return false;
     /* What can't be read now may be one. */
+    if (fd < 0)
+        return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -EIO;
     if (has_record(fd, &pending))
         pending = true;
     close(fd);
@@ -108,11 +108,11 @@ static int check_trust(int fd, const struct stat *database, struct stat *out)
 
 static int make_file(const char *path, const struct stat *database, int *out)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = io_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     int status = 0;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     /* An owner who may not be given to a file is no reason to refuse the save. */
     if (fchown(fd, database->st_uid, database->st_gid) && fchown(fd, (uid_t)-1, database->st_gid))
         errno = 0;
@@ -131,12 +131,12 @@ static int make_file(const char *path, const struct stat *database, int *out)
 
 static int open_file(const char *path, const struct stat *database, int *out)
 {
-    int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = io_open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
 
-    if (fd < 0 && errno == ENOENT)
+    if (fd == -ENOENT)
         return make_file(path, database, out);
     if (fd < 0)
-        return errno == ELOOP ? -EPERM : -errno;
+        return fd == -ELOOP ? -EPERM : fd;
     *out = fd;
     return 0;
 }
@@ -151,8 +151,8 @@ static int start_anew(struct journal *journal)
     struct stat stat;
     int status = fstat(journal->fd, &stat) ? -errno : 0;
 
-    if (!status && stat.st_size > KEPT_SIZE && ftruncate(journal->fd, 0))
-        status = -errno;
+    if (!status && stat.st_size > KEPT_SIZE)
+        status = io_truncate(journal->fd, 0);
     else if (!status && stat.st_size)
         status = io_write(journal->fd, bytes_of(&nothing, sizeof nothing), 0);
     if (!status &&
@@ -244,7 +244,9 @@ static int mark_applied(struct journal *journal, int fd)
 /* The record that could not be carried out must not be found by the next one who looks. */
 static int take_back(struct journal *journal)
 {
-    return ftruncate(journal->fd, journal->end) || fdatasync(journal->fd) ? -errno : 0;
+    int status = io_truncate(journal->fd, journal->end);
+
+    return status ? status : fdatasync(journal->fd) ? -errno : 0;
 }
 
 int journal_commit(struct journal *journal, int fd, const struct changes *changes)

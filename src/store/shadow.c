@@ -25,7 +25,9 @@ int shadow_start(struct shadow *shadow, off_t size)
         shadow->fd = memfd_create("shelvefs", MFD_CLOEXEC);
     if (shadow->fd < 0)
         return -errno;
-    return ftruncate(shadow->fd, 0) || ftruncate(shadow->fd, size) ? -errno : 0;
+    int status = io_truncate(shadow->fd, 0);
+
+    return status ? status : io_truncate(shadow->fd, size);
 }
 
 void extents_add(struct buffer *extents, off_t from, off_t to)
