@@ -333,7 +333,8 @@ static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *
     int status = tree_open(request_tree(request), node, file->flags, &handle, &cache);
 
     if (status) {
-        reply_status(request, status);
+        /* It went since the kernel looked. Told so, the kernel looks again, and makes a file where one may be made. */
+        reply_status(request, status == -ENOENT ? -ESTALE : status);
         return;
     }
     set_cache(file, handle, cache);

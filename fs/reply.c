@@ -28,9 +28,13 @@ struct tree *request_tree(fuse_req_t request)
     return request_mount(request)->tree;
 }
 
+/*
+ * ENOSYS would tell the kernel that there is no such operation: it would never ask for it again, and closing a file would be a
+ * success without a flush. And EINTR from close() is no failure to most programs.
+ */
 void reply_status(fuse_req_t request, int status)
 {
-    fuse_reply_err(request, -status);
+    fuse_reply_err(request, status == -ENOSYS || status == -EINTR ? EIO : -status);
 }
 
 static double cache_seconds(fuse_req_t request, const struct stat *stat)
