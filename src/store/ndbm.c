@@ -24,6 +24,7 @@
 #include <db.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@
 enum { NEW_PAGE_SIZE = 4096, NEW_FILL_FACTOR = 40, NEW_ELEMENTS = 1, FD_NAME_SIZE = 32 };
 
 enum { LIBRARY_MEMORY = 2 << 20 }; /* bytes, several times of what libdb takes with its usual cache */
+enum { INTERRUPTIONS = 16 };
 
 struct ndbm_store {
     struct inplace inplace;
@@ -52,27 +54,32 @@ static _Thread_local struct shadow *capture;
 /* Why one of the calls below failed since, as errno. */
 static _Thread_local int capture_failure;
 
-static ssize_t keep_failure(ssize_t done)
+/* As read() and write() return it. */
+static ssize_t answer(int status, size_t done)
 {
-    if (done < 0)
-        capture_failure = errno;
-    return done;
+    if (!status)
+        return (ssize_t)done;
+    errno = capture_failure = -status;
+    return -1;
 }
 
 static ssize_t captured_pread(int fd, void *data, size_t size, off_t offset)
 {
-    return keep_failure(
-        pread(capture && shadow_has(capture, offset) ? capture->fd : fd, data, size, offset));
+    size_t done = 0;
+    int status = io_read(capture && shadow_has(capture, offset) ? capture->fd : fd, data, size,
+                         offset, &done);
+
+    return answer(status, done);
 }
 
 static ssize_t captured_pwrite(int fd, const void *data, size_t size, off_t offset)
 {
-    return keep_failure(pwrite(capture ? capture->fd : fd, data, size, offset));
+    return answer(io_write(capture ? capture->fd : fd, bytes_of(data, size), offset), size);
 }
 
 /*
- * Returns errno. Where pread() or pwrite() fails, libdb tries again with lseek(), read() and write() (os/os_rw.c), on the file itself:
- * not here.
+ * Returns errno. Where pread() or pwrite() fails or does a part, libdb tries again with lseek(), read() and write()
+ * (os/os_rw.c), on the file itself: not here.
  */
 static int captured_seek(int fd, off_t offset, int whence)
 {
@@ -83,7 +90,23 @@ static int captured_seek(int fd, off_t offset, int whence)
 
 static int captured_ftruncate(int fd, off_t size)
 {
-    return ftruncate(capture ? capture->fd : fd, size);
+    int status = io_truncate(capture ? capture->fd : fd, size);
+
+    return status ? (errno = -status, -1) : 0;
+}
+
+/* What close() fails for was written to the file, and nothing is: libdb would free twice what it has of it. */
+static int captured_close(int fd)
+{
+    close(fd);
+    return 0;
+}
+
+/* Where there is no descriptor libdb waits twelve seconds for one, three times a bit longer, and everybody waits for it. */
+static int captured_yield(u_long seconds, u_long microseconds)
+{
+    sched_yield();
+    return 0;
 }
 
 static int captured_fsync(int fd)
@@ -98,6 +121,8 @@ static void replace_system_calls(void)
     db_env_set_func_seek(captured_seek);
     db_env_set_func_ftruncate(captured_ftruncate);
     db_env_set_func_fsync(captured_fsync);
+    db_env_set_func_close(captured_close);
+    db_env_set_func_yield(captured_yield);
     db_env_set_func_malloc(spare_malloc);
     db_env_set_func_realloc(spare_realloc);
     db_env_set_func_free(spare_free);
@@ -122,6 +147,7 @@ static int error_of(int result)
     case EMFILE:
     case ENFILE:
     case EIO:
+    case EINTR:
     case EACCES:
         return -result;
     case DB_NOTFOUND:
@@ -222,23 +248,31 @@ static int ndbm_visit(struct inplace *inplace, struct walk *walk)
     return bdb_file_visit(&ndbm_of(inplace)->file, walk);
 }
 
-static int ndbm_plan(struct inplace *inplace, const struct update *update, struct changes *out)
+static int change_shadow(struct ndbm_store *n, const char *path, const struct update *update)
 {
-    struct ndbm_store *n = ndbm_of(inplace);
-    char path[FD_NAME_SIZE];
     int status = shadow_start(&n->shadow, n->file.size);
 
     if (status)
         return status;
-    /* By its descriptor: the name might belong to another file by now. */
-    snprintf(path, sizeof path, "/proc/self/fd/%d", inplace->turn.fd);
     capture = &n->shadow;
     capture_failure = 0;
     status = change_pages(path, update);
     capture = NULL;
     /* What libdb could not read or write may look like damage to it. */
-    if (status == -EUCLEAN && capture_failure)
-        status = -capture_failure;
+    return status == -EUCLEAN && capture_failure ? -capture_failure : status;
+}
+
+static int ndbm_plan(struct inplace *inplace, const struct update *update, struct changes *out)
+{
+    struct ndbm_store *n = ndbm_of(inplace);
+    char path[FD_NAME_SIZE];
+    int status;
+
+    /* By its descriptor: the name might belong to another file by now. */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", inplace->turn.fd);
+    /* After a signal libdb reads again, and says all the same that it failed. */
+    for (int i = 0; (status = change_shadow(n, path, update)) == -EINTR && i < INTERRUPTIONS; i++)
+        ;
     buffer_clear(&n->extents);
     if (!status)
         status = shadow_extents(&n->shadow, &n->extents);
