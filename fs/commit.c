@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The value stored now; none when it is absent, or damaged so that only a new one can mend it. */
-static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bool *found)
+/* The value stored now. If it is damaged, only a new one can mend it: then `known` is false. */
+static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bool *is_there,
+                     bool *known)
 {
     int code = store_fetch(tree->store, key, old);
 
-    *found = code == 0;
+    *is_there = code != -ENOENT;
+    *known = code == 0;
     return code == -ENOENT || code == -EIO || code == -EFBIG ? 0 : code;
 }
 
@@ -33,17 +35,18 @@ static int save(struct tree *tree, struct node *node, struct bytes key, struct b
 {
     const struct view *view = directories[node->home].view;
     struct bytes now;
-    bool found;
-    int code = fetch_old(tree, like, old, &found);
+    bool is_there, known;
+    int code = fetch_old(tree, like, old, &is_there, &known);
 
     if (code)
         return explain(tree, code, "the old value can't be read", failure);
-    now = buffer_bytes(old);
-    code = view->accept(&tree->options.dialect, &tree->options.rules, text, found ? &now : NULL,
+    /* What is not known is nothing that a text may replace which is half an expression. */
+    now = known ? buffer_bytes(old) : (struct bytes){NULL, 0};
+    code = view->accept(&tree->options.dialect, &tree->options.rules, text, is_there ? &now : NULL,
                         stored, failure);
     if (code)
         return failure_set(failure, code, 0, "%s", strerror(-code));
-    if (found && bytes_equal(key, like) && bytes_equal(now, buffer_bytes(stored)))
+    if (known && bytes_equal(key, like) && bytes_equal(now, buffer_bytes(stored)))
         return 0;
     code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
     if (code)
