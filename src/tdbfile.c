@@ -74,6 +74,11 @@ static struct tdb_context *open_quietly(const char *path, int hash_size, int tdb
                        NULL);
 }
 
+static bool is_failed_read(int system)
+{
+    return system == EIO || system == ENOMEM || system == EINTR;
+}
+
 /*
  * What the last failed call of libtdb means. errno counts only where the kernel refused to read or write.
  */
@@ -84,7 +89,7 @@ static int last_error(struct tdbfile *file)
     switch (tdb_error(file->tdb)) {
     case TDB_ERR_NOEXIST:
         /* A key that could not be read is for libtdb another key than the one it looks for. */
-        return system == EIO || system == ENOMEM ? -system : -ENOENT;
+        return is_failed_read(system) ? -system : -ENOENT;
     case TDB_ERR_EXISTS:
         return -EEXIST;
     case TDB_ERR_RDONLY:
@@ -378,7 +383,7 @@ int tdbfile_put(struct tdbfile *file, struct bytes key, struct bytes value, bool
     if (tdb_store(file->tdb, data_of(key), data_of(value), flag))
         return last_error(file);
     /* See last_error(): there may be two of this key now. The transaction must not be committed. */
-    return errno == EIO || errno == ENOMEM ? -errno : 0;
+    return is_failed_read(errno) ? -errno : 0;
 }
 
 int tdbfile_remove(struct tdbfile *file, struct bytes key)

@@ -260,8 +260,12 @@ static int dumb_remove(struct store *store, struct bytes key)
     struct dumb *dumb = dumb_of(store);
     int status = -ESTALE;
 
-    for (int i = 0; status == -ESTALE && i < TRIES; i++)
+    for (int i = 0; status == -ESTALE && i < TRIES; i++) {
         status = remove_once(dumb, key);
+        /* It went in another try, which could not tell, or somebody else has just removed it, too. */
+        if (i && status == -ENOENT)
+            status = 0;
+    }
     if (!status)
         compact(dumb);
     return status == -ESTALE ? -EBUSY : status;
