@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/io.h"
 
+#include "src/litter.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -192,7 +194,7 @@ static int invent_name(const char *path, char **out)
 
     if (getrandom(&number, sizeof number, 0) != sizeof number)
         return -EIO;
-    if (asprintf(out, "%.*s.shelvefs-%016llx", folder, path, (unsigned long long)number) < 0)
+    if (asprintf(out, "%.*s" LITTER_NAME, folder, path, (unsigned long long)number) < 0)
         return -ENOMEM;
     return 0;
 }

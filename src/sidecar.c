@@ -3,6 +3,7 @@
 
 #include "src/digest.h"
 #include "src/io.h"
+#include "src/litter.h"
 #include "src/patience.h"
 #include "src/tdbfile.h"
 #include "src/reservation.h"
@@ -258,6 +259,8 @@ int sidecar_open(struct sidecar *sidecar, struct failure *failure)
     struct stat database;
 
     reserve(sidecar);
+    if (!sidecar->read_only)
+        litter_remove(sidecar->path);
     status = open_any_way(sidecar, failure);
     if (status == -EUCLEAN)
         return damaged(sidecar, failure);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which engines there are, and which one opens, creates or names the files of a database. */
+#include "src/litter.h"
 #include "src/store/detect.h"
 #include "src/store/engine.h"
 
@@ -160,6 +161,8 @@ int store_open(const char *name, const struct store_options *options, struct sto
                         found.path, found.format->what, found.format->engine);
     if (status)
         failure_set(failure, status, 0, "can't open %s: %s", found.path, strerror(-status));
+    else if (!(*out)->read_only)
+        litter_remove((*out)->path);
     free(found.path);
     return status;
 }
