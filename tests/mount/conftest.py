@@ -51,7 +51,7 @@ def engines_built():
 ENGINES = ['dumb', 'gdbm', 'ndbm', 'sqlite', 'tdb']
 FEW = ['dumb', 'tdb']
 OWN_BEHAVIOUR = ['editors', 'files', 'folds', 'lifecycle', 'narrow', 'read', 'rsync', 'save', 'semantics', 'users', 'views']
-LONG = ['kept', 'sidecar', 'tools']
+LONG = ['calls', 'deaths', 'kept', 'sidecar', 'tools']
 
 
 def pytest_generate_tests(metafunc):

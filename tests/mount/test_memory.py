@@ -1,78 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each allocation of a mounted daemon fails in turn, also those of libfuse and the engine's library (failing.c).
+"""Each allocation of a mounted daemon fails in turn, also those of libfuse and the engine's library (failing.h).
 
 SHELVEFS_ALLOCATIONS: how many of each scenario at most, spread over all of them; "all": every one.
 """
 
 import contextlib
 import errno
-import mmap
 import os
 import pathlib
 import pickle
-import struct
 import subprocess
 
 import pytest
 
 import mounting
-from mounting import Mount
+from failing import BLOCKS, CALLS, LIBRARY, Failing, FailingMount
 
 MOST = os.environ.get('SHELVEFS_ALLOCATIONS', '8')
-LIBRARY = pathlib.Path(os.environ['SHELVEFS']).parent / 'libfailing.so'
-CALLS, FIRST, END, BLOCKS = range(4)
-FOR_EVER = 1 << 62
 # What a program may be told when there is no memory: ENOMEM, or that the engine's library could not do it.
 EXPECTED = (errno.ENOMEM, errno.EIO)
 
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason='a sanitizer has allocations of its own')
 
 
-class Allocations:
-    """The words that are shared with the daemon."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(4096))
-        with open(path, 'r+b') as file:
-            self.memory = mmap.mmap(file.fileno(), 4096)
-        self.path = path
-
-    def __getitem__(self, word):
-        return struct.unpack_from('Q', self.memory, 8 * word)[0]
-
-    def __setitem__(self, word, value):
-        struct.pack_into('Q', self.memory, 8 * word, value)
-
-    def fail(self, number, for_ever=False):
-        """From now on the allocation of this number (from 0), and perhaps all after it."""
-        first = self[CALLS] + 1 + number
-        self[END] = FOR_EVER if for_ever else first + 1
-        self[FIRST] = first
-
-    def stop(self):
-        """Returns whether it came to that."""
-        first = self[FIRST]
-        self[FIRST] = 0
-        return self[CALLS] >= first
-
-
-class StarvingMount(Mount):
-    def __init__(self, database, directory, allocations):
-        super().__init__(database.path, directory)
-        self.allocations = allocations
-
-    def command(self):
-        return ['env', 'LD_PRELOAD=%s' % LIBRARY, 'FAILING=%s' % self.allocations.path, *super().command()]
-
-
 @pytest.fixture
 def allocations(tmp_path):
-    return Allocations(tmp_path / 'allocations')
+    return Failing(tmp_path / 'allocations')
 
 
 @pytest.fixture
 def starving(database, tmp_path, allocations):
-    mount = StarvingMount(database, tmp_path / 'mnt', allocations)
+    mount = FailingMount(database, tmp_path / 'mnt', allocations)
     yield mount
     problems = mount.stop()
     assert not problems, '%s\n%s' % (problems, mount.log)
@@ -169,7 +127,7 @@ def test_requests(database, starving, allocations, scenario):
 
 def test_mounting(database, tmp_path, allocations):
     """Refused with a line that says why, or mounted as ever."""
-    mount = StarvingMount(database, tmp_path / 'mnt', allocations).start()
+    mount = FailingMount(database, tmp_path / 'mnt', allocations).start()
     total = allocations[CALLS]
     assert not mount.stop()
     refusals = 0
@@ -177,7 +135,7 @@ def test_mounting(database, tmp_path, allocations):
         for for_ever in (False, True):
             allocations[CALLS] = 0
             allocations.fail(number, for_ever)
-            mount = StarvingMount(database, tmp_path / 'mnt', allocations)
+            mount = FailingMount(database, tmp_path / 'mnt', allocations)
             pathlib.Path(mount.log_path).write_bytes(b'')
             try:
                 mount.start()
@@ -201,7 +159,7 @@ def test_unmounting(database, tmp_path, allocations):
     failures = 0
     number, step, total = 0, 1, 1
     while number < total:
-        mount = StarvingMount(database, tmp_path / 'mnt', allocations).start()
+        mount = FailingMount(database, tmp_path / 'mnt', allocations).start()
         mount.save('list', '[%d]\n' % number)
         mount.save('.list.swp', 'anything')
         os.rename(mount / 'number', mount / 'number~')

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mounts whose system and library calls fail, or kill them, in turn (failing.h)."""
+
+import itertools
+import mmap
+import os
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import threading
+
+from mounting import Mount, what_it_does
+
+LIBRARY = pathlib.Path(os.environ['SHELVEFS']).parent / 'libfailing.so'
+CALLS, FIRST, END, BLOCKS, MODE, DEVICE = range(6)
+NAME = 7 * 8
+ALLOCATIONS, EACH_CALL, SPACE, DISK, SIGNALS, SHORT, KILL, KILL_ALL, KILL_TORN = range(9)
+FOR_EVER = 1 << 62
+SEED = int(os.environ.get('SHELVEFS_SEED', '0')) or random.randrange(1, 1 << 30)
+PATIENCE = 120  # seconds in which any request is answered
+
+
+def spread(total, most):
+    """Numbers of calls without end, of which about `most`, or "all", are below `total`."""
+    step = 1 if most == 'all' else max(1, total // int(most))
+    return itertools.count(random.Random(SEED).randrange(step), step)
+
+
+class Failing:
+    """The words that are shared with the daemon."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(4096))
+        with open(path, 'r+b') as file:
+            self.memory = mmap.mmap(file.fileno(), 4096)
+        self.path = path
+
+    def __getitem__(self, word):
+        return struct.unpack_from('Q', self.memory, 8 * word)[0]
+
+    def __setitem__(self, word, value):
+        struct.pack_into('Q', self.memory, 8 * word, value)
+
+    def fail(self, number, for_ever=False, times=1):
+        """From now on the call of this number (from 0), and perhaps more after it."""
+        first = self[CALLS] + 1 + number
+        self[END] = FOR_EVER if for_ever else first + times
+        self[FIRST] = first
+
+    def stop(self):
+        """Returns whether it came to that."""
+        first = self[FIRST]
+        self[FIRST] = 0
+        return self[CALLS] >= first
+
+    @property
+    def name(self):
+        """Which call failed last."""
+        return self.memory[NAME:NAME + 40].split(b'\0')[0].decode()
+
+
+class FailingMount(Mount):
+    def __init__(self, database, directory, failing, *options):
+        super().__init__(database.path, directory, *options)
+        self.failing = failing
+
+    def command(self):
+        return ['env', 'LD_PRELOAD=%s' % LIBRARY, 'FAILING=%s' % self.failing.path, *super().command()]
+
+
+class Patience:
+    """Ends a daemon that does not answer, so that whoever waits for it gets an error: with Patience(mount): ..."""
+
+    def __init__(self, mount):
+        self.mount = mount
+        self.timer = threading.Timer(PATIENCE, self.end)
+        self.ended = False
+
+    def end(self):
+        self.ended = True
+        print('it hangs:\n' + what_it_does(self.mount.process.pid))
+        self.mount.process.send_signal(signal.SIGKILL)
+
+    def __enter__(self):
+        self.timer.start()
+        return self
+
+    def __exit__(self, *_):
+        self.timer.cancel()
+        self.timer.join()
+        assert not self.ended, 'a request was not answered'
+
+
+def clean_up(mount):
+    """After a daemon that was killed or gave up: its directory is a plain one again."""
+    if mount.process and mount.process.poll() is not None:
+        mount.process = None
+    if mount.is_mounted() and not mount.process:
+        subprocess.run(['fusermount3', '-u', '-z', str(mount.directory)], check=True)
