@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/mount.h"
 
-#include "fs/operations.h"
 #include "fs/progress.h"
 #include "fs/sample.h"
+#include "fs/tell.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -137,7 +137,7 @@ static int open_keeper(struct mount *mount, const struct options *options, struc
 
 static void deliver(void *context, uint64_t node, uint64_t parent, const char *name)
 {
-    operations_invalidate(context, node, parent, name);
+    tell_outdated(context, node, parent, name);
 }
 
 /* Takes the first line off. */
@@ -208,7 +208,7 @@ static unsigned work(void *context)
     unsigned wait_ms;
 
     if (vigil_look(&mount->vigil, &wait_ms))
-        operations_invalidate_all(mount);
+        tell_all_outdated(mount);
     return ahead_step(mount->ahead) ? 0 : wait_ms;
 }
 
@@ -216,7 +216,7 @@ static const struct notifier_ops notifier_ops = {.deliver = deliver, .tick = tic
 
 static void push(void *context, uint64_t node)
 {
-    operations_push(context, node);
+    tell_text(context, node);
 }
 
 static void wake(void *context)
