@@ -166,6 +166,7 @@ void attribute_table_release(struct attribute_table *table)
     }
     free(table->pages);
     alikes_release(&table->alikes);
+    *table = (struct attribute_table){.pages = NULL};
 }
 
 void attribute_table_gather(struct attribute_table *table)

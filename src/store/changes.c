@@ -4,6 +4,7 @@
 #include "src/io.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BLOCK = 4096 };
@@ -113,6 +114,15 @@ static int write_all(const struct changes *changes, int fd, bool after)
     if (!status && !grows && changes->size_after != changes->size_before)
         status = io_truncate(fd, (off_t)size);
     return status;
+}
+
+int changes_check(const struct changes *changes, int fd)
+{
+    struct stat stat;
+
+    if (fstat(fd, &stat))
+        return -errno;
+    return (uint64_t)stat.st_size == changes->size_before ? 0 : -EUCLEAN;
 }
 
 int changes_apply(const struct changes *changes, int fd)

@@ -41,6 +41,11 @@ void changes_compare(struct changes *changes, uint64_t offset, struct bytes befo
  */
 int changes_next(struct bytes ranges, size_t *position, struct change *out);
 
+/*
+ * -EUCLEAN: the file has another size by now. Who has no lock cut it, and writing behind its end would show zeros in place of
+ * what is gone.
+ */
+int changes_check(const struct changes *changes, int fd);
 /* Writes what the ranges were, or will be, and sets the file's size. */
 int changes_apply(const struct changes *changes, int fd);
 int changes_undo(const struct changes *changes, int fd);

@@ -261,6 +261,8 @@ int journal_commit(struct journal *journal, int fd, const struct changes *change
     if (status)
         return status;
     status = append(journal, stat.st_ino, changes);
+    if (!status)
+        status = changes_check(changes, fd);
     if (status) {
         take_back(journal);
         return status;

@@ -293,7 +293,8 @@ int turn_commit(struct turn *turn, const struct changes *changes)
         return status;
     if (turn->journal.fd >= 0)
         status = journal_commit(&turn->journal, turn->fd, changes);
-    else if ((status = changes_apply(changes, turn->fd)) != 0)
+    else if ((status = changes_check(changes, turn->fd)) == 0 &&
+             (status = changes_apply(changes, turn->fd)) != 0)
         changes_undo(changes, turn->fd);
     if (!status)
         turn->stat.st_size = (off_t)changes->size_after;

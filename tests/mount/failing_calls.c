@@ -4,7 +4,7 @@
  * the C library's own.
  *
  * What the C library calls inside of itself is not seen: so its functions on streams and directories are here, too. What is read
- * from the kernel's channel and answered there does not fail: it would not on any disk. Nor does getrandom().
+ * from the kernel's channel and answered there does not fail: it would not on any disk.
  */
 #include "tests/mount/failing.h"
 
@@ -217,6 +217,7 @@ PATH_CALL(mkdir, (const char *path, mode_t mode), (path, mode), WRITES, EIO)
 PATH_CALL(rmdir, (const char *path), (path), CHANGES, EIO)
 PATH_CALL(chmod, (const char *path, mode_t mode), (path, mode), CHANGES, EPERM)
 PATH_CALL(utime, (const char *path, const void *times), (path, times), CHANGES, EPERM)
+CALL(ssize_t, -1, getrandom, (void *out, size_t size, unsigned flags), (out, size, flags), NOWHERE, 0, ENOSYS)
 PATH_CALL(chdir, (const char *path), (path), 0, EACCES)
 PATH_CALL(stat, (const char *path, void *out), (path, out), 0, EIO)
 PATH_CALL(stat64, (const char *path, void *out), (path, out), 0, EIO)
