@@ -4,6 +4,7 @@
 #include "src/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +115,31 @@ static int write_all(const struct changes *changes, int fd, bool after)
     if (!status && !grows && changes->size_after != changes->size_before)
         status = io_truncate(fd, (off_t)size);
     return status;
+}
+
+static int reserve(int fd, const struct change *change)
+{
+    size_t size = change->before.size > change->after.size ? change->before.size : change->after.size;
+    int result;
+
+    do
+        result = size ? fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)change->offset, (off_t)size) : 0;
+    while (result && errno == EINTR);
+    return result ? -errno : 0;
+}
+
+int changes_reserve(const struct changes *changes, int fd)
+{
+    struct change change;
+    size_t position = 0;
+    int status;
+
+    while ((status = changes_next(buffer_bytes(&changes->ranges), &position, &change)) > 0) {
+        status = reserve(fd, &change);
+        if (status)
+            break;
+    }
+    return status == -EOPNOTSUPP || status == -ENOSYS ? 0 : status;
 }
 
 int changes_check(const struct changes *changes, int fd)

@@ -42,6 +42,11 @@ void changes_compare(struct changes *changes, uint64_t offset, struct bytes befo
 int changes_next(struct bytes ranges, size_t *position, struct change *out);
 
 /*
+ * Takes the room on the disk that changes_apply() and changes_undo() need, so that neither ends in the middle for want of it: also a page within the
+ * file has none if it was never written. -ENOSPC and the like: nothing was changed. Where the filesystem can't do that, nothing happens.
+ */
+int changes_reserve(const struct changes *changes, int fd);
+/*
  * -EUCLEAN: the file has another size by now. Who has no lock cut it, and writing behind its end would show zeros in place of
  * what is gone.
  */

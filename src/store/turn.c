@@ -291,6 +291,9 @@ int turn_commit(struct turn *turn, const struct changes *changes)
 
     if (status || changes_are_empty(changes))
         return status;
+    status = changes_reserve(changes, turn->fd);
+    if (status)
+        return status;
     if (turn->journal.fd >= 0)
         status = journal_commit(&turn->journal, turn->fd, changes);
     else if ((status = changes_check(changes, turn->fd)) == 0 &&

@@ -71,7 +71,10 @@ def test_kill_while_writing(mount, database, by_rename):
         assert set(records) <= {key.encode() for key in [*values, *writer.tried, 'sedAbCdEf']}
         mount.start()
         for key in writer.saved:
-            assert ast.literal_eval(mount.text(key)) == pickle.loads(records[key.encode()])
+            shown = ast.literal_eval(mount.text(key))
+            # What was in the journal alone when the mount was killed is completed by the next one.
+            assert shown == pickle.loads(records[key.encode()]) or (
+                database.engine in ('gdbm', 'ndbm') and shown == [writer.tried[key], 'x' * (writer.tried[key] % 3000)])
 
 
 def test_any_change_is_all_or_nothing(new_database, mounter, capfd):
