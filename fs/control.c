@@ -105,27 +105,6 @@ static void report_memory(struct tree *tree, struct buffer *out)
     }
 }
 
-/* They may quote what is somebody else's. */
-static void report_notes(struct tree *tree, struct buffer *out)
-{
-    struct buffer notes = BUFFER_INIT;
-    struct bytes left;
-
-    store_notes(tree->store, &notes);
-    left = buffer_bytes(&notes);
-    while (left.size) {
-        size_t size = bytes_find_byte(left, '\n');
-
-        buffer_add_string(out, "note: ");
-        log_escape(bytes_part(left, 0, size), out);
-        buffer_add_byte(out, '\n');
-        left = bytes_part(left, size + 1, SIZE_MAX);
-    }
-    if (buffer_status(&notes))
-        out->status = buffer_status(&notes);
-    buffer_release(&notes);
-}
-
 static int report_status(struct tree *tree, struct buffer *out)
 {
     struct census census = {
@@ -141,7 +120,7 @@ static int report_status(struct tree *tree, struct buffer *out)
     buffer_printf(out, "\nread-only: %s\nnulkeys: %s\n", tree->options.read_only ? "yes" : "no",
                   tree->folds.style == KEYNAME_NUL_HIDDEN ? "yes" : "no");
     keeper_describe(tree->options.keeper, out);
-    report_notes(tree, out);
+    store_report_notes(tree->store, out);
     if (code == -ENOMEM)
         out->status = code;
     else if (code)

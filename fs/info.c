@@ -36,24 +36,6 @@ static int add_content(const struct options *options, struct store *store, struc
     return 0;
 }
 
-static void add_notes(struct store *store, struct buffer *text)
-{
-    struct buffer notes = BUFFER_INIT;
-    struct bytes rest;
-
-    store_notes(store, &notes);
-    rest = buffer_bytes(&notes);
-    while (rest.size) {
-        size_t end = bytes_find_byte(rest, '\n');
-
-        buffer_add_string(text, "note: ");
-        log_escape(bytes_part(rest, 0, end), text);
-        buffer_add_byte(text, '\n');
-        rest = bytes_part(rest, end + 1, SIZE_MAX);
-    }
-    buffer_release(&notes);
-}
-
 /* --- locks --- */
 
 struct holders {
@@ -129,7 +111,7 @@ int info_database(const struct options *options, struct buffer *text, struct fai
     status = store_open(options->database, &how, &store, failure);
     if (status == 0) {
         status = add_content(options, store, text, failure);
-        add_notes(store, text);
+        store_report_notes(store, text);
         store_close(store);
     }
     progress_end(&progress);

@@ -256,6 +256,26 @@ void store_notes(struct store *store, struct buffer *out)
     pthread_mutex_unlock(&store->mutex);
 }
 
+void store_report_notes(struct store *store, struct buffer *out)
+{
+    struct buffer notes = BUFFER_INIT;
+    struct bytes rest;
+
+    store_notes(store, &notes);
+    rest = buffer_bytes(&notes);
+    while (rest.size) {
+        size_t end = bytes_find_byte(rest, '\n');
+
+        buffer_add_string(out, "note: ");
+        log_escape(bytes_part(rest, 0, end), out);
+        buffer_add_byte(out, '\n');
+        rest = bytes_part(rest, end + 1, SIZE_MAX);
+    }
+    if (buffer_status(&notes))
+        out->status = buffer_status(&notes);
+    buffer_release(&notes);
+}
+
 void store_explain(const struct store *store, int code, struct buffer *out)
 {
     const struct engine *engine = engine_find(store->engine);

@@ -149,6 +149,8 @@ bool store_knows_engine(const char *name);
  * file was taken away or replaced.
  */
 void store_notes(struct store *store, struct buffer *out);
+/* The same for a reader: "note: " before each, and escaped, for they may quote what is somebody else's. */
+void store_report_notes(struct store *store, struct buffer *out);
 
 /*
  * Looks at all of the database's structure, as far as the engine can, and appends a line for each thing that is wrong.
