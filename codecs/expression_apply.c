@@ -138,6 +138,9 @@ static int apply_binary(struct parser *p, const struct frame *frame)
     if (frame->operator_ == '|' &&
         !(display && (right->kind == VALUE_DICT || right->kind == VALUE_SET)))
         return FAIL(p, p->start, "expected {...} behind |");
+    /* The definition is copied over the node of the name. */
+    if (known_is_awaited(&p->known, value))
+        return FAIL(p, frame->start, "this name can't be added to before it is defined");
     value = step_target(p, value);
     if (!value)
         return arena_status(&p->document->arena);

@@ -152,7 +152,8 @@ static int build_code(const struct builder *b, struct value **out)
     for (uint32_t i = 0; i < count; i++) {
         struct value *field = call->keywords->items.at[2 * i + 1];
 
-        if (!code_field_accepts(layout, &fields[i], field))
+        /* What a name that is not defined yet stands for is seen in the end. */
+        if (!code_field_accepts(layout, &fields[i], field) && !known_is_awaited(b->known, field))
             return FAIL(b, "the field %s can't hold this", fields[i].name);
         value_list_add(b->document, &value->items, field);
     }

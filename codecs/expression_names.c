@@ -69,6 +69,11 @@ struct known_name *known_name(struct known *known, uint32_t number, size_t offse
     return name;
 }
 
+bool known_is_awaited(const struct known *known, const struct value *value)
+{
+    return value->kind == VALUE_NONE && value != known->document->none;
+}
+
 const struct known_name *known_undefined(const struct known *known)
 {
     const struct known_name *first = NULL;

@@ -32,6 +32,8 @@ void known_release(struct known *known);
 
 /* The entry of `_number`, made if there is none; valid until the next call. NULL: the arena failed. */
 struct known_name *known_name(struct known *known, uint32_t number, size_t offset);
+/* Whether `value` is the empty node of a name that is not defined yet. Some that are defined as None are taken for it, too. */
+bool known_is_awaited(const struct known *known, const struct value *value);
 /* The mentioned name that was never defined, whose first mention comes first, or NULL. */
 const struct known_name *known_undefined(const struct known *known);
 

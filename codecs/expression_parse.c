@@ -12,6 +12,7 @@
  */
 #include "codecs/expression.h"
 
+#include "codecs/code_layout.h"
 #include "codecs/expression_parser.h"
 #include "codecs/expression_words.h"
 #include "src/array.h"
@@ -365,6 +366,27 @@ static int call_numbers(struct parser *p)
     return status;
 }
 
+/* A field may have been given by a name that was defined later. */
+static int check_code(struct parser *p)
+{
+    const struct value_list *list = &p->document->globals;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct value *code = list->at[i];
+        const struct code_field *fields;
+        uint32_t count;
+
+        if (code->kind != VALUE_CODE)
+            continue;
+        fields = code_fields((enum code_layout)code->role, &count);
+        for (uint32_t j = 0; j < count; j++)
+            if (!code_field_accepts((enum code_layout)code->role, &fields[j], code->items.at[j]))
+                return FAIL(p, p->start, "the field %s of a code object can't hold what it is given by name",
+                            fields[j].name);
+    }
+    return 0;
+}
+
 static int finish(struct parser *p)
 {
     const struct known_name *undefined = known_undefined(&p->known);
@@ -381,7 +403,8 @@ static int finish(struct parser *p)
     if (p->known.program && (p->known.program != p->value || p->value->last_step || p->document->effects.count))
         return FAIL(p, p->start, "asm(...) is a whole value");
     p->document->root = p->value;
-    return call_numbers(p);
+    status = check_code(p);
+    return status ? status : call_numbers(p);
 }
 
 int expression_parse(struct bytes text, struct document *document, struct failure *failure)

@@ -241,6 +241,8 @@ static void test_refuse(void **state)
         {"[x := 1]", "line 1, column 4: expected ',' or ']' in the list that starts at line 1"},
         {"[(_1 := []), _2, (_2 := _1)]",
          "line 1, column 19: _2 can't be used before it is defined here"},
+        {"[_1 + [2], (_1 := [1])]", "line 1, column 2: this name can't be added to before it is defined"},
+        {"[(_1 := [_1 << 2])]", "line 1, column 10: this name can't be added to before it is defined"},
         {"f(a=1, 2)", "line 1, column 8: expected no argument behind keywords or *arguments"},
         {"f(1, a=2)", "line 1, column 1: a call has either positional arguments or keywords; "
                       "new(class, ...) may have both"},

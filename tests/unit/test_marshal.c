@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -417,6 +418,32 @@ static void test_code(void **state)
     }
 }
 
+/* A tuple of code that has the tuple itself as a field: CPython loads it. What the name stands for is looked at when it is known. */
+static void test_code_in_its_field(void **state)
+{
+    static const char code[] = "%scode(argcount=0, kwonlyargcount=0, nlocals=0, stacksize=1, flags=0, code=b'S', consts=%s, "
+                               "names=(), varnames=(), freevars=(), cellvars=(), filename='f', name='f', firstlineno=1, lnotab=b'')%s";
+    static const struct {
+        const char *before, *consts, *behind;
+        int status;
+    } rows[] = {{"(_1 := (", "_1", ",))", 0},
+                {"(_1 := [", "_1", "])", -EINVAL},
+                {"(_1 := (", "_1 + [2]", ",))", -EINVAL},
+                {"(_1 := (", "None", ",))", -EINVAL}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct document document;
+        char text[512];
+
+        document_init(&document, SIZE_MAX);
+        document.marshal = true;
+        document.protocol = 4;
+        snprintf(text, sizeof text, code, rows[i].before, rows[i].consts, rows[i].behind);
+        assert_int_equal(expression_parse(bytes_of_string(text), &document, NULL), rows[i].status);
+        document_release(&document);
+    }
+}
+
 /* Raw bytes are looked at as well: marshal.loads() doesn't mind what stands behind a code object. */
 static void test_raw_code(void **state)
 {
@@ -537,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_truncated), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_write_depth), cmocka_unit_test(test_memory),
         cmocka_unit_test(test_code),      cmocka_unit_test(test_raw_code),
+        cmocka_unit_test(test_code_in_its_field),
         cmocka_unit_test(test_detection), cmocka_unit_test(test_headers),
         cmocka_unit_test(test_mutations),
     };
