@@ -9,7 +9,9 @@
 enum {
     WALK = 8,      /* so many in a row are one */
     GAP = 4,       /* of which some may be missing: large files, or other threads were faster */
-    WINDOW = 4096, /* texts */
+    LEAD = 16,     /* files that a reader gets by itself before others are pushed to it */
+    PUSHED = 64 << 20, /* bytes */
+    PAGE = 4096,   /* what the kernel takes for each text at least */
     LOOKS = 128,   /* files that are looked at together */
     REST = 3,      /* ticks without a step of a walk, after which it is over */
     STEP = 32,     /* texts that are pushed before anything else gets its turn */
@@ -37,11 +39,13 @@ struct walker {
     uint32_t last[ORDERS], runs[ORDERS]; /* the last rank, and how many in a row led to it */
     enum order order;                    /* that is followed */
     uint32_t next, goal;                 /* ranks in that order */
+    size_t pushed;                       /* bytes since the last one */
 };
 
 struct ahead {
     const struct ahead_ops *ops;
     void *context;
+    uint32_t window; /* constant */
     pthread_mutex_t lock;
     struct roll *filling; /* the listing that began last; NULL: it is `ready`, or there was none */
     struct roll *ready;   /* its orders are known */
@@ -144,7 +148,7 @@ static const struct entry *roll_find(const struct roll *roll, uint64_t node)
     return NULL;
 }
 
-int ahead_new(const struct ahead_ops *ops, void *context, struct ahead **out)
+int ahead_new(const struct ahead_ops *ops, void *context, uint32_t window, struct ahead **out)
 {
     struct ahead *ahead = calloc(1, sizeof *ahead);
 
@@ -152,6 +156,7 @@ int ahead_new(const struct ahead_ops *ops, void *context, struct ahead **out)
         return -ENOMEM;
     ahead->ops = ops;
     ahead->context = context;
+    ahead->window = window;
     pthread_mutex_init(&ahead->lock, NULL);
     *out = ahead;
     return 0;
@@ -223,12 +228,13 @@ static bool is_step(struct walker *walker, const struct entry *entry)
 static bool plan(struct ahead *ahead, const struct entry *entry)
 {
     struct walker *opens = &ahead->opens;
-    uint32_t count = ahead->ready->count, rank = entry->ranks[opens->order];
+    uint32_t count = ahead->ready->count, rank = entry->ranks[opens->order], window = ahead->window;
 
     if (opens->next <= rank)
-        opens->next = rank + 1;
-    opens->goal = count - rank > WINDOW ? rank + WINDOW : count;
-    return opens->goal - rank >= WINDOW / 2 ? opens->goal >= opens->next + WINDOW / 2
+        opens->next = rank + LEAD;
+    opens->goal = count - rank > window ? rank + window : count;
+    opens->pushed = 0;
+    return opens->goal - rank >= window / 2 ? opens->goal >= opens->next + window / 2
                                             : opens->goal > opens->next;
 }
 
@@ -356,17 +362,36 @@ static unsigned take_nodes(struct ahead *ahead, uint64_t nodes[STEP], bool *more
     return count;
 }
 
+/* Nobody was heard of meanwhile: that is enough. */
+static void note_pushed(struct ahead *ahead, size_t bytes)
+{
+    struct walker *opens = &ahead->opens;
+
+    pthread_mutex_lock(&ahead->lock);
+    opens->pushed += bytes;
+    if (opens->pushed > PUSHED)
+        opens->goal = opens->next;
+    pthread_mutex_unlock(&ahead->lock);
+}
+
 bool ahead_step(struct ahead *ahead)
 {
     struct roll *roll = take_wanted(ahead);
     uint64_t nodes[STEP];
+    size_t bytes = 0;
     unsigned count;
     bool more;
 
     if (roll)
         make_ready(ahead, roll);
     count = take_nodes(ahead, nodes, &more);
-    for (unsigned i = 0; i < count; i++)
-        ahead->ops->push(ahead->context, nodes[i]);
+    for (unsigned i = 0; i < count; i++) {
+        size_t size = ahead->ops->push(ahead->context, nodes[i]);
+
+        if (size)
+            bytes += size > PAGE ? size : PAGE;
+    }
+    if (bytes)
+        note_pushed(ahead, bytes);
     return more;
 }

@@ -155,26 +155,76 @@ static bool damaged(struct tree *tree, struct node *node, int code)
     return code == -EFBIG || (code == -EIO && store_exists(tree->store, node->name->key) == 1);
 }
 
-/* These are the stored bytes. */
-static void content_found(struct tree *tree, struct node *node, struct bytes stored,
-                          const struct store_stamp *stamp, const struct stat *database,
-                          struct text **text)
+/* Whether the kernel counts on what this file is: frozen.h. */
+static bool is_frozen(struct tree *tree, const struct node *node)
 {
-    content_compare(tree, node, digest_bytes(&tree->digest_key, stored), database);
+    bool frozen;
+
+    pthread_mutex_lock(&tree->lock);
+    frozen = tree->options.read_only && node->lookups;
+    pthread_mutex_unlock(&tree->lock);
+    return frozen;
+}
+
+/* The name leads to another file from now on, which nobody has looked at yet. */
+static int content_replaced(struct tree *tree, struct node *node)
+{
+    pthread_mutex_lock(&tree->lock);
+    attributes_find(&tree->attributes, node->name->key, &node->own);
+    tree_notice(tree, node);
+    nodes_unlink(&tree->nodes, node);
+    node->replaced = true;
+    pthread_mutex_unlock(&tree->lock);
+    return -ENOENT;
+}
+
+/* These are the stored bytes. */
+static int content_found(struct tree *tree, struct node *node, struct bytes stored,
+                         const struct store_stamp *stamp, const struct stat *database,
+                         struct text **text)
+{
+    struct digest digest = digest_bytes(&tree->digest_key, stored);
+    bool same = node->known && digest_equal(node->digest, digest), frozen = is_frozen(tree, node);
+    int trouble = node->trouble;
+
+    if (frozen && !same)
+        return content_replaced(tree, node);
+    content_compare(tree, node, digest, database);
     node->stamped = stamp != NULL;
     if (stamp)
         node->stamp = *stamp;
     if (content_at_hand(tree, node, text))
-        return;
+        return 0;
     node->trouble = content_render(tree, node, stored, text);
     if (node->trouble && text)
         *text = NULL;
+    if (!frozen || !trouble == !node->trouble)
+        return 0;
+    if (text)
+        text_release(*text);
+    return content_replaced(tree, node);
 }
 
 void content_glance(struct tree *tree, struct node *node, struct bytes stored,
                     const struct store_stamp *stamp, const struct stat *database)
 {
     content_found(tree, node, stored, stamp, database, NULL);
+}
+
+/* There is something under this key, but it can't be read. */
+static int content_damaged(struct tree *tree, struct node *node, int code, struct text **text)
+{
+    if (is_frozen(tree, node) && !node->trouble)
+        return content_replaced(tree, node);
+    node->trouble = code;
+    node->known = node->stamped = false;
+    content_set(tree, node, NULL);
+    pthread_mutex_lock(&tree->lock);
+    node->own.mtime = tree->foreign_change;
+    pthread_mutex_unlock(&tree->lock);
+    if (text)
+        *text = NULL;
+    return 0;
 }
 
 int content_look(struct tree *tree, struct node *node, struct text **text)
@@ -189,21 +239,12 @@ int content_look(struct tree *tree, struct node *node, struct text **text)
         return 0;
     buffer_init(&stored, tree->options.rules.max_value);
     code = store_fetch(tree->store, node->name->key, &stored);
-    if (code == 0) {
-        content_found(tree, node, buffer_bytes(&stored), stamped ? &stamp : NULL, NULL, text);
-    } else if (code == -ENOENT) {
+    if (code == 0)
+        code = content_found(tree, node, buffer_bytes(&stored), stamped ? &stamp : NULL, NULL, text);
+    else if (code == -ENOENT)
         content_vanished(tree, node);
-    } else if (damaged(tree, node, code)) {
-        node->trouble = code;
-        node->known = node->stamped = false;
-        content_set(tree, node, NULL);
-        pthread_mutex_lock(&tree->lock);
-        node->own.mtime = tree->foreign_change;
-        pthread_mutex_unlock(&tree->lock);
-        if (text)
-            *text = NULL;
-        code = 0;
-    }
+    else if (damaged(tree, node, code))
+        code = content_damaged(tree, node, code, text);
     buffer_release(&stored);
     return code;
 }

@@ -30,7 +30,7 @@ struct draft {
 /*
  * Brings what is known of a NODE_KEY up to date: asks the store unless its stamp says that nothing changed.
  * `text` (may be NULL): gets a reference to the text, or NULL when the value can't be shown (node->trouble says
- * why). -ENOENT: no such key; other errors are the store's.
+ * why). -ENOENT: no such key, or the value is another file now (node->replaced: frozen.h); other errors are the store's.
  */
 int content_look(struct tree *tree, struct node *node, struct text **text);
 /*

@@ -125,7 +125,7 @@ static int measure(struct tree *tree, struct node *node, bool seen, size_t *size
     struct buffer report = BUFFER_INIT;
     int code = 0;
 
-    if (node->kind == NODE_REPORT) {
+    if (node->kind == NODE_REPORT && !tree->options.read_only) {
         code = control_report(tree, node, &report);
         *size = report.size;
         buffer_release(&report);
@@ -133,12 +133,17 @@ static int measure(struct tree *tree, struct node *node, bool seen, size_t *size
     }
     if (node->kind == NODE_KEY && node->linked && !node->draft && !seen) {
         code = content_look(tree, node, NULL);
-        if (code == -ENOENT && node->handles)
+        /* Who has it open still wants to know. */
+        if (code == -ENOENT && (node->handles || tree->options.read_only))
             code = 0;
     }
-    if (code == 0)
-        *size = node->trouble && !node->draft ? 0 : content_size(tree, node);
-    return code;
+    if (code)
+        return code;
+    if (!node->trouble || node->draft)
+        *size = content_size(tree, node);
+    else
+        *size = tree->options.read_only ? FROZEN_TROUBLED_SIZE : 0;
+    return 0;
 }
 
 static void look_at_database(struct tree *tree, bool seen, struct stat *out)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Finding files by their names, alone or together. */
+#include "fs/frozen.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
 
@@ -19,26 +20,47 @@ static int find_fresh(struct tree *tree, struct place place, const char *name, s
     return code ? code : tree_find(tree, place, name, out);
 }
 
+/*
+ * The reference is counted before anybody can make another file of what was found. The node may become another one. -ESTALE: the name leads to
+ * another one meanwhile.
+ */
+static int look_up(struct tree *tree, struct place place, struct node **node, struct stat *out)
+{
+    struct stat found;
+    int code = 0;
+
+    if ((*node)->kind == NODE_REPORT && tree->options.read_only)
+        code = frozen_renew_report(tree, place, node);
+    if (code)
+        return code;
+    pthread_mutex_lock(&(*node)->lock);
+    code = tree_stat(tree, *node, &found);
+    /* A key that another process removed while it is open has attributes, but no name. */
+    if (code == 0 && !(*node)->linked)
+        code = -ENOENT;
+    if (code == -ENOENT && (*node)->replaced)
+        code = -ESTALE;
+    if (code == 0) {
+        node_looked_up(tree, *node);
+        *out = found;
+    }
+    pthread_mutex_unlock(&(*node)->lock);
+    return code;
+}
+
 int tree_lookup_in(struct tree *tree, struct place place, const char *name, struct stat *out)
 {
     struct node *node;
-    struct stat found;
-    int code = find_fresh(tree, place, name, &node);
+    int code;
 
-    if (code)
-        return code;
-    pthread_mutex_lock(&node->lock);
-    code = tree_stat(tree, node, &found);
-    /* A key that another process removed while it is open has attributes, but no name. */
-    if (code == 0 && !node->linked)
-        code = -ENOENT;
-    pthread_mutex_unlock(&node->lock);
-    if (code == 0) {
-        node_looked_up(tree, node);
-        *out = found;
-    }
-    node_unpin(tree, node);
-    tree_notify(tree);
+    do {
+        code = find_fresh(tree, place, name, &node);
+        if (code)
+            return code;
+        code = look_up(tree, place, &node, out);
+        node_unpin(tree, node);
+        tree_notify(tree);
+    } while (code == -ESTALE);
     return code;
 }
 

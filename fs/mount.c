@@ -214,9 +214,9 @@ static unsigned work(void *context)
 
 static const struct notifier_ops notifier_ops = {.deliver = deliver, .tick = tick, .work = work};
 
-static void push(void *context, uint64_t node)
+static size_t push(void *context, uint64_t node)
 {
-    tell_text(context, node);
+    return tell_text(context, node);
 }
 
 static void wake(void *context)
@@ -259,7 +259,8 @@ static int open_parts(struct mount *mount, const struct options *options, struct
     if (status == 0)
         status = notifier_new(&notifier_ops, mount, &mount->notifier);
     if (status == 0)
-        status = ahead_new(&ahead_ops, mount, &mount->ahead);
+        status = ahead_new(&ahead_ops, mount, mount->unasked ? AHEAD_OF_READS : AHEAD_OF_OPENS,
+                           &mount->ahead);
     if (status == 0)
         status = open_tree(mount, options, &dialect);
     if (status == 0)
@@ -275,6 +276,7 @@ int mount_open(struct mount *mount, const struct options *options, struct log *l
     *mount = (struct mount){.log = log,
                             .startup = startup,
                             .max_read = options->max_read,
+                            .unasked = options->store.flags & STORE_READ_ONLY,
                             .source = BUFFER_INIT,
                             .summary = BUFFER_INIT,
                             .notes = BUFFER_INIT};

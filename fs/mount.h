@@ -30,6 +30,7 @@ struct mount {
     struct vigil vigil; /* the notifier's thread, once it runs */
     struct ahead *ahead;
     struct guard guard;
+    bool unasked; /* the kernel opens files without asking: frozen.h */
     struct fuse_session *session; /* set while there is one */
     const char *mountpoint;       /* borrowed; likewise */
     dev_t device;                 /* of what is mounted there; 0: unknown */

@@ -264,6 +264,22 @@ int nodes_add(struct nodes *nodes, struct place place, enum node_kind kind, stru
     return 0;
 }
 
+int nodes_replace(struct nodes *nodes, struct node *before, struct node **out)
+{
+    struct node_name *name;
+    int code = node_name_new(KEYNAME_EXACT, node_place(before), before->name->text, &name);
+
+    if (code)
+        return code;
+    /* Its number is taken, so the new one gets another. */
+    code = nodes_add(nodes, node_place(before), before->kind, name, out);
+    if (code)
+        free(name);
+    else
+        nodes_unlink(nodes, before);
+    return code;
+}
+
 int nodes_add_fold(struct nodes *nodes, struct place place, struct node_name *name,
                    struct fold *fold, struct node **out)
 {

@@ -5,7 +5,8 @@
  * - A reply that the kernel did not take (the client was killed meanwhile: -ENOENT) undoes the handle that it carried:
  *   nobody would ever give it back. For references to nodes reply.c does so.
  * - What is missing here is missing on purpose, and the kernel remembers ENOSYS: fallocate becomes EOPNOTSUPP;
- *   lseek, copy_file_range, flock and fcntl locks are done by the kernel alone.
+ *   lseek, copy_file_range, flock and fcntl locks are done by the kernel alone. So it does with OPEN and FLUSH of a read-only
+ *   mount: a file that it opens without asking has no handle.
  */
 #define FUSE_USE_VERSION 312
 
@@ -76,6 +77,10 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
     if (vigil_is_kept(&mount->vigil))
         connection->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
     connection->max_read = mount->max_read;
+    mount->unasked = mount->unasked && connection->capable & FUSE_CAP_NO_OPEN_SUPPORT;
+    /* Who truncates has to ask, also if root makes the mount writable behind our back. */
+    if (mount->unasked)
+        connection->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
     if (startup_succeed(mount->startup, mount->log, buffer_bytes(&mount->summary)))
         fuse_session_exit(mount->session);
 }
@@ -326,12 +331,17 @@ static void forget_size(fuse_req_t request, fuse_ino_t node)
 
 static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
-    struct ahead *ahead = request_mount(request)->ahead;
+    struct mount *mount = request_mount(request);
     bool reads = (file->flags & O_ACCMODE) == O_RDONLY;
     struct tree_handle *handle;
     enum tree_cache cache;
-    int status = tree_open(request_tree(request), node, file->flags, &handle, &cache);
+    int status;
 
+    if (mount->unasked) {
+        fuse_reply_err(request, ENOSYS);
+        return;
+    }
+    status = tree_open(mount->tree, node, file->flags, &handle, &cache);
     if (status) {
         /* It went since the kernel looked. Told so, the kernel looks again, and makes a file where one may be made. */
         reply_status(request, status == -ENOENT ? -ESTALE : status);
@@ -345,7 +355,7 @@ static void op_open(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *
     if (fuse_reply_open(request, file))
         tree_release(handle);
     else if (reads)
-        ahead_opened(ahead, node);
+        ahead_opened(mount->ahead, node);
 }
 
 static void reply_part(void *context, struct bytes part)
@@ -356,18 +366,28 @@ static void reply_part(void *context, struct bytes part)
 static void op_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                     struct fuse_file_info *file)
 {
-    int status = tree_read(file_handle(file), offset, size, reply_part, request);
+    struct mount *mount = request_mount(request);
+    struct tree_handle *handle = file_handle(file);
+    int status;
 
+    if (handle)
+        status = tree_read(handle, offset, size, reply_part, request);
+    else
+        status = tree_read_node(mount->tree, node, offset, size, reply_part, request);
     if (status)
         reply_status(request, status);
+    else if (!handle && offset == 0)
+        ahead_opened(mount->ahead, node);
 }
 
 static void op_write(fuse_req_t request, fuse_ino_t node, const char *data, size_t size,
                      off_t offset, struct fuse_file_info *file)
 {
-    int status = (file->writepage ? tree_write_page : tree_write)(file_handle(file), offset,
-                                                                  bytes_of(data, size));
+    struct tree_handle *handle = file_handle(file);
+    int status = -EROFS;
 
+    if (handle)
+        status = (file->writepage ? tree_write_page : tree_write)(handle, offset, bytes_of(data, size));
     if (status)
         reply_status(request, status);
     else
@@ -376,18 +396,23 @@ static void op_write(fuse_req_t request, fuse_ino_t node, const char *data, size
 
 static void op_flush(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
-    reply_status(request, tree_flush(file_handle(file)));
+    /* Who was not asked to open a file has nothing to flush, never. */
+    if (file_handle(file))
+        reply_status(request, tree_flush(file_handle(file)));
+    else
+        fuse_reply_err(request, ENOSYS);
 }
 
 static void op_fsync(fuse_req_t request, fuse_ino_t node, int data_only,
                      struct fuse_file_info *file)
 {
-    reply_status(request, tree_fsync(file_handle(file)));
+    reply_status(request, file_handle(file) ? tree_fsync(file_handle(file)) : 0);
 }
 
 static void op_release(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
 {
-    tree_release(file_handle(file));
+    if (file_handle(file))
+        tree_release(file_handle(file));
     reply_status(request, 0);
 }
 

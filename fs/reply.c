@@ -40,9 +40,11 @@ void reply_status(fuse_req_t request, int status)
 static double cache_seconds(fuse_req_t request, const struct stat *stat)
 {
     const struct mount *mount = request_mount(request);
-    bool lasts = vigil_is_kept(&mount->vigil) && tree_lasts(mount->tree, stat->st_ino);
+    enum tree_lasting lasting = tree_lasts(mount->tree, stat->st_ino);
 
-    return lasts ? VIGIL_SECONDS : CACHE_SECONDS;
+    if (lasting == TREE_LASTS_NOT)
+        return 0;
+    return lasting == TREE_LASTS && vigil_is_kept(&mount->vigil) ? VIGIL_SECONDS : CACHE_SECONDS;
 }
 
 void reply_stat(fuse_req_t request, int status, const struct stat *stat)

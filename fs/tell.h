@@ -9,9 +9,9 @@ struct mount;
 
 /* It must not use what it has cached of this any longer; see tree_options.invalidate. */
 void tell_outdated(struct mount *mount, uint64_t node, uint64_t parent, const char *name);
-/* Nor the attributes and pages of any file that it may know. */
+/* Nor what it knows of any file: the database has changed. */
 void tell_all_outdated(struct mount *mount);
-/* The text of a file, if its pages may hold that. */
-void tell_text(struct mount *mount, uint64_t node);
+/* The text of a file, if its pages may hold that. Returns its size, or 0: it was not told. */
+size_t tell_text(struct mount *mount, uint64_t node);
 
 #endif

@@ -50,6 +50,7 @@ int tree_new(struct store *store, const struct tree_options *options, struct tre
     list_init(&tree->due);
     list_init(&tree->handles);
     list_init(&tree->listings);
+    frozen_init(&tree->readers);
     list_init(&tree->displaced);
     code = digest_key_random(&tree->digest_key);
     if (code == 0)
@@ -83,6 +84,7 @@ void tree_free(struct tree *tree)
     listings_abandon(tree);
     displaced_release(tree);
     glances_release(tree);
+    frozen_release(tree);
     nodes_release(tree);
     folds_release(&tree->folds);
     attribute_table_release(&tree->attributes);
@@ -104,6 +106,7 @@ unsigned tree_tick(struct tree *tree)
     unsigned wait, kept = keeper_wait(tree->options.keeper);
 
     glances_expire(tree);
+    frozen_expire(tree);
     scratch_settle(tree, false);
     keeper_write(tree->options.keeper, tree, true);
     wait = scratch_wait(tree);

@@ -95,16 +95,30 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
 int tree_readlink(struct tree *tree, uint64_t node, struct buffer *target);
 
 /* --- what the kernel keeps --- */
-/* Appends the number (uint64_t) of each node that it may know. */
-int tree_known(struct tree *tree, struct buffer *nodes);
-/* Whether what it was just told of this file stays true until the database changes. */
-bool tree_lasts(struct tree *tree, uint64_t node);
 /*
- * Calls `push` with the text of a file if the kernel's pages may hold it and don't: nobody has the file open, and nobody opens it
- * before `push` returns. It returns whether the kernel took the text. Never from inside a request.
+ * What of that is out of date once the database has changed, in a read-only mount: of a directory its attributes, of other files that the name leads
+ * to them.
+ */
+struct tree_known {
+    uint64_t node; /* a directory, or 0 */
+    uint64_t parent; /* of the name that comes next */
+    size_t size; /* of that, with its NUL; 0: none */
+};
+/* Appends a struct tree_known and its name for each node that it may know. */
+int tree_known(struct tree *tree, struct buffer *out);
+/* How long what it was just told of this file stays true. */
+enum tree_lasting {
+    TREE_LASTS_NOT,
+    TREE_LASTS_A_MOMENT, /* as long as one may be late in seeing what other programs change */
+    TREE_LASTS,          /* until the database changes */
+};
+enum tree_lasting tree_lasts(struct tree *tree, uint64_t node);
+/*
+ * Calls `push` with the text of a file if the kernel's pages may hold it and don't. It returns whether the kernel took the text. Never from inside a
+ * request. Returns the size of what it was called with, or 0.
  */
 typedef bool tree_pusher(void *context, uint64_t node, struct bytes text);
-void tree_push(struct tree *tree, uint64_t node, tree_pusher *push, void *context);
+size_t tree_push(struct tree *tree, uint64_t node, tree_pusher *push, void *context);
 
 /* --- attributes --- */
 enum tree_set {
@@ -144,6 +158,9 @@ int tree_open(struct tree *tree, uint64_t node, int flags, struct tree_handle **
 typedef void tree_reader(void *context, struct bytes part);
 int tree_read(struct tree_handle *handle, off_t offset, size_t size, tree_reader *reply,
               void *context);
+/* The same of a read-only mount, whose files are opened without asking (frozen.h). -ESTALE: what it held is gone. */
+int tree_read_node(struct tree *tree, uint64_t node, off_t offset, size_t size, tree_reader *reply,
+                   void *context);
 int tree_write(struct tree_handle *handle, off_t offset, struct bytes bytes);
 /* What was written to a mapping. The kernel takes any handle for it, also one that appends. */
 int tree_write_page(struct tree_handle *handle, off_t offset, struct bytes bytes);

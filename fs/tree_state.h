@@ -6,6 +6,7 @@
 #define SHELVEFS_TREE_STATE_H
 
 #include "fs/control.h"
+#include "fs/frozen.h"
 #include "fs/glance.h"
 #include "fs/nodes.h"
 #include "fs/tree.h"
@@ -22,6 +23,7 @@ struct tree {
     struct list handles;  /* all open files */
     struct list listings; /* all open directories */
     struct glances glances;
+    struct frozen_readers readers;
     atomic_uint_fast64_t changes; /* of the store, by this mount; under the lock of the node whose key it is */
     struct attribute_table attributes;
     struct list due;       /* transients that nobody has open, by the time of their last close */

@@ -317,7 +317,7 @@ class Mount:
         return pathlib.Path(self.log_path).read_text(encoding='utf-8', errors='replace')
 
     def command(self):
-        options = [word for option in self.options for word in ('-o', option)]
+        options = [word for option in self.options for word in ([option] if option.startswith('-') else ['-o', option])]
         return [os.environ['SHELVEFS'], '-f', *options, self.source, str(self.directory)]
 
     def start(self):

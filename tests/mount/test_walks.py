@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who walks through the directory gets texts before asking for them, and a read-only mount lets the kernel keep what it knows. Both must show
-what other programs change: in what is opened next at once, in attributes within a second."""
+"""Who walks through the directory gets texts before asking for them, and a read-only mount lets the kernel keep what it knows, and open files without
+asking. Both must show what other programs change: in what is opened next at once, or, where nobody is asked, within a second. Nobody gets a piece of
+one value and a piece of another."""
 
+import errno
 import os
 import pickle
 
@@ -66,13 +68,95 @@ def test_read_only_sees_changes(database, mounter):
 
 # The others' formats have no locks: no other program may write them meanwhile.
 @pytest.mark.parametrize('engine', ['gdbm', 'sqlite', 'tdb'], indirect=True)
-def test_walk_after_changes(database, mounter):
-    """What is opened is never older than the walk, whatever was pushed before."""
+@pytest.mark.parametrize('options', [[], ['ro']], ids=['rw', 'ro'])
+def test_walk_after_changes(database, mounter, options):
+    """What is opened is never older than the walk, or than a second, whatever was pushed before; and it is whole."""
     fill(database)
-    mount = mounter(database, 'ro')
+    mount = mounter(database, *options)
+    last = None
     for state in range(5):
         changed = 'state %d %s' % (state, 'x' * state)
         database.update((b'key %03d' % number, pickle.dumps(changed, 4)) for number in range(0, COUNT, 2))
         for entry in in_orders(mount.directory)[state % 3]:
             number = int(entry.name[4:])
-            assert mount.text(entry.name) == (expected(number) if number % 2 else changed + '\n')
+            now = expected(number) if number % 2 else changed + '\n'
+            text = mount.text(entry.name)
+            assert text == now or (options and text == (last or expected(number)))
+            if text != now:
+                mounting.eventually(lambda name=entry.name, now=now: mount.text(name) == now)
+        last = changed + '\n'
+
+
+def fill_large(database, state):
+    """Two that are read in pieces, as long as each other."""
+    for name in 'left', 'right':
+        database.put(name, state * 3000000)
+
+
+def test_read_only_file_never_changes(database, mounter):
+    """A value that another program changes is another file: who has the old one open has it whole, or none of the rest."""
+    database.put('small', 'one')
+    fill_large(database, 'a')
+    mount = mounter(database, 'ro')
+    with open(mount / 'small') as small, open(mount / 'left') as left, open(mount / 'right') as right:
+        before = os.fstat(left.fileno())
+        assert left.read(100) == 'a' * 100
+        assert os.stat(mount / 'left').st_ino == before.st_ino
+        database.put('small', 'another')
+        fill_large(database, 'b')
+        mounting.eventually(lambda: mount.text('left') == 'b' * 3000000 + '\n')
+        mounting.eventually(lambda: mount.text('small') == 'another\n')
+        after = os.stat(mount / 'left')
+        assert after.st_ino != before.st_ino and after.st_size == before.st_size
+        # It was read in part, so it is kept.
+        assert left.read() == 'a' * (3000000 - 100) + '\n'
+        for file, whole in (small, 'one\n'), (right, 'a' * 3000000 + '\n'):
+            try:
+                assert file.read() == whole
+            except OSError as error:
+                assert error.errno == errno.ESTALE
+        assert os.fstat(left.fileno()).st_size == before.st_size
+        assert os.fstat(left.fileno()).st_nlink == 0
+
+
+def test_read_only_reports_are_new(database, mounter):
+    """Nobody is asked when they are opened, and still they tell of now."""
+    database.put('word', 'one')
+    mount = mounter(database, 'ro')
+    for keys in 2, 3:
+        database.put('key %d' % keys, 'more')
+        status = mount.text('.shelvefs/status')
+        assert len(status.encode()) == os.stat(mount / '.shelvefs/status').st_size
+        assert 'read-only: yes' in status
+
+
+def text_or_none(mount, name):
+    try:
+        return mount.text(name)
+    except OSError:
+        return None
+
+
+def test_read_only_tells_what_is_wrong(database, mounter):
+    """A file that can't be shown is not an empty one."""
+    database.put('word', 'one')
+    database.put('large', 'x' * 100000)
+    mount = mounter(database, 'ro', 'max_value=50000')
+    for _ in range(2):
+        assert os.stat(mount / 'large').st_size > 0
+        with pytest.raises(OSError) as failure:
+            mount.text('large')
+        assert failure.value.errno == errno.EFBIG
+    assert mount.text('word') == 'one\n'
+    database.put('large', 'small now')
+    mounting.eventually(lambda: text_or_none(mount, 'large') == 'small now\n')
+
+
+def test_read_only_asks_little(database, mounter):
+    """A file that the kernel knows is opened and closed without a request; of a walk's, most are not asked for at all."""
+    fill(database)
+    mount = mounter(database, 'ro', '-d')
+    for entry in in_orders(mount.directory)[0]:
+        mount.text(entry.name)
+    for request, most in ('OPEN ', 2), ('RELEASE ', 1), ('FLUSH ', 1), ('READ ', COUNT):
+        assert mount.log.count('opcode: ' + request) <= most

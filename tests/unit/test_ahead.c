@@ -13,6 +13,7 @@ enum { FILES = 10000 };
 
 struct pushes {
     unsigned count, wakes;
+    size_t size; /* of each text */
     uint64_t last;
     bool seen[FILES];
 };
@@ -28,7 +29,7 @@ static unsigned name_of(unsigned i)
     return i * 6007 % FILES;
 }
 
-static void push(void *context, uint64_t node)
+static size_t push(void *context, uint64_t node)
 {
     struct pushes *pushes = context;
 
@@ -37,6 +38,7 @@ static void push(void *context, uint64_t node)
     pushes->seen[node - 2] = true;
     pushes->count++;
     pushes->last = node;
+    return pushes->size;
 }
 
 static void wake(void *context)
@@ -48,13 +50,13 @@ static void wake(void *context)
 
 static const struct ahead_ops ops = {push, wake};
 
-static struct ahead *listed(struct pushes *pushes)
+static struct ahead *listed(struct pushes *pushes, uint32_t window)
 {
     struct ahead *ahead;
     char name[16];
 
-    *pushes = (struct pushes){0};
-    assert_int_equal(ahead_new(&ops, pushes, &ahead), 0);
+    *pushes = (struct pushes){.size = 100};
+    assert_int_equal(ahead_new(&ops, pushes, window, &ahead), 0);
     ahead_begin(ahead, 1);
     for (unsigned i = 0; i < FILES; i++) {
         snprintf(name, sizeof name, "%05u", name_of(i));
@@ -76,7 +78,7 @@ static void first_open(struct ahead *ahead, struct pushes *pushes)
 static void assert_followed(const unsigned order[FILES])
 {
     struct pushes pushes;
-    struct ahead *ahead = listed(&pushes);
+    struct ahead *ahead = listed(&pushes, AHEAD_OF_OPENS);
     unsigned missed = 0;
 
     first_open(ahead, &pushes);
@@ -90,7 +92,7 @@ static void assert_followed(const unsigned order[FILES])
         while (ahead_step(ahead))
             ;
     }
-    assert_in_range(missed, 8, 12);
+    assert_in_range(missed, 8 + 15, 12 + 15);
     assert_int_equal(pushes.count, FILES - missed);
     ahead_free(ahead);
 }
@@ -119,7 +121,7 @@ static void assert_looked(const unsigned order[FILES])
 {
     static bool told[FILES];
     struct pushes pushes;
-    struct ahead *ahead = listed(&pushes);
+    struct ahead *ahead = listed(&pushes, AHEAD_OF_OPENS);
     struct buffer names = BUFFER_INIT;
     unsigned missed = 0, batches = 0, count = 0;
 
@@ -165,7 +167,7 @@ static void test_names(void **state)
 static void test_rest(void **state)
 {
     struct pushes pushes;
-    struct ahead *ahead = listed(&pushes);
+    struct ahead *ahead = listed(&pushes, AHEAD_OF_OPENS);
 
     first_open(ahead, &pushes);
     for (unsigned i = 0; i < 20; i++) {
@@ -182,7 +184,7 @@ static void test_rest(void **state)
 static void test_no_walk(void **state)
 {
     struct pushes pushes;
-    struct ahead *ahead = listed(&pushes);
+    struct ahead *ahead = listed(&pushes, AHEAD_OF_OPENS);
 
     first_open(ahead, &pushes);
     srandom(1);
@@ -200,7 +202,7 @@ static void test_no_walk(void **state)
 static void test_bound(void **state)
 {
     struct pushes pushes;
-    struct ahead *ahead = listed(&pushes);
+    struct ahead *ahead = listed(&pushes, AHEAD_OF_OPENS);
 
     first_open(ahead, &pushes);
     for (unsigned i = 0; i < 20; i++)
@@ -210,7 +212,47 @@ static void test_bound(void **state)
         ;
     assert_in_range(pushes.count, 4000, 4096);
     assert_false(pushes.seen[node_of(19) - 2]);
-    assert_true(pushes.seen[node_of(20) - 2]);
+    assert_true(pushes.seen[node_of(30) - 2]);
+    ahead_free(ahead);
+}
+
+/* Only who was not pushed a text is heard of. That is enough to find it again when a window is over. */
+static void test_unasked(void **state)
+{
+    enum { WINDOW = 1000 };
+    struct pushes pushes;
+    struct ahead *ahead = listed(&pushes, WINDOW);
+    unsigned heard = 0, before = 0;
+
+    first_open(ahead, &pushes);
+    for (unsigned i = 0; i < FILES; i++) {
+        if (!pushes.seen[node_of(i) - 2]) {
+            ahead_opened(ahead, node_of(i));
+            heard++;
+            before = i;
+        }
+        while (ahead_step(ahead))
+            ;
+        assert_true(pushes.last == 0 || pushes.count + heard <= before + WINDOW + 1);
+    }
+    assert_in_range(heard, FILES / WINDOW * 8, FILES / WINDOW * 30);
+    assert_int_equal(pushes.count + heard, FILES);
+    ahead_free(ahead);
+}
+
+/* Texts of 64 KiB: 1024 are 64 MiB. */
+static void test_bytes(void **state)
+{
+    struct pushes pushes;
+    struct ahead *ahead = listed(&pushes, FILES);
+
+    pushes.size = 64 << 10;
+    first_open(ahead, &pushes);
+    for (unsigned i = 0; i < 20; i++)
+        ahead_opened(ahead, node_of(i));
+    while (ahead_step(ahead))
+        ;
+    assert_in_range(pushes.count, 1024, 1024 + 32);
     ahead_free(ahead);
 }
 
@@ -219,7 +261,7 @@ static void test_no_listing(void **state)
     struct pushes pushes = {0};
     struct ahead *ahead;
 
-    assert_int_equal(ahead_new(&ops, &pushes, &ahead), 0);
+    assert_int_equal(ahead_new(&ops, &pushes, AHEAD_OF_OPENS, &ahead), 0);
     ahead_add(ahead, 5, "five");
     ahead_opened(ahead, 5);
     assert_false(ahead_step(ahead));
@@ -240,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_no_walk),
         cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_unasked),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_no_listing),
     };
 

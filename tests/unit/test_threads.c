@@ -315,7 +315,7 @@ static void look_at(struct worker *worker, const char *path)
           tree_getxattr(worker->tree, id, extended[pick(worker, ARRAY_SIZE(extended))], &value));
     buffer_clear(&value);
     check(worker, "tree_readlink", tree_readlink(worker->tree, id, &value));
-    if (tree_lasts(worker->tree, id))
+    if (tree_lasts(worker->tree, id) != TREE_LASTS_NOT)
         tree_push(worker->tree, id, take_text, &sum);
     tree_forget(worker->tree, id, 1);
     buffer_release(&value);
