@@ -125,7 +125,7 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
         foreign = !first;
     if (foreign || !(seen.set & ATTRIBUTE_VALUE))
         content_seen(tree, node, foreign, file.st_mtim);
-    if (foreign || !first)
+    if (node->lookups && (foreign || !first))
         tree_notice(tree, node);
     pthread_mutex_unlock(&tree->lock);
     if (foreign && !first)

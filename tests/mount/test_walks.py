@@ -119,6 +119,29 @@ def test_read_only_file_never_changes(database, mounter):
         assert os.fstat(left.fileno()).st_nlink == 0
 
 
+@pytest.mark.parametrize('engine', ['gdbm', 'sqlite', 'tdb'], indirect=True)
+def test_read_only_reads_are_whole(database, mounter):
+    """Values of several requests, changed again and again while they are read: each text is one of them, or its rest is refused."""
+    values = [letter * (300000 + 50000 * number) for number, letter in enumerate('abcde')]
+    database.put('key', values[0])
+    mount = mounter(database, 'ro')
+    seen = set()
+    for number in range(60):
+        with open(mount / 'key', 'rb') as file:
+            start = file.read(4096)
+            database.put('key', values[number % 5])
+            try:
+                text = start + file.read()
+            except OSError as error:
+                assert error.errno == errno.ESTALE
+                continue
+        assert text[:-1].decode() in values
+        assert os.stat(mount / 'key').st_size in [len(value) + 1 for value in values]
+        seen.add(text[:1])
+    mounting.eventually(lambda: mount.text('key')[:-1] == values[4])
+    assert seen
+
+
 def test_read_only_reports_are_new(database, mounter):
     """Nobody is asked when they are opened, and still they tell of now."""
     database.put('word', 'one')
