@@ -12,12 +12,14 @@ import mmap
 import multiprocessing
 import os
 import stat
+import urllib.parse
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
 NOREPLACE, EXCHANGE = 1, 2
 LONG = 'n' * 238 + '%+/'
-NAMES = ['a', 'b', 'c', 'd', 'e', 'two words', '%25ab', '%0A', 'ü', '4913', '%', LONG + 'tail', LONG + 'o' * 238 + '%+/x', LONG + 'bcd']
+LONGER = LONG + 'o' * 238 + '%+/'
+NAMES = ['a', 'b', 'c', 'd', 'e', 'two words', '%25ab', '%0A', 'ü', '4913', '%', LONG + 'tail', LONGER + 'x', LONG + 'bcd']
 COMPANIONS = ['a~', '.b.swp', '#c#']
 TRANSIENTS = ['sedAbCdEf', '.a.AbCdEf']
 
@@ -53,8 +55,13 @@ def set_time(path, nanoseconds):
 
 
 def look(path):
+    """`path`: or a descriptor."""
     found = os.stat(path)
     return stat.filemode(found.st_mode), found.st_size, found.st_nlink
+
+
+def key_of(name):
+    return urllib.parse.unquote_to_bytes(name.replace('%+/', '')) if name != '%' else b''
 
 
 OWN = {'listing': listing, 'look': look, 'rename2': rename2, 'set_time': set_time, 'write_mapped': write_mapped}
@@ -184,9 +191,12 @@ class Walk:
     # What a crash may leave
 
     def changed(self, file, handle):
-        file.time = None
         fine, content = handle.client.call('pread', handle.model, 1 << 20, 0)
-        file.after_crash.append(content if fine else None)
+        self.changed_to(file, content if fine else None)
+
+    def changed_to(self, file, content):
+        file.time = None
+        file.after_crash.append(content)
 
     def saved(self, file):
         """An empty file is waited for some seconds whether it gets a text."""
@@ -197,8 +207,9 @@ class Walk:
 
     def do_open(self):
         client, name = self.client(), self.name()
-        flags = os.O_RDWR | self.generator.choice([0, 0, os.O_CREAT, os.O_CREAT, os.O_CREAT | os.O_EXCL])
-        if not self.texts:
+        flags = self.generator.choice([os.O_RDWR, os.O_RDWR, os.O_RDONLY])
+        flags |= self.generator.choice([0, 0, os.O_CREAT, os.O_CREAT, os.O_CREAT | os.O_EXCL])
+        if not self.texts and flags & os.O_RDWR:
             flags |= self.generator.choice([0, 0, 0, os.O_TRUNC, os.O_APPEND])
         self.open_file(client, name, flags)
 
@@ -209,7 +220,7 @@ class Walk:
         if not fine:
             return None
         file = self.files.setdefault(name, File([None]))
-        handle = Handle(client, mounted, model, file, True)
+        handle = Handle(client, mounted, model, file, bool(flags & os.O_RDWR))
         self.handles.append(handle)
         if flags & os.O_TRUNC or file.after_crash[-1] is None:
             self.changed(file, handle)
@@ -256,6 +267,12 @@ class Walk:
         if handle and not self.texts:
             self.on_handle(handle, 'ftruncate', self.generator.choice([0, 1, 100, 4096, 30000]))
             self.changed(handle.file, handle)
+
+    def do_cut(self):
+        """By name."""
+        name = self.name()
+        if self.paths(self.client(), 'truncate', (name,), 0 if self.texts else self.generator.choice([0, 1, 5000]))[0][0]:
+            self.changed_to(self.files[name], self.content(name))
 
     def do_sync(self):
         handle = self.handle()
@@ -322,12 +339,60 @@ class Walk:
     def do_look(self):
         self.paths(self.client(), 'look', (self.name(),))
 
+    def do_look_at_handle(self):
+        handle = self.handle()
+        if handle:
+            self.on_handle(handle, 'look')
+
     def do_list(self):
         self.paths(self.client(), 'listing', ('.',))
 
+    def do_fold(self):
+        """Directories are there for long names only: one that nothing is in goes by itself after some seconds, but can be removed until then."""
+        client, folder = self.client(), self.generator.choice([LONG, LONGER])
+        used = any(name.startswith(folder) for name in self.files)
+        if self.generator.random() < 0.5:
+            self.make_directories(client, folder.rstrip('/'))
+            for side in (self.mount, self.model):
+                self.expect(client.call('mkdir', str(side / folder), 0o700), errno.EEXIST, not used)
+                self.expect(client.call('listdir', str(side / folder)))
+            return
+        for each in [LONGER, LONG] if folder == LONG and not used else [folder]:
+            for side in (self.mount, self.model):
+                self.expect(client.call('rmdir', str(side / each)), errno.ENOTEMPTY if used else errno.ENOENT, not used)
+                if not used:
+                    self.expect(client.call('stat', str(side / each)), errno.ENOENT, False)
+
+    def expect(self, found, number=None, may_succeed=True):
+        """That a call on one side did what `both` can't compare."""
+        if not (may_succeed if found[0] else found[1] == number):
+            raise Difference('%r and not %s at the end of\n%s' % (found, number, '\n'.join(self.trail)))
+
+    def do_attributes(self):
+        """Extended ones, which only the mount has. A new file may be no key as long as it is empty."""
+        client, name = self.client(), self.name()
+        path = str(self.mount / name)
+        self.trail.append('attributes of ' + name)
+        if name not in self.files:
+            self.expect(client.call('getxattr', path, 'user.shelvefs.key'), errno.ENOENT, False)
+            return
+        self.expect(client.call('setxattr', path, 'user.other', b'value'), errno.ENOTSUP, False)
+        self.expect(client.call('getxattr', path, 'user.shelvefs.error'), errno.ENODATA, False)
+        if name in COMPANIONS + TRANSIENTS or not self.content(name):
+            return
+        for attribute, value in {'key': key_of(name), **self.type_of(name)}.items():
+            found = client.call('getxattr', path, 'user.shelvefs.' + attribute)
+            self.expect(found, None, found == (True, value))
+
+    def type_of(self, name):
+        if not self.texts or any(handle.file is self.files[name] for handle in self.handles):
+            return {}
+        first = self.content(name)[:1]
+        return {'type': {b'[': b'list', b'{': b'dict'}.get(first, b'str')}
+
     def step(self):
-        operations = {'open': 10, 'close': 10, 'read': 10, 'write': 10, 'truncate': 3, 'sync': 2, 'save': 6, 'replace': 4, 'rename': 5,
-                      'unlink': 4, 'mode': 2, 'time': 2, 'look': 6, 'list': 2}
+        operations = {'open': 10, 'close': 10, 'read': 10, 'write': 10, 'truncate': 3, 'cut': 1, 'sync': 2, 'save': 6, 'replace': 4,
+                      'rename': 5, 'unlink': 4, 'mode': 2, 'time': 2, 'look': 6, 'look_at_handle': 2, 'list': 2, 'fold': 2, 'attributes': 2}
         name, = self.generator.choices(list(operations), list(operations.values()))
         if name == 'open' and len(self.handles) > 8:
             name = 'close'
