@@ -208,7 +208,21 @@ static int settle(struct tree *tree, struct node *node)
     return commit_node(tree, node, COMMIT_SETTLE);
 }
 
-/* A key that has an old name still to be removed is about to get another one: one thing after the other. */
+/* A key that has an old name still to be removed is about to get that one again: other processes see it all the time. */
+static bool goes_home(const struct rename *rename)
+{
+    struct tree *tree = rename->tree;
+    struct displaced *displaced;
+    bool home;
+
+    pthread_mutex_lock(&tree->lock);
+    displaced = displaced_as(tree, rename->source);
+    home = displaced && !rename->companion && bytes_equal(displaced->key, rename->name->key);
+    pthread_mutex_unlock(&tree->lock);
+    return home;
+}
+
+/* It is about to get another one: one thing after the other. */
 static int carry_out_before(struct tree *tree, struct node *node)
 {
     struct displaced *displaced;
@@ -228,7 +242,7 @@ static int rename_key(struct rename *rename)
     struct attributes moved;
     int code = settle(tree, node);
 
-    if (code == 0 && rename->companion)
+    if (code == 0 && !goes_home(rename))
         code = carry_out_before(tree, node);
     if (code)
         return code;
@@ -294,7 +308,12 @@ static int become_key(struct tree *tree, struct node *node, const struct node *o
 
 static int prepare_exchange(struct tree *tree, struct node *node, const struct node *other)
 {
-    return node->kind == NODE_KEY ? settle(tree, node) : become_key(tree, node, other);
+    int code;
+
+    if (node->kind != NODE_KEY)
+        return become_key(tree, node, other);
+    code = settle(tree, node);
+    return code ? code : carry_out_before(tree, node);
 }
 
 static bool can_exchange(const struct node *node)
