@@ -136,7 +136,7 @@ static int open_file(const char *path, const struct stat *database, int *out)
     if (fd == -ENOENT)
         return make_file(path, database, out);
     if (fd < 0)
-        return fd == -ELOOP ? -EPERM : fd;
+        return fd == -ELOOP || fd == -EISDIR ? -EPERM : fd;
     *out = fd;
     return 0;
 }

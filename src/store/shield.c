@@ -24,6 +24,7 @@ static const bool has_shield = false;
 static const bool has_shield = true;
 #endif
 
+/* At the lower end of the stack, which is shared also where valgrind gives the other process memory of its own. */
 struct job {
     int (*run)(void *context);
     void *context;
@@ -58,16 +59,18 @@ static int run_beside(struct job *job, char *stack)
 
 int shield_run(int (*run)(void *context), void *context)
 {
-    struct job job = {.run = run, .context = context, .result = -EINTR};
     char *stack = MAP_FAILED;
+    struct job *job;
     int result;
 
     if (has_shield)
         stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+                     MAP_SHARED | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return run(context);
-    result = run_beside(&job, stack);
+    job = (struct job *)stack;
+    *job = (struct job){.run = run, .context = context, .result = -EINTR};
+    result = run_beside(job, stack);
     munmap(stack, STACK_SIZE);
     return result;
 }

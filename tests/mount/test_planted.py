@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Links to somebody else's file at every name that shelvefs and the engines' libraries use beside a database."""
 
+import contextlib
+import errno
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -52,15 +55,23 @@ def plant(database, target, link):
         link(target, name)
 
 
+def save_refused(mount):
+    with mounting.refused(errno.EINVAL):
+        mount.save('list', '[1, ')
+
+
+# Everything that writes.
+STEPS = [lambda mount: mount.save('list', '[1]\n'), lambda mount: mount.save('new', '(2,)\n'),
+         lambda mount: os.rename(mount / 'new', mount / 'newer'), lambda mount: os.unlink(mount / 'greeting'),
+         lambda mount: mount.save('.list.swp', 'swap'), lambda mount: os.chmod(mount / 'dict', 0o600), save_refused,
+         lambda mount: [mount.save('number', '%d\n' % number) for number in range(150)]]
+
+
 def use(mount):
-    """Everything that writes; what is refused is refused."""
-    for step in (lambda: mount.save('list', '[1]\n'), lambda: mount.save('new', '(2,)\n'), lambda: os.rename(mount / 'new', mount / 'newer'),
-                 lambda: os.unlink(mount / 'newer'), lambda: mount.save('.list.swp', 'swap'), lambda: os.chmod(mount / 'dict', 0o600),
-                 lambda: mount.save('list', '[1, '), lambda: [mount.save('number', '%d\n' % number) for number in range(150)]):
-        try:
-            step()
-        except OSError:
-            pass
+    """What is refused is refused."""
+    for step in STEPS:
+        with contextlib.suppress(OSError):
+            step(mount)
 
 
 def is_refused(database, directory, *options):
@@ -98,6 +109,56 @@ def test_planted_links(mounter, database, tmp_path, link):
             assert path.stat().st_mode & 0o777 & ~max(modes) == 0, path
 
 
+def plant_fifo(path):
+    os.mkfifo(path, 0o666)
+
+
+def plant_directory(path):
+    path.mkdir(mode=0o777)
+    (path / 'papers').write_bytes(SECRET)
+    os.chown(path / 'papers', NOBODY, NOBODY)
+
+
+def plant_file(path):
+    path.write_bytes(SECRET)
+    os.chmod(path, 0o666)
+
+
+def planted_state(path):
+    found = os.lstat(path)
+    content = path.read_bytes() if path.is_file() else os.listdir(path) if path.is_dir() else None
+    return found.st_ino, found.st_uid, found.st_mode, found.st_nlink, found.st_mtime_ns, content
+
+
+@needs_root
+@pytest.mark.parametrize('plant_one', [plant_fifo, plant_directory, plant_file])
+def test_planted_by_another_user(mounter, database, tmp_path, plant_one):
+    """In a directory that everybody may write to, as /tmp is: nothing of theirs is used, waited for or changed."""
+    os.chmod(tmp_path, 0o1777)
+    planted = sorted(set(names(database)))
+    for path in planted:
+        if os.path.lexists(path):
+            os.unlink(path)
+        plant_one(path)
+        os.chown(path, NOBODY, NOBODY)
+    before = [planted_state(path) for path in planted]
+    if database.engine == 'sqlite':
+        assert 'move it away' in is_refused(database, tmp_path / 'refused')
+    for path in [pathlib.Path(database.path + suffix) for suffix in SUFFIXES.get(database.engine, [])]:
+        assert planted_state(path) == before.pop(planted.index(path))
+        planted.remove(path)
+        if database.engine == 'sqlite':
+            subprocess.run(['rm', '-r', str(path)], check=True)  # else the name gets a file of ours
+    mount = mounter(database)
+    assert '%s is not used: ' % database.sidecar in mount.log
+    for step in STEPS:
+        step(mount)
+    assert not mount.stop()
+    assert [planted_state(path) for path in planted] == before
+    assert database.value('list') == [1] and database.value('newer') == (2,)
+    database.verify()
+
+
 @pytest.mark.parametrize('engine', ['gdbm'], indirect=True)
 def test_a_rescue_in_a_planted_directory(new_database, tmp_path):
     """A file that needs recovery, and another directory under the name of the one that it is recovered in."""
@@ -109,7 +170,7 @@ def test_a_rescue_in_a_planted_directory(new_database, tmp_path):
     rescue = tmp_path / ('.%s.shelvefs-rescue' % pathlib.Path(database.path).name)
     for plant_it in (lambda: os.symlink(folder, rescue), lambda: (os.unlink(rescue), os.rename(folder, rescue))):
         plant_it()
-        assert is_refused(database, tmp_path / 'mnt')
+        assert 'moved away: %s beside it\n' % rescue.name in is_refused(database, tmp_path / 'mnt')
         assert (rescue / 'papers').read_bytes() == SECRET and os.listdir(rescue) == ['papers']
     os.unlink(rescue / 'papers')
     assert not is_refused(database, tmp_path / 'mnt')

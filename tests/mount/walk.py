@@ -241,7 +241,8 @@ class Walk:
     def close(self, handle):
         self.handles.remove(handle)
         self.on_handle(handle, 'close')
-        self.saved(handle.file)
+        if handle.writes:
+            self.saved(handle.file)
 
     def do_read(self):
         handle = self.handle()

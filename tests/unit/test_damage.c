@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/amount.h"
 #include "tests/unit/folder.h"
 
 enum {
@@ -193,14 +194,6 @@ static void restore(const struct fixture *fixture, const struct buffer *saved)
     }
 }
 
-static size_t stride(void)
-{
-    const char *text = getenv("SHELVEFS_STRIDE");
-    long number = text ? atol(text) : STRIDE;
-
-    return number > 0 ? (size_t)number : STRIDE;
-}
-
 static bool is_dull(struct bytes file, size_t at)
 {
     size_t from = at > DULL ? at - DULL : 0;
@@ -219,7 +212,7 @@ static void flip_bits(const struct fixture *fixture, struct buffer *saved, size_
     char path[192];
 
     name_file(fixture, fixture->suffixes[which], path);
-    for (size_t bit = 0; bit < file->size * 8; bit += stride()) {
+    for (size_t bit = 0; bit < file->size * 8; bit += amount("SHELVEFS_STRIDE", STRIDE)) {
         if (is_dull(buffer_bytes(file), bit / 8))
             continue;
         restore(fixture, saved);
@@ -236,7 +229,7 @@ static void cut(const struct fixture *fixture, const struct buffer *saved, size_
     char path[192];
 
     name_file(fixture, fixture->suffixes[which], path);
-    for (size_t size = 0; size < saved[which].size; size += stride()) {
+    for (size_t size = 0; size < saved[which].size; size += amount("SHELVEFS_STRIDE", STRIDE)) {
         if (is_dull(buffer_bytes(&saved[which]), size))
             continue;
         restore(fixture, saved);

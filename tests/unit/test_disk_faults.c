@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/folder.h"
+#include "tests/unit/amount.h"
 
 /* --- system calls, also those that libraries make: this program's symbols come first --- */
 
@@ -292,14 +293,6 @@ static bool fail_one(struct fixture *fixture, const struct change *change)
     return through;
 }
 
-static size_t stride(const struct fixture *fixture)
-{
-    const char *text = getenv("SHELVEFS_STRIDE");
-    int number = text ? atoi(text) : 0;
-
-    return number > 0 ? (size_t)number : fixture->stride;
-}
-
 static void test_failing_writes(void **state)
 {
     static const int codes[] = {EIO, ENOSPC};
@@ -311,9 +304,9 @@ static void test_failing_writes(void **state)
         for (size_t i = 0; i < 2 * ARRAY_SIZE(codes); i++) {
             disk.code = codes[i / 2];
             disk.for_ever = i % 2;
-            disk.fail_at = turn++ % stride(fixture);
+            disk.fail_at = turn++ % amount("SHELVEFS_STRIDE", fixture->stride);
             while (!fail_one(fixture, &changes[c]))
-                disk.fail_at += stride(fixture);
+                disk.fail_at += amount("SHELVEFS_STRIDE", fixture->stride);
         }
     print_message(
         "%s: %u changes failed, %u of them kept the old value; %u succeeded all the same\n",
@@ -387,9 +380,9 @@ static void test_failing_reads(void **state)
     disk.code = EIO;
     for (int i = 0; i < 4; i++) {
         disk.for_ever = i % 2;
-        disk.fail_at = (size_t)i % stride(fixture);
+        disk.fail_at = (size_t)i % amount("SHELVEFS_STRIDE", fixture->stride);
         while (!fail_one_read(fixture, i / 2))
-            disk.fail_at += stride(fixture);
+            disk.fail_at += amount("SHELVEFS_STRIDE", fixture->stride);
     }
     print_message("%s: %u fetches failed\n", fixture->engine, fixture->failed);
 }

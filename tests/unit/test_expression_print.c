@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "codecs/expression.h"
 #include "codecs/pickle.h"
+#include "tests/unit/amount.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -308,14 +309,14 @@ static void check_deep(struct bytes open, struct bytes middle, struct bytes clos
 
 static void test_deep(void **state)
 {
-    static const size_t counts[] = {1, 50, 88, 89, 90, 91, 92, 200, 1000, 30000};
+    const size_t counts[] = {1, 50, 88, 89, 90, 91, 92, 200, 1000, reduced(30000)};
 
     for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
         check_deep(BYTES("]"), BYTES("]"), BYTES("a"), counts[i]);
         check_deep(BYTES(""), BYTES("N"), BYTES("\x85"), counts[i]);
         check_deep(BYTES("}N"), BYTES("N"), BYTES("s"), counts[i]);
     }
-    check_deep(BYTES("]"), BYTES("]"), BYTES("a"), 1000000);
+    check_deep(BYTES("]"), BYTES("]"), BYTES("a"), reduced(1000000));
     check_deep(BYTES("("), BYTES("N"), BYTES("\x91"), 1000);
     check_deep(BYTES("cm\nf\n"), BYTES("N"), BYTES("\x85R"), 1000);
     check_deep(BYTES("cm\nC\n)\x81}X\x01\0\0\0a"), BYTES("N"), BYTES("sb"), 1000);
@@ -327,14 +328,15 @@ static void test_deep(void **state)
 /* A callee that is a call of a call ... is one line, but nothing may recurse over it. */
 static void test_call_chain(void **state)
 {
+    const size_t count = reduced(1000000);
     struct buffer pickle = BUFFER_INIT, text = BUFFER_INIT;
 
     buffer_add_string(&pickle, "\x80\x04"
                                "cm\nf\n");
-    add_times(&pickle, BYTES(")R"), 1000000);
+    add_times(&pickle, BYTES(")R"), count);
     buffer_add_byte(&pickle, '.');
     print_pickle(buffer_bytes(&pickle), &text);
-    assert_int_equal(text.size, strlen("m.f") + 2 * 1000000);
+    assert_int_equal(text.size, strlen("m.f") + 2 * count);
     assert_stable(buffer_bytes(&text), 4, false);
     buffer_release(&pickle);
     buffer_release(&text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/keyname.h"
 #include "src/utf8.h"
+#include "tests/unit/amount.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -316,11 +317,9 @@ static void test_failed_memory_is_told(void **state)
 enum { KEYS = 60000, LONGEST = 800 };
 
 /* More of them for a long run: SHELVEFS_RANDOM_KEYS=1000000. */
-static unsigned random_keys(void)
+static size_t random_keys(void)
 {
-    const char *wanted = getenv("SHELVEFS_RANDOM_KEYS");
-
-    return wanted ? (unsigned)strtoul(wanted, NULL, 10) : KEYS;
+    return amount("SHELVEFS_RANDOM_KEYS", KEYS);
 }
 
 /* Bytes that the rules are about come often, all others now and then. */

@@ -9,6 +9,7 @@
 
 #include "codecs/pickle_ops.h"
 #include "src/utf8.h"
+#include "tests/unit/amount.h"
 
 static struct buffer listing_of(struct bytes stored, size_t limit)
 {
@@ -231,7 +232,7 @@ static void test_hostile_values(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
         struct buffer stored = BUFFER_INIT, text;
 
-        for (int n = 0; n < 50000; n++)
+        for (size_t n = 0; n < reduced(50000); n++)
             buffer_add_string(&stored, units[i]);
         text = listing_of(buffer_bytes(&stored), 1 << 22);
         assert_true(text.size > 1000);

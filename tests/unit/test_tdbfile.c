@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/folder.h"
+#include "tests/unit/amount.h"
 
 /* --- system calls, also those that libtdb makes: this program's symbols come first --- */
 
@@ -204,14 +205,6 @@ static void assert_whole(struct fixture *fixture, struct tdbfile *file)
 
 /* --- tests --- */
 
-static unsigned stride(void)
-{
-    const char *text = getenv("SHELVEFS_STRIDE");
-    int number = text ? atoi(text) : STRIDE;
-
-    return number > 0 ? (unsigned)number : STRIDE;
-}
-
 static void test_killed_at_each_write(void **state)
 {
     struct fixture *fixture = *state;
@@ -219,7 +212,7 @@ static void test_killed_at_each_write(void **state)
 
     for (int half = 0; half < 2; half++) {
         in_the_middle = half;
-        for (unsigned calls = 0; change_and_die(fixture, calls); calls += stride()) {
+        for (unsigned calls = 0; change_and_die(fixture, calls); calls += amount("SHELVEFS_STRIDE", STRIDE)) {
             struct tdbfile *file = open_file(fixture);
             int status = tdbfile_mend(file, 1);
 
@@ -242,7 +235,7 @@ static void test_others_come_first(void **state)
     unsigned mended = 0;
 
     in_the_middle = false;
-    for (unsigned calls = 0; change_and_die(fixture, calls); calls += 3 * stride()) {
+    for (unsigned calls = 0; change_and_die(fixture, calls); calls += 3 * amount("SHELVEFS_STRIDE", STRIDE)) {
         struct tdbfile *file = open_file(fixture);
         unsigned done = *fixture->done;
         int status;
@@ -280,7 +273,7 @@ static void test_killed_while_mending(void **state)
     unsigned mended = 0;
 
     in_the_middle = true;
-    for (unsigned calls = 0; change_and_die(fixture, calls); calls += 7 * stride()) {
+    for (unsigned calls = 0; change_and_die(fixture, calls); calls += 7 * amount("SHELVEFS_STRIDE", STRIDE)) {
         bool killed = true;
 
         buffer_clear(&broken);
