@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from mounting import FORGET_OTHERS, eventually
+from test_hostile import rows
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason='another user needs root')
 NOBODY = 65534
@@ -101,9 +102,14 @@ def test_owner_and_permissions_that_the_mount_says(database, mounter, public):
     assert database.value('new') == 'mine' and b'list' not in database.keys()
 
 
-@needs_root
-def test_an_ordinary_user_mounts(database, public):
-    """Through fusermount3, which is all that an ordinary user has."""
+# In a container, /dev/fuse may be root's alone. Users may share their mounts.
+FUSE_FOR_ALL = (FORGET_OTHERS + 'mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
+                'echo user_allow_other > /mnt/fuse.conf && touch /etc/fuse.conf && mount --bind /mnt/fuse.conf /etc/fuse.conf && ')
+AS_NOBODY = 'setpriv --reuid %d --regid %d --clear-groups ' % (NOBODY, NOBODY)
+
+
+def give_away(database, public):
+    """To an ordinary user, with a program and a place to mount it: `./shelvefs`, `mine`."""
     for file in database.files:
         os.chown(file, NOBODY, NOBODY)
     os.chown(public, NOBODY, NOBODY)
@@ -112,15 +118,48 @@ def test_an_ordinary_user_mounts(database, public):
     program = public / 'shelvefs'
     program.write_bytes(open(os.environ['SHELVEFS'], 'rb').read())  # where it was built, others may not look
     program.chmod(0o755)
-    # In a container, /dev/fuse may be root's alone.
-    script = (FORGET_OTHERS + 'mount -t tmpfs none /mnt && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse && '
-              'exec setpriv --reuid %d --regid %d --clear-groups sh -ec "$0"' % (NOBODY, NOBODY))
+
+
+def with_fuse_for_all(script, public):
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', FUSE_FOR_ALL + script], cwd=public, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=100, check=False)
+    return done.returncode, done.stdout.decode(errors='replace')
+
+
+@needs_root
+def test_an_ordinary_user_mounts(database, public):
+    """Through fusermount3, which is all that an ordinary user has."""
+    give_away(database, public)
     commands = './shelvefs %s mine; cat mine/greeting; echo new > mine/text; stat -c %%u mine/text; fusermount3 -u mine' % database.path
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', script, commands], cwd=public, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines()[1:] == ['hello', str(NOBODY)], done.stdout
-    assert done.returncode == 0
+    status, output = with_fuse_for_all('exec %s sh -ec "%s"' % (AS_NOBODY, commands), public)
+    assert output.splitlines()[1:] == ['hello', str(NOBODY)], output
+    assert status == 0
     eventually(lambda: database.value('text') == 'new')
+
+
+@needs_root
+@pytest.mark.parametrize('shared', [False, True])
+@pytest.mark.parametrize('engine', ['dumb'], indirect=True)
+def test_root_looks_into_a_users_mount(new_database, public, shared):
+    """Of hostile values: not at all, or no more happens than to the user."""
+    values = {name.encode(): value for name, value in rows('pickle', 'stored').items()}
+    values.update({b'..': b'N.', b'../../etc/passwd': b'N.', b'\xff\n\x1b[31m': b'N.', b'x' * 5000: b'N.'})
+    database = new_database().create(values.items())
+    give_away(database, public)
+    commands = ['find mine mine/.shelvefs -ls', 'ls -lR mine mine/.shelvefs', 'grep -r passwd mine mine/.shelvefs', 'tar cf /dev/null mine', 'du -s mine']
+    status, output = with_fuse_for_all(
+        '%s ./shelvefs -o codec=pickle,max_value=1000000%s %s mine; ' % (AS_NOBODY, ',allow_other' * shared, database.path) +
+        'grep " $PWD/mine " /proc/self/mountinfo; ' +
+        ''.join('timeout 60 %s > out; echo "status $?, $(wc -l < out) lines"; ' % command for command in commands) +
+        'exec %s fusermount3 -u mine' % AS_NOBODY, public)
+    assert status == 0 and 'nosuid,nodev' in output, output
+    lines = [int(line.split()[2]) for line in output.splitlines() if line.startswith('status')]
+    assert len(lines) == len(commands) and 'status 124' not in output and 'status 137' not in output, output
+    if shared:
+        assert min(lines[:2]) >= 2 * len(values), output
+    else:
+        assert output.count('Permission denied') >= len(commands) and max(lines[:3]) <= 2, output
+    assert database.records() == values
 
 
 FSTAB = """
