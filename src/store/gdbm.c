@@ -78,7 +78,8 @@ static int rescue(struct inplace *inplace)
         inplace_damaged(inplace, "a writer was killed, and gdbm_recover can't save every record");
     if (status == -EPERM)
         buffer_printf(&inplace->store.notes,
-                      "a writer was killed, and %s can't be recovered before what is not ours is moved away: .%s.shelvefs-rescue beside it\n",
+                      "a writer was killed, and %s can't be recovered before what is not ours is "
+                      "moved away: .%s.shelvefs-rescue beside it\n",
                       inplace->store.path, basename(inplace->store.path));
     if (status)
         return status;

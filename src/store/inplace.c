@@ -383,7 +383,8 @@ static int explain(struct inplace *i, int status, struct failure *failure)
                            path);
     /* What is in the way is in the notes. */
     if (status == -EPERM && i->store.notes.size)
-        return failure_set(failure, status, 0, "%.*s", (int)i->store.notes.size - 1, (char *)i->store.notes.data);
+        return failure_set(failure, status, 0, "%.*s", (int)i->store.notes.size - 1,
+                           (char *)i->store.notes.data);
     if (status == -EUCLEAN)
         return failure_set(failure, status, 0,
                            "%s is damaged: look with -o ro, and save what is left from there",

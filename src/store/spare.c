@@ -18,7 +18,7 @@ static _Thread_local struct {
 
 int spare_begin(size_t size)
 {
-    spare.room = malloc(size);
+    spare.room = calloc(1, size);
     spare.size = size;
     spare.used = 0;
     return spare.room ? 0 : -ENOMEM;
@@ -52,9 +52,10 @@ static void *take(size_t size)
     return piece;
 }
 
+/* Cleared: libdb writes pages of which it has filled only a part, and what was in this memory before is not for the database. */
 void *spare_malloc(size_t size)
 {
-    void *memory = malloc(size);
+    void *memory = calloc(1, size);
 
     return memory ? memory : take(size);
 }

@@ -46,7 +46,8 @@ static void test_exchanged_again(void **state)
 
     put(world, "k~", "older\n");
     assert_int_equal(rename_file(world, "k", "k~"), 0);
-    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k~", TREE_ROOT, "list", RENAME_EXCHANGE), 0);
+    assert_int_equal(tree_rename(world->tree, TREE_ROOT, "k~", TREE_ROOT, "list", RENAME_EXCHANGE),
+                     0);
     assert_stored(world, "k", NULL);
     assert_stored(world, "k~", "[1, 2]\n");
     assert_stored(world, "list", "old\n");
@@ -156,10 +157,14 @@ static void test_exchanged_in_another_view(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_CASE(test_backups_of_backups),         WORLD_CASE(test_chain),
-        WORLD_CASE(test_renamed_again),              WORLD_CASE(test_exchanged_again),
-        WORLD_CASE(test_companions_that_swap_names), WORLD_CASE(test_no_room),
-        WORLD_CASE(test_saved_in_another_view),      WORLD_CASE(test_displaced_in_two_views),
+        WORLD_CASE(test_backups_of_backups),
+        WORLD_CASE(test_chain),
+        WORLD_CASE(test_renamed_again),
+        WORLD_CASE(test_exchanged_again),
+        WORLD_CASE(test_companions_that_swap_names),
+        WORLD_CASE(test_no_room),
+        WORLD_CASE(test_saved_in_another_view),
+        WORLD_CASE(test_displaced_in_two_views),
         WORLD_CASE(test_exchanged_in_another_view),
     };
 

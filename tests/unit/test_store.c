@@ -725,6 +725,53 @@ static void test_creations(void **state)
     }
 }
 
+/* Memory that is given out again still says this, in pieces of all sizes that a page or a table may have. */
+#define SECRET "nobody else may read this"
+
+static void fill_memory(void)
+{
+    enum { PIECES = 256 };
+    char *pieces[PIECES];
+
+    for (size_t i = 0; i < PIECES; i++) {
+        size_t size = (size_t)256 << i % 8;
+
+        pieces[i] = malloc(size);
+        assert_non_null(pieces[i]);
+        for (size_t at = 0; at + sizeof SECRET < size; at += sizeof SECRET)
+            memcpy(pieces[i] + at, SECRET, sizeof SECRET);
+    }
+    for (size_t i = 0; i < PIECES; i++)
+        free(pieces[i]);
+}
+
+/* What the libraries write is what they were given. */
+static void test_no_memory_of_ours_is_stored(void **state)
+{
+    static const char value[60 * 60];
+    const char *folder = ((struct folder *)*state)->path;
+
+    for (size_t i = 0; i < ARRAY_SIZE(creations); i++) {
+        struct store_options options = {.flags = STORE_CREATE, .engine = creations[i].engine};
+        struct buffer content = BUFFER_INIT;
+        struct store *store = NULL;
+        char path[192];
+
+        snprintf(path, sizeof path, "%s/%s", folder, creations[i].name);
+        if (store_open(path, &options, &store, NULL))
+            continue;
+        for (size_t key = 0; key < 60; key++) {
+            fill_memory();
+            put(store, bytes_of(&key, sizeof key), bytes_of(value, key * key));
+        }
+        assert_int_equal(store_close(store), 0);
+        snprintf(path, sizeof path, "%s/%s", folder, creations[i].file);
+        assert_int_equal(io_read_file(path, &content), 0);
+        assert_null(memmem(content.data, content.size, SECRET, sizeof SECRET));
+        buffer_release(&content);
+    }
+}
+
 static void test_create_needs_a_folder(void **state)
 {
     const char *folder = ((struct folder *)*state)->path;
@@ -766,6 +813,7 @@ int main(void)
         cmocka_unit_test(test_dumb_indexes),
         cmocka_unit_test_setup_teardown(test_refusals, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_creations, set_up_folder, tear_down_folder),
+        cmocka_unit_test_setup_teardown(test_no_memory_of_ours_is_stored, set_up_folder, tear_down_folder),
         cmocka_unit_test_setup_teardown(test_create_needs_a_folder, set_up_folder,
                                         tear_down_folder),
         cmocka_unit_test_setup_teardown(test_tdb_truncated_while_open, set_up_folder,
