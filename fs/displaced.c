@@ -144,6 +144,16 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
     return 0;
 }
 
+/* Tree lock held. What a file had that was no key is the key's now. */
+static void give_own(struct tree *tree, const struct node *node)
+{
+    struct attributes entry = {0};
+
+    attributes_find(&tree->attributes, node->name->key, &entry);
+    attributes_merge(&entry, &node->own);
+    attributes_set(&tree->attributes, node->name->key, &entry);
+}
+
 /*
  * The new file that stood at a displaced key's name was never saved, and the old text goes: the stored value is then the
  * only one, so it appears under its name again. names held; locks `successor`.
@@ -152,6 +162,8 @@ static void restore_key(struct tree *tree, struct node *successor)
 {
     pthread_mutex_lock(&successor->lock);
     pthread_mutex_lock(&tree->lock);
+    give_own(tree, successor);
+    successor->own.set = 0;
     successor->kind = NODE_KEY;
     successor->known = successor->stamped = false;
     texts_set(&tree->texts, &successor->cached, NULL);
@@ -224,12 +236,8 @@ void displaced_drop(struct tree *tree, struct displaced *displaced)
 /* names and node lock held. The companion is the key of its name now, unchanged. */
 static void companion_is_key(struct tree *tree, struct node *node)
 {
-    struct attributes entry = {0};
-
     pthread_mutex_lock(&tree->lock);
-    attributes_find(&tree->attributes, node->name->key, &entry);
-    attributes_merge(&entry, &node->own);
-    attributes_set(&tree->attributes, node->name->key, &entry);
+    give_own(tree, node);
     node->kind = NODE_KEY;
     node->stamped = false;
     nodes_let_go(tree, node);

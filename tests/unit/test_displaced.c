@@ -53,6 +53,29 @@ static void test_exchanged_again(void **state)
     assert_stored(world, "list", "old\n");
 }
 
+/* The old text goes before the new file was saved: the file keeps its mode when the key appears behind it. */
+static void test_mode_of_a_successor(void **state)
+{
+    struct stat in = {.st_mode = 0640}, out;
+    struct world *world = *state;
+    struct tree_handle *writer;
+
+    assert_int_equal(rename_file(world, "k", "k~"), 0);
+    assert_int_equal(open_file(world, "k", O_RDWR | O_CREAT | O_EXCL, &writer), 0);
+    assert_int_equal(
+        tree_setattr(world->tree, find(world, "k"), NULL, &in, TREE_SET_MODE, &world->caller, &out),
+        0);
+    assert_int_equal(tree_write(writer, 0, BYTES("new\n")), 0);
+    assert_int_equal(unlink_file(world, "k~"), 0);
+    assert_int_equal(tree_getattr(world->tree, find(world, "k"), &out), 0);
+    assert_int_equal(out.st_mode & 07777, 0640);
+    assert_int_equal(tree_flush(writer), 0);
+    tree_release(writer);
+    assert_stored(world, "k", "new\n");
+    assert_int_equal(tree_getattr(world->tree, find(world, "k"), &out), 0);
+    assert_int_equal(out.st_mode & 07777, 0640);
+}
+
 /* The same, and all are kept. */
 static void test_chain(void **state)
 {
@@ -161,6 +184,7 @@ int main(void)
         WORLD_CASE(test_chain),
         WORLD_CASE(test_renamed_again),
         WORLD_CASE(test_exchanged_again),
+        WORLD_CASE(test_mode_of_a_successor),
         WORLD_CASE(test_companions_that_swap_names),
         WORLD_CASE(test_no_room),
         WORLD_CASE(test_saved_in_another_view),
