@@ -29,7 +29,8 @@ static int look_up(struct tree *tree, struct place place, struct node **node, st
     struct stat found;
     int code = 0;
 
-    if ((*node)->kind == NODE_REPORT && tree->options.read_only)
+    /* In this order: the kind is read without the node's lock, and changes only where keys may be renamed. */
+    if (tree->options.read_only && (*node)->kind == NODE_REPORT)
         code = frozen_renew_report(tree, place, node);
     if (code)
         return code;
