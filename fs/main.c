@@ -75,6 +75,7 @@ static int show(int (*command)(const struct options *options, struct buffer *tex
 static int finish(struct mount *mount, int serve_status)
 {
     struct failure failure = {0};
+    bool was_ready = mount->startup->reported;
     int status;
 
     if (serve_status)
@@ -83,6 +84,8 @@ static int finish(struct mount *mount, int serve_status)
     fail(mount->startup, EXIT_MOUNT, &failure);
     status = mount_close(mount);
     session_close(mount);
+    if (serve_status && !was_ready)
+        return EXIT_MOUNT;
     return serve_status || status ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

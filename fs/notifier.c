@@ -180,6 +180,8 @@ int notifier_start(struct notifier *notifier)
     sigset_t all, before;
     int status;
 
+    if (notifier->started)
+        return 0;
     /* Signals are for the thread that serves the session. */
     sigfillset(&all);
     sigdelset(&all, SIGBUS); /* is of the thread that it happens to: store/sqlite_guard.h */

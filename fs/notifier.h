@@ -26,7 +26,7 @@ struct notifier_ops {
     unsigned (*work)(void *context);
 };
 
-/* `ops` is borrowed. The thread starts with notifier_start(), what is added before waits for it. */
+/* `ops` is borrowed. The thread starts with notifier_start(), what is added before waits for it. Once it runs, that does nothing. */
 int notifier_new(const struct notifier_ops *ops, void *context, struct notifier **out);
 int notifier_start(struct notifier *notifier);
 /* What finds no memory is dropped: the kernel then finds out when its timeouts end. */

@@ -334,20 +334,29 @@ static void serve_pending(struct fuse_session *session)
         ;
 }
 
+static int serve_once(struct mount *mount, const struct options *options)
+{
+    int status = notifier_start(mount->notifier);
+
+    if (status)
+        return status;
+    return options->single_thread ? fuse_session_loop(mount->session)
+                                  : serve_in_threads(mount->session);
+}
+
 /*
- * libfuse ends its loop where a thread finds no memory for the next request. That is no reason to unmount: requests wait in the kernel. -EPERM
- * stands for -1, which says that it could not start its first thread.
+ * That there is no memory for the next request, or that no thread can be started (-EAGAIN), is no reason to unmount: requests wait in
+ * the kernel.
  */
 static int serve(struct mount *mount, const struct options *options)
 {
     for (int attempt = 1;; attempt++) {
-        int status = options->single_thread ? fuse_session_loop(mount->session)
-                                            : serve_in_threads(mount->session);
+        int status = serve_once(mount, options);
 
-        if ((status != -ENOMEM && status != -EPERM) || attempt == MOST_ATTEMPTS)
+        if ((status != -ENOMEM && status != -EAGAIN) || attempt == MOST_ATTEMPTS)
             return status;
         if (attempt == 1)
-            log_error(mount->log, "requests have to wait: out of memory");
+            log_error(mount->log, "requests have to wait: %s", strerror(-status));
         fuse_session_reset(mount->session);
         poll(NULL, 0, PAUSE_MS);
     }
@@ -355,11 +364,8 @@ static int serve(struct mount *mount, const struct options *options)
 
 int session_serve(struct mount *mount, const struct options *options)
 {
-    int status = notifier_start(mount->notifier);
+    int status = serve(mount, options);
 
-    if (status)
-        return status;
-    status = serve(mount, options);
     serve_pending(mount->session);
     stop_notifier(mount);
     /* A positive result is the signal that ended it. */

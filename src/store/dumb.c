@@ -99,9 +99,7 @@ static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
 
 static bool has_moved(const struct dumb *dumb)
 {
-    struct stat named;
-
-    return stat(dumb->store.path, &named) || !presence_is_same(&named, &dumb->values.file);
+    return presence_has_moved(dumb->store.path, &dumb->values.file);
 }
 
 /* The table is complete and may be changed; dumb_index_rewrite() has to follow. */

@@ -12,6 +12,15 @@ bool presence_is_same(const struct stat *one, const struct stat *other)
     return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
 }
 
+bool presence_has_moved(const char *path, const struct stat *known)
+{
+    struct stat named;
+
+    if (stat(path, &named))
+        return errno == ENOENT || errno == ENOTDIR;
+    return !presence_is_same(&named, known);
+}
+
 static void tell(struct store *store, const char *what)
 {
     struct buffer *events = &store->events;

@@ -12,6 +12,11 @@
 #include "src/store/engine.h"
 
 bool presence_is_same(const struct stat *one, const struct stat *other);
+/*
+ * Whether the path leads to another file than the known one, or to none: then a change that was made is nowhere, and is made again.
+ * Where that can't be found out, it does not: a removal or an exchange that was made must not be made again.
+ */
+bool presence_has_moved(const char *path, const struct stat *known);
 /* The name leads to no database, for this reason (negative errno); others, such as a lock, are no news. */
 void presence_lost(struct store *store, int status);
 /* It leads to one. `replaced`: to another file than the last time. */

@@ -216,7 +216,7 @@ static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
     int status = change_once(s, query, first, second, count);
 
     for (int i = 1; i < TRIES; i++) {
-        if (status != -ESTALE && (!s->connection.to || !sqlite_file_moved(s->connection.to)))
+        if (status != -ESTALE && !sqlite_connection_has_moved(&s->connection))
             break;
         status = change_once(s, query, first, second, count);
     }

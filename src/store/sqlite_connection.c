@@ -155,7 +155,7 @@ int sqlite_connection_open(struct sqlite_connection *connection, struct failure 
     if (!has_wal(connection->path))
         connection->misses_log = false;
     /* Where nothing has the name, what comes next may be a file that must not meet the log either. */
-    if (connection->to && sqlite_file_moved(connection->to) && !stat(connection->path, &named))
+    if (sqlite_connection_has_moved(connection) && !stat(connection->path, &named))
         part_with_old_file(connection);
     fresh = *connection;
     status = connect_to(&fresh, failure);
@@ -187,6 +187,13 @@ bool sqlite_connection_is_cut(const struct sqlite_connection *connection)
            now.st_size < sqlite_file_size(connection->to) && !has_wal(connection->path);
 }
 
+/* To SQLite it has also where that can't be found out, and the file that it has open may be newer than `file`. */
+bool sqlite_connection_has_moved(const struct sqlite_connection *connection)
+{
+    return connection->to && sqlite_file_moved(connection->to) &&
+           presence_has_moved(connection->path, &connection->file);
+}
+
 bool sqlite_connection_is_stale(const struct sqlite_connection *c)
 {
     struct stat now;
@@ -196,5 +203,5 @@ bool sqlite_connection_is_stale(const struct sqlite_connection *c)
     if (c->frozen)
         return stat(c->path, &now) || !io_is_unchanged(&now, &c->file) ||
                (!c->peeks && !is_idle(c->path));
-    return sqlite_file_moved(c->to);
+    return sqlite_connection_has_moved(c);
 }

@@ -34,6 +34,8 @@ struct sqlite_connection {
 int sqlite_connection_open(struct sqlite_connection *connection, struct failure *failure);
 void sqlite_connection_close(struct sqlite_connection *connection);
 
+/* Whether the name belongs to another file by now, or to none. */
+bool sqlite_connection_has_moved(const struct sqlite_connection *connection);
 /* Whether it has to be opened again: the name belongs to another file, or a frozen one may have changed. */
 bool sqlite_connection_is_stale(const struct sqlite_connection *connection);
 /* Whether the file is shorter than it says. */

@@ -230,20 +230,13 @@ static int change_once(struct tdb_store *t, const struct change *change)
     return status ? status : tdbfile_end(t->file, change->make(t->file, change));
 }
 
-static bool has_moved(const struct tdb_store *t)
-{
-    struct stat named;
-
-    return stat(t->store.path, &named) || !presence_is_same(&named, &t->known);
-}
-
 /* What was saved in a file that had lost its name is nowhere. */
 static int make(struct store *store, const struct change *change)
 {
     struct tdb_store *t = tdb_of(store);
     int status = change_once(t, change);
 
-    for (int i = 1; !status && has_moved(t); i++)
+    for (int i = 1; !status && presence_has_moved(store->path, &t->known); i++)
         status = i < TRIES ? change_once(t, change) : -EBUSY;
     return status;
 }

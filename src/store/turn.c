@@ -234,18 +234,11 @@ static int begin_journal(struct turn *turn)
     return 0;
 }
 
-static bool has_moved(const struct turn *turn)
-{
-    struct stat named;
-
-    return stat(turn->store->path, &named) || !presence_is_same(&named, &turn->stat);
-}
-
 int turn_write(struct turn *turn)
 {
     int status;
 
-    if (turn->kind == TURN_WRITE && has_moved(turn)) {
+    if (turn->kind == TURN_WRITE && presence_has_moved(turn->store->path, &turn->stat)) {
         status = turn_give(turn);
         if (status)
             return status;
@@ -307,7 +300,7 @@ int turn_commit(struct turn *turn, const struct changes *changes)
         close_file(turn);
         return -EIO;
     }
-    if (!status && has_moved(turn)) {
+    if (!status && presence_has_moved(turn->store->path, &turn->stat)) {
         status = turn_give(turn);
         return status ? status : -ESTALE;
     }

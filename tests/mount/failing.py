@@ -5,12 +5,12 @@ import itertools
 import mmap
 import os
 import pathlib
-import random
 import signal
 import struct
 import subprocess
 import threading
 
+from conftest import ENGINES
 from mounting import Mount, what_it_does
 
 LIBRARY = pathlib.Path(os.environ['SHELVEFS']).parent / 'libfailing.so'
@@ -18,14 +18,24 @@ CALLS, FIRST, END, BLOCKS, MODE, DEVICE = range(6)
 NAME = 7 * 8
 ALLOCATIONS, EACH_CALL, SPACE, DISK, SIGNALS, SHORT, KILL, KILL_ALL, KILL_TORN = range(9)
 FOR_EVER = 1 << 62
-SEED = int(os.environ.get('SHELVEFS_SEED', '0')) or random.randrange(1, 1 << 30)
+NEVER = 1 << 40  # the number of no call
+SEED = int(os.environ.get('SHELVEFS_SEED', '0'))
 PATIENCE = 120  # seconds in which any request is answered
 
 
-def spread(total, most):
-    """Numbers of calls without end, of which about `most`, or "all", are below `total`."""
+def spread(total, most, engine):
+    """
+    Numbers of calls without end, of which about `most`, or "all", are below `total`: others for each engine, and one further with
+    each SHELVEFS_SEED.
+    """
     step = 1 if most == 'all' else max(1, total // int(most))
-    return itertools.count(random.Random(SEED).randrange(step), step)
+    share = ENGINES.index(engine) / len(ENGINES)
+    return itertools.count((int(step * share) + SEED) % step, step)
+
+
+def outcomes(attempt, numbers):
+    """Of attempt(number), up to None: there was no such call."""
+    return list(itertools.takewhile(lambda outcome: outcome is not None, map(attempt, numbers)))
 
 
 class Failing:
@@ -36,6 +46,7 @@ class Failing:
         with open(path, 'r+b') as file:
             self.memory = mmap.mmap(file.fileno(), 4096)
         self.path = path
+        self.start = 0
 
     def __getitem__(self, word):
         return struct.unpack_from('Q', self.memory, 8 * word)[0]
@@ -45,7 +56,8 @@ class Failing:
 
     def fail(self, number, for_ever=False, times=1):
         """From now on the call of this number (from 0), and perhaps more after it."""
-        first = self[CALLS] + 1 + number
+        self.start = self[CALLS]
+        first = self.start + 1 + number
         self[END] = FOR_EVER if for_ever else first + times
         self[FIRST] = first
 
@@ -54,6 +66,11 @@ class Failing:
         first = self[FIRST]
         self[FIRST] = 0
         return self[CALLS] >= first
+
+    @property
+    def count(self):
+        """How many calls there were since fail()."""
+        return self[CALLS] - self.start
 
     @property
     def name(self):
@@ -67,7 +84,7 @@ class FailingMount(Mount):
         self.failing = failing
 
     def command(self):
-        return ['env', 'LD_PRELOAD=%s' % LIBRARY, 'FAILING=%s' % self.failing.path, *super().command()]
+        return ['env', 'LD_PRELOAD=%s' % (os.environ.get('PRELOAD_FIRST','') + ':' + str(LIBRARY)), 'FAILING=%s' % self.failing.path, *super().command()]
 
 
 class Patience:
@@ -80,8 +97,10 @@ class Patience:
 
     def end(self):
         self.ended = True
-        print('it hangs:\n' + what_it_does(self.mount.process.pid))
-        self.mount.process.send_signal(signal.SIGKILL)
+        try:
+            print('it hangs:\n' + what_it_does(self.mount.process.pid))
+        finally:
+            self.mount.process.send_signal(signal.SIGKILL)
 
     def __enter__(self):
         self.timer.start()

@@ -6,6 +6,7 @@ Takes too long for CI as yet, so it is run by hand: see tests/mount/run. SHELVEF
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 import mounting
 import steps
-from failing import (CALLS, DISK, EACH_CALL, MODE, SHORT, SIGNALS, SPACE, Failing, FailingMount, Patience, clean_up, spread)
+from failing import (DISK, EACH_CALL, MODE, NEVER, SHORT, SIGNALS, SPACE, Failing, FailingMount, Patience, clean_up,
+                     outcomes, spread)
 
 MOST = os.environ.get('SHELVEFS_CALLS', '1')
 # How calls fail, whether all after it, too, and whether the program may be told.
@@ -58,35 +60,66 @@ def put_in_order(mount):
     mount.save('list', '[1, 2, 3]\n')
 
 
-def try_scenario(mount, database, fault, scenario, number):
-    """Returns the errors, or None if there was no such call."""
-    mode, for_ever, may_tell = FAULTS[fault]
-    may_tell = may_tell or database.engine == 'tdb'  # libtdb takes an interrupted read for a failed one
-    failing = mount.failing
+class Trial:
+    """While it lasts, the call of this number fails in this way: trial.begin(); ...; trial.end()"""
+
+    def __init__(self, mount, engine, fault, number):
+        self.mount = mount
+        self.failing = mount.failing
+        self.mode, self.for_ever, self.may_tell = FAULTS[fault]
+        self.may_tell = self.may_tell or engine == 'tdb'  # libtdb takes an interrupted read for a failed one
+        self.title = '%s %d' % (fault, number)
+        self.number = number
+        self.reached = None
+        pathlib.Path(mount.log_path).write_bytes(b'')
+
+    def begin(self):
+        self.failing[MODE] = self.mode
+        self.failing.fail(self.number, self.for_ever)
+
+    def end(self):
+        self.reached = self.failing.stop()
+
+    def outcome(self, told):
+        """Whether somebody was told, or None if there was no such call."""
+        assert self.reached or not told, self
+        return bool(told) if self.reached else None
+
+    def __str__(self):
+        return '%s: %s\n%s' % (self.title, self.failing.name, self.mount.log)
+
+
+def each_call(engine, failing, faults, attempt):
+    """attempt(fault, number) returns an outcome. Returns what is to be reported."""
+    report = []
+    for fault in faults:
+        assert attempt(fault, NEVER) is None
+        told = outcomes(functools.partial(attempt, fault), spread(failing.count, MOST, engine))
+        report.append('%s %d (%d told)' % (fault, len(told), sum(told)))
+    return ', '.join(report)
+
+
+def try_scenario(mount, database, scenario, fault, number):
+    trial = Trial(mount, database.engine, fault, number)
     try:
         put_in_order(mount)
     except OSError as error:
-        raise AssertionError('after ' + mount.last) from error
-    pathlib.Path(mount.log_path).write_bytes(b'')
-    failing[MODE] = mode
-    failing.fail(number, for_ever)
+        raise AssertionError('after %s' % mount.last) from error
     with Patience(mount):
+        trial.begin()
         run = steps.Run(mount, STATE)(SCENARIOS[scenario])
-        reached = failing.stop()
-        where = '%s, %s %d: %s, %s\n%s' % (scenario, fault, number, failing.name, run.errors, mount.log)
+        trial.end()
+        mount.last = where = '%s, %s%s' % (scenario, trial, run.errors)
         assert mount.process.poll() is None, where
-        for _, error in run.errors:
-            assert error in steps.PLAUSIBLE and may_tell, where
-        assert reached or not run.errors, where
-        if for_ever and database.engine in IN_PLACE:
+        assert {error for _, error in run.errors} <= (steps.PLAUSIBLE if trial.may_tell else set()), where
+        if trial.for_ever and database.engine in IN_PLACE:
             os.listdir(mount.directory)  # a change that could neither be made nor taken back is completed now
         try:
             problem = run.problem(database.records())
         except Exception as error:
             raise AssertionError(where) from error
         assert not problem, '%s: %s' % (problem, where)
-    mount.last = where
-    return run.errors if reached else None
+    return trial.outcome(run.errors)
 
 
 @pytest.mark.parametrize('scenario', SCENARIOS)
@@ -94,19 +127,7 @@ def test_requests(database, failing_mount, failing, scenario, capfd):
     mount = failing_mount.start()
     put_in_order(mount)
     descriptors = len(os.listdir('/proc/%d/fd' % mount.process.pid))
-    report = []
-    for fault in FAULTS:
-        before = failing[CALLS]
-        assert try_scenario(mount, database, fault, scenario, 1 << 40) is None
-        total = failing[CALLS] - before
-        failures, tries = 0, 0
-        for number in spread(total, MOST):
-            errors = try_scenario(mount, database, fault, scenario, number)
-            if errors is None:
-                break
-            failures += bool(errors)
-            tries += 1
-        report.append('%s %d (%d told)' % (fault, tries, failures))
+    report = each_call(database.engine, failing, FAULTS, functools.partial(try_scenario, mount, database, scenario))
     put_in_order(mount)
     # Between changes an engine may close its file.
     mounting.eventually(lambda: len(os.listdir('/proc/%d/fd' % mount.process.pid)) <= descriptors + 2)
@@ -118,109 +139,70 @@ def test_requests(database, failing_mount, failing, scenario, capfd):
         assert not mount.start().stop()  # lost space, of which its own check complains, is mended
     database.verify()
     with capfd.disabled():
-        print('\n%s, %s: %s' % (database.engine, scenario, ', '.join(report)))
+        print('\n%s, %s: %s' % (database.engine, scenario, report))
 
 
 def try_mounting(mount, database, fault, number):
-    """Returns whether it was refused, with a line that says why, or None if there was no such call."""
-    mode, for_ever, may_tell = FAULTS[fault]
-    failing = mount.failing
-    pathlib.Path(mount.log_path).write_bytes(b'')
+    """It mounts, or is refused with a line that says why."""
+    trial = Trial(mount, database.engine, fault, number)
     refused = False
-    failing[CALLS] = 0
-    failing[MODE] = mode
-    failing.fail(number, for_ever)
+    trial.begin()
     try:
         mount.start()
     except mounting.MountFailed as failure:
-        where = '%s %d: %s, %s' % (fault, number, failing.name, failure)
-        assert may_tell and 1 < failure.status < 6, where
-        assert failure.log.startswith('shelvefs: ') or (for_ever and failing.name == 'write'), where
+        assert trial.may_tell and failure.status in range(2, 6), (str(trial), failure)
+        assert failure.log.startswith('shelvefs: ') or (trial.for_ever and mount.failing.name == 'write'), (str(trial), failure)
         mount.process = None
         refused = True
-    reached = failing.stop()
-    where = '%s %d: %s, %s' % (fault, number, failing.name, mount.log)
+    trial.end()
     if not refused:
         with Patience(mount):
             try:
-                assert mount.text('list') == '[1, 2, 3]\n', where
-            except ConnectionRefusedError:  # the session could not begin: nothing is answered
+                assert mount.text('list') == '[1, 2, 3]\n', trial
+            except OSError as error:  # the session could not begin: nothing is answered
+                assert error.errno in steps.DEAD, trial
                 refused = True
-            assert mount.stop() in ([], ['exit status 1']) or refused, where
+            assert mount.stop() in ([], ['exit status 1']) or refused, trial
     clean_up(mount)
-    assert database.value('list') == [1, 2, 3], where
-    return refused if reached else None
-
-
-def test_mounting(database, tmp_path, failing, capfd):
-    mount = FailingMount(database, tmp_path / 'mnt', failing, 'lock_timeout=1')
-    report = []
-    # libtdb takes half of a header for another kind of file.
-    for fault in ('call', 'calls', 'signals', *(['short'] if database.engine != 'tdb' else [])):
-        assert try_mounting(mount, database, fault, 1 << 40) is None
-        tries, refusals = 0, 0
-        for number in spread(failing[CALLS], MOST):
-            refused = try_mounting(mount, database, fault, number)
-            if refused is None:
-                break
-            tries += 1
-            refusals += refused
-        report.append('%s %d (%d refused)' % (fault, tries, refusals))
-    mount.start()
-    assert not mount.stop()
-    database.verify()
-    with capfd.disabled():
-        print('\n%s, mount: %s' % (database.engine, ', '.join(report)))
+    assert database.value('list') == [1, 2, 3], trial
+    return trial.outcome(refused)
 
 
 def try_unmounting(mount, database, fault, number):
-    mode, for_ever, may_tell = FAULTS[fault]
-    failing = mount.failing
-    pathlib.Path(mount.log_path).write_bytes(b'')
-    failing[MODE] = mode
+    """What was saved is there; what was not, is there or was told."""
+    trial = Trial(mount, database.engine, fault, number)
     mount.start()
     mount.save('list', '[%d]\n' % number)
     mount.save('.list.swp', 'anything')
     os.rename(mount / 'number', mount / 'number~')
-    mount.before = failing[CALLS]
-    failing.fail(number, for_ever)
-    subprocess.run(['fusermount3', '-u', str(mount.directory)], check=True)
+    trial.begin()
     with Patience(mount):
-        status = mount.process.wait(60)
+        subprocess.run(['fusermount3', '-u', str(mount.directory)], check=True)
+        status = mount.process.wait()
     mount.process = None
-    reached = failing.stop()
-    where = '%s %d: %s, %s' % (fault, number, failing.name, mount.log)
-    assert status in ((0, 1) if may_tell else (0,)), where
+    trial.end()
+    assert status in ((0, 1) if trial.may_tell else (0,)), trial
     # A change of gdbm's or ndbm's file that could neither be made nor taken back is completed by the next mount.
-    if for_ever and database.engine in IN_PLACE:
+    if trial.for_ever and database.engine in IN_PLACE:
         mount.start()
-        assert not mount.stop(), where
+        assert not mount.stop(), trial
     records = database.records()
-    assert database.value('list') == [number], where
-    moved = b'number~' in records
-    assert moved or (b'number' in records and status == 1), where
-    if moved:
+    assert database.value('list') == [number], trial
+    if b'number~' in records:
         database.put('number', 42)
         database.delete('number~')
-    return bool(status) if reached else None
+    else:
+        assert b'number' in records and status == 1, trial
+    return trial.outcome(status)
 
 
-def test_unmounting(database, tmp_path, failing, capfd):
-    """What was saved is there; what was not, is there or was told."""
+@pytest.mark.parametrize('attempt', [try_mounting, try_unmounting], ids=['mount', 'unmount'])
+def test_ends(database, tmp_path, failing, attempt, capfd):
     mount = FailingMount(database, tmp_path / 'mnt', failing, 'lock_timeout=1')
-    report = []
-    for fault in FAULTS:
-        assert try_unmounting(mount, database, fault, 1 << 40) is None
-        tries, failures = 0, 0
-        for number in spread(failing[CALLS] - mount.before, MOST):
-            told = try_unmounting(mount, database, fault, number)
-            if told is None:
-                break
-            tries += 1
-            failures += told
-        report.append('%s %d (%d told)' % (fault, tries, failures))
-    mount.start()
-    assert not mount.stop()
+    # libtdb takes half of a header for another kind of file.
+    faults = [fault for fault in FAULTS if (attempt, fault, database.engine) != (try_mounting, 'short', 'tdb')]
+    report = each_call(database.engine, failing, faults, functools.partial(attempt, mount, database))
+    assert not mount.start().stop()
     database.verify()
     with capfd.disabled():
-        print('\n%s, unmount: %s' % (database.engine, ', '.join(report)))
+        print('\n%s, %s: %s' % (database.engine, attempt.__name__, report))

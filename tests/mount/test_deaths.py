@@ -2,10 +2,10 @@
 """kill -9 of the daemon at each of its calls that change the database or its sidecar (failing.h), and each of them failing: what was
 acknowledged is there, for Python at once and for the next mount; what failed was told; nothing stays behind.
 
-SHELVEFS_DEATHS: at about how many calls of each kind, spread over all of them; "all": at every one. SHELVEFS_SEED makes it repeatable.
+SHELVEFS_DEATHS: at about how many calls of each kind, spread over all of them; "all": at every one. SHELVEFS_SEED: 1, 2, ... for others.
 """
 
-import itertools
+import functools
 import os
 import pathlib
 import re
@@ -14,7 +14,7 @@ import pytest
 
 import mounting
 import steps
-from failing import (CALLS, DEVICE, DISK, KILL, KILL_ALL, KILL_TORN, MODE, SEED, SPACE, Failing, FailingMount, Patience, clean_up, spread)
+from failing import (CALLS, DEVICE, DISK, KILL, KILL_ALL, KILL_TORN, MODE, SPACE, Failing, FailingMount, Patience, clean_up, outcomes, spread)
 from test_calls import IN_PLACE, STATE
 
 MOST = os.environ.get('SHELVEFS_DEATHS', '1')
@@ -95,7 +95,7 @@ def scene(engine, tmp_path):
 
 
 def die_at(scene, kill, number):
-    """Whether there was such a call."""
+    """None: there was no such call."""
     mount, failing = scene.mount, scene.failing
     scene.start(KILLS[kill])
     failing.fail(number)
@@ -114,15 +114,15 @@ def die_at(scene, kill, number):
     assert not mount.stop(), where
     scene.check_litter(where)
     scene.database.verify()
-    return reached
+    return True if reached else None
 
 
 @pytest.mark.parametrize('kill', KILLS)
 def test_death(scene, kill, capfd):
     total = scene.count(KILLS[kill])
-    deaths = sum(1 for _ in itertools.takewhile(lambda number: die_at(scene, kill, number), spread(total, MOST)))
+    deaths = outcomes(functools.partial(die_at, scene, kill), spread(total, MOST, scene.database.engine))
     with capfd.disabled():
-        print('\n%s, %s: %d of %d calls, seed %d' % (scene.database.engine, kill, deaths, total, SEED))
+        print('\n%s, %s: %d of %d calls' % (scene.database.engine, kill, len(deaths), total))
 
 
 def fail_at(scene, mode, for_ever, number):
@@ -150,13 +150,7 @@ def fail_at(scene, mode, for_ever, number):
 @pytest.mark.parametrize('mode', [DISK, SPACE], ids=['EIO', 'ENOSPC'])
 def test_failure(scene, mode, for_ever, capfd):
     total = scene.count(mode)
-    failures, told = 0, 0
-    for number in spread(total, MOST):
-        errors = fail_at(scene, mode, for_ever, number)
-        if errors is None:
-            break
-        failures += 1
-        told += bool(errors)
+    told = outcomes(functools.partial(fail_at, scene, mode, for_ever), spread(total, MOST, scene.database.engine))
     with capfd.disabled():
         print('\n%s, %s%s: %d of %d calls, %d told' % (scene.database.engine, {DISK: 'EIO', SPACE: 'ENOSPC'}[mode],
-                                                     ' for ever' if for_ever else '', failures, total, told))
+                                                     ' for ever' if for_ever else '', len(told), total, sum(map(bool, told))))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A disk that fails under an engine, at each system call in turn, once or from then on: a change that fails says why and leaves the
- * old value, the others are as they were, a later change works, and the engine's own check finds nothing. So do reads that fail.
+ * old value, the others are as they were, a later change works, and the engine's own check finds nothing. So do reads that fail, and looks at files.
  *
  * SHELVEFS_STRIDE is how many calls lie between two that fail; 1 lets all fail.
  */
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@
 
 /* --- system calls, also those that libraries make: this program's symbols come first --- */
 
-enum kind { WRITES, READS };
+enum kind { WRITES, READS, LOOKS };
 
 static struct {
     bool armed;
@@ -77,6 +78,10 @@ CALL(ssize_t, disk_pread, "pread", (int fd, void *data, size_t size, off_t at), 
      fd, data, size, at)
 CALL(ssize_t, disk_pread64, "pread64", (int fd, void *data, size_t size, off_t at), READS,
      SYS_pread64, fd, data, size, at)
+CALL(int, disk_stat, "stat", (const char *path, struct stat *out), LOOKS, SYS_newfstatat, AT_FDCWD,
+     path, out, 0)
+CALL(int, disk_stat64, "stat64", (const char *path, struct stat *out), LOOKS, SYS_newfstatat,
+     AT_FDCWD, path, out, 0)
 
 /* This one answers with the code. */
 int disk_fallocate(int fd, off_t from, off_t size) __asm__("posix_fallocate");
@@ -314,6 +319,23 @@ static void test_failing_writes(void **state)
     assert_true(fixture->failed > 0);
 }
 
+/* A change that was made must not be made again because nobody can tell whether it was in the right file: its key would be missing. */
+static void test_failing_looks(void **state)
+{
+    struct fixture *fixture = *state;
+
+    disk.kind = LOOKS;
+    disk.code = EIO;
+    disk.for_ever = false;
+    for (size_t c = 0; c < ARRAY_SIZE(changes); c++) {
+        disk.fail_at = 0;
+        while (!fail_one(fixture, &changes[c]))
+            disk.fail_at++;
+    }
+    print_message("%s: %u changes failed; %u succeeded all the same\n", fixture->engine,
+                  fixture->failed, fixture->went_through);
+}
+
 /* --- failing reads --- */
 
 static bool count_key(void *context, struct bytes key)
@@ -435,6 +457,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
             {"writes", test_failing_writes, set_up, tear_down, fixture},
             {"reads", test_failing_reads, set_up, tear_down, fixture},
+            {"looks", test_failing_looks, set_up, tear_down, fixture},
         };
 
         if ((argc > 1 && strcmp(argv[1], fixture->engine) != 0) || !store_has_engine(fixture->engine))
