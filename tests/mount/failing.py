@@ -84,7 +84,7 @@ class FailingMount(Mount):
         self.failing = failing
 
     def command(self):
-        return ['env', 'LD_PRELOAD=%s' % (os.environ.get('PRELOAD_FIRST','') + ':' + str(LIBRARY)), 'FAILING=%s' % self.failing.path, *super().command()]
+        return ['env', 'LD_PRELOAD=%s' % LIBRARY, 'FAILING=%s' % self.failing.path, *super().command()]
 
 
 class Patience:

@@ -303,14 +303,18 @@ int call_close(int fd)
     return failed ? (errno = EIO, -1) : result;
 }
 
-/* Locks and copies of descriptors; to unlock does not fail. */
+/*
+ * Locks and copies of descriptors; to unlock does not fail. Locks fail once only: SQLite takes any failure in its log's index for
+ * somebody else's lock, and where it goes on waits ten seconds for each request.
+ */
 static bool fcntl_fails(int fd, int command, const void *argument)
 {
     const struct flock *lock = argument;
+    bool for_ever = failing && atomic_load(&failing->end) > UINT64_MAX / 8;
 
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
         return fails("fcntl", fd, 0, EMFILE);
-    if ((command == F_SETLK || command == F_SETLKW) && lock->l_type != F_UNLCK)
+    if (!for_ever && (command == F_SETLK || command == F_SETLKW) && lock->l_type != F_UNLCK)
         return fails("fcntl", fd, command == F_SETLKW ? INTERRUPTIBLE : 0, ENOLCK);
     return false;
 }
