@@ -14,7 +14,8 @@ import pytest
 
 import mounting
 import steps
-from failing import (CALLS, DEVICE, DISK, KILL, KILL_ALL, KILL_TORN, MODE, SPACE, Failing, FailingMount, Patience, clean_up, outcomes, spread)
+from failing import (CALLS, DEVICE, DISK, KILL, KILL_ALL, KILL_TORN, MODE, SPACE, Failing, FailingMount, Patience, clean_up,
+                     outcomes, spread)
 from test_calls import IN_PLACE, STATE
 
 MOST = os.environ.get('SHELVEFS_DEATHS', '1')

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A disk that fails under an engine, at each system call in turn, once or from then on: a change that fails says why and leaves the
- * old value, the others are as they were, a later change works, and the engine's own check finds nothing. So do reads that fail, and looks at files.
+ * old value, the others are as they were, a later change works, and the engine's own check finds nothing. So do reads that fail, and
+ * looks at files.
  *
  * SHELVEFS_STRIDE is how many calls lie between two that fail; 1 lets all fail.
  */
