@@ -253,13 +253,24 @@ static int follow_owner(struct sidecar *sidecar, const struct stat *database)
     return tdbfile_own_as(sidecar->file, database);
 }
 
+/* Beside the database, its store has removed what is litter. */
+static bool is_elsewhere(const struct sidecar *sidecar)
+{
+    const char *end = strrchr(sidecar->path, '/');
+    const char *end_of_database = strrchr(sidecar->database, '/');
+    size_t size = end ? (size_t)(end - sidecar->path) : 0;
+
+    return !end || !end_of_database || (size_t)(end_of_database - sidecar->database) != size ||
+           memcmp(sidecar->path, sidecar->database, size) != 0;
+}
+
 int sidecar_open(struct sidecar *sidecar, struct failure *failure)
 {
     int status, claimed = 0;
     struct stat database;
 
     reserve(sidecar);
-    if (!sidecar->read_only)
+    if (!sidecar->read_only && is_elsewhere(sidecar))
         litter_remove(sidecar->path);
     status = open_any_way(sidecar, failure);
     if (status == -EUCLEAN)
