@@ -11,12 +11,14 @@
 enum {
     LARGE = 64 << 10, /* bytes; what is smaller the kernel reads at once */
     READER_MS = 10000,
+    LATE_MS = 100, /* requests overtake each other: the one that reaches the end need not be the last */
 };
 
 struct reader {
     struct list list;  /* in tree->readers */
-    struct node *node; /* pinned; its text is busy */
-    int64_t read_ms;
+    struct node *node; /* pinned */
+    struct text *text; /* also once the cache has dropped it */
+    int64_t until_ms;  /* then it is taken to have ended */
 };
 
 void frozen_init(struct frozen_readers *readers)
@@ -40,55 +42,54 @@ static struct reader *reader_of(struct tree *tree, const struct node *node)
 static void reader_end(struct tree *tree, struct reader *reader)
 {
     list_leave(&reader->list);
-    texts_idle(&tree->texts, &reader->node->cached);
+    text_release(reader->text);
     node_unpin_locked(tree, reader->node);
     free(reader);
 }
 
+static void expire(struct tree *tree, int64_t now_ms)
+{
+    struct list *at = tree->readers.list.next;
+
+    while (at != &tree->readers.list) {
+        struct reader *reader = CONTAINER_OF(at, struct reader, list);
+
+        at = at->next;
+        if (now_ms >= reader->until_ms)
+            reader_end(tree, reader);
+    }
+}
+
 /* Without memory the text may have to be made again. */
-static struct reader *reader_new(struct node *node)
+static struct reader *reader_new(struct tree *tree, struct node *node, struct text *text)
 {
     struct reader *reader = malloc(sizeof *reader);
 
     if (!reader)
         return NULL;
-    *reader = (struct reader){.node = node};
-    list_init(&reader->list);
+    *reader = (struct reader){.node = node, .text = text_reference(text)};
+    list_append(&tree->readers.list, &reader->list);
     node->pins++;
     return reader;
 }
 
-static void reader_note(struct tree *tree, struct node *node, bool more)
+/* It has read a part, after which there is more, or not. */
+static void reader_note(struct tree *tree, struct node *node, struct text *text, bool more)
 {
     struct reader *reader = reader_of(tree, node);
+    int64_t now_ms = clock_ms();
 
-    if (!more) {
-        if (reader)
-            reader_end(tree, reader);
-        return;
-    }
-    if (!reader)
-        reader = reader_new(node);
-    if (!reader)
-        return;
-    list_leave(&reader->list);
-    list_append(&tree->readers.list, &reader->list);
-    texts_busy(&tree->texts, &node->cached);
-    reader->read_ms = clock_ms();
+    if (!reader && more)
+        reader = reader_new(tree, node, text);
+    if (reader)
+        reader->until_ms = now_ms + (more ? READER_MS : LATE_MS);
+    expire(tree, now_ms);
 }
 
 void frozen_expire(struct tree *tree)
 {
-    struct list *list = &tree->readers.list;
-
     pthread_mutex_lock(&tree->lock);
-    while (!list_empty(list)) {
-        struct reader *oldest = CONTAINER_OF(list->next, struct reader, list);
-
-        if (clock_ms() - oldest->read_ms < READER_MS)
-            break;
-        reader_end(tree, oldest);
-    }
+    expire(tree, clock_ms());
     pthread_mutex_unlock(&tree->lock);
 }
 
@@ -104,12 +105,27 @@ void frozen_release(struct tree *tree)
 
 /* --- what a file holds --- */
 
+/* The text that is in memory, or NULL. */
+static struct text *present_text(struct tree *tree, const struct node *node)
+{
+    const struct reader *reader;
+    struct text *text;
+
+    pthread_mutex_lock(&tree->lock);
+    reader = reader_of(tree, node);
+    text = reader ? reader->text : node->cached.text;
+    if (text)
+        text_reference(text);
+    pthread_mutex_unlock(&tree->lock);
+    return text;
+}
+
 /* Node lock held. */
 static int find_text(struct tree *tree, struct node *node, struct text **text)
 {
     int code;
 
-    *text = content_text(tree, node);
+    *text = present_text(tree, node);
     if (*text)
         return 0;
     if (node->kind != NODE_KEY)
@@ -120,6 +136,19 @@ static int find_text(struct tree *tree, struct node *node, struct text **text)
     if (code)
         return code == -ENOENT ? -ESTALE : code;
     return *text ? 0 : node->trouble;
+}
+
+/* The kernel has this part of the text from now on. Node lock held. */
+static void note_part(struct tree *tree, struct node *node, struct text *text, size_t offset, size_t size)
+{
+    size_t whole = text->bytes.size;
+
+    node->pages = text->id;
+    if (whole <= LARGE)
+        return;
+    pthread_mutex_lock(&tree->lock);
+    reader_note(tree, node, text, offset < whole && size < whole - offset);
+    pthread_mutex_unlock(&tree->lock);
 }
 
 int tree_read_node(struct tree *tree, uint64_t id, off_t offset, size_t size, tree_reader *reply,
@@ -137,16 +166,8 @@ int tree_read_node(struct tree *tree, uint64_t id, off_t offset, size_t size, tr
     }
     pthread_mutex_lock(&node->lock);
     code = find_text(tree, node, &text);
-    if (code == 0) {
-        size_t whole = text->bytes.size;
-
-        node->pages = text->id;
-        if (whole > LARGE) {
-            pthread_mutex_lock(&tree->lock);
-            reader_note(tree, node, (size_t)offset < whole && size < whole - (size_t)offset);
-            pthread_mutex_unlock(&tree->lock);
-        }
-    }
+    if (code == 0)
+        note_part(tree, node, text, (size_t)offset, size);
     pthread_mutex_unlock(&node->lock);
     if (code == 0) {
         reply(context, bytes_part(buffer_bytes(&text->bytes), (size_t)offset, size));

@@ -8,8 +8,8 @@
  * -ESTALE once that is gone, but never a piece of each. It is the same with reports, of which each look-up may find a new one.
  *
  * - A file that can't be shown has a size, or nobody would ask for its text and be told why.
- * - A large text is kept for who reads it piece by piece: from a read that leaves something until the one that reaches the end, or until nobody
- *   asked for a while. Small ones are read at once.
+ * - A large text is kept for who reads it piece by piece: from a read that leaves something until shortly after one that reaches the end, or
+ *   until nobody asked for a while. Small ones are read at once.
  * - So a text can be pushed into the kernel's pages without a lock: there is no other for that node.
  */
 #ifndef SHELVEFS_FROZEN_H
@@ -21,7 +21,7 @@ enum { FROZEN_TROUBLED_SIZE = 1 };
 
 /* Those who read large texts now. Part of struct tree, guarded by its lock. */
 struct frozen_readers {
-    struct list list; /* who asked last is the last */
+    struct list list;
 };
 
 void frozen_init(struct frozen_readers *readers);

@@ -164,6 +164,23 @@ static void test_reader(void **state)
     assert_int_equal(world->read.data[0], 'f');
 }
 
+/* A text that is larger than the cache is made once for all of its parts. */
+static void test_larger_than_the_cache(void **state)
+{
+    enum { SIZE = 80 << 20, STEP = 1 << 20 };
+    struct world *world = *state;
+    uint64_t id;
+
+    world->options.rules.max_value = SIZE * 2;
+    world_remount(world);
+    put_large(world, "k", 'a', SIZE);
+    id = find(world, "k");
+    forget_log(world);
+    for (off_t at = 0; at <= SIZE; at += STEP)
+        assert_int_equal(read_node(world, id, at, STEP), 0);
+    assert_int_equal(calls(world, "fetch"), 1);
+}
+
 static void test_trouble(void **state)
 {
     struct world *world = *state;
@@ -247,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_seen_by_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_larger_than_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trouble, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_report, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_push, set_up, tear_down),
