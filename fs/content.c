@@ -118,6 +118,7 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
         node->own.mtime = tree->foreign_change;
     texts_set(&tree->texts, &node->cached, NULL);
     node->cached.sized = false;
+    frozen_thaw(tree, node);
     attributes_find(&tree->attributes, node->name->key, &seen);
     if (seen.set & ATTRIBUTE_VALUE)
         foreign = !attributes_are_of(&seen, digest);

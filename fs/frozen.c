@@ -86,6 +86,14 @@ static void reader_note(struct tree *tree, struct node *node, struct text *text,
     expire(tree, now_ms);
 }
 
+void frozen_thaw(struct tree *tree, const struct node *node)
+{
+    struct reader *reader = reader_of(tree, node);
+
+    if (reader)
+        reader_end(tree, reader);
+}
+
 void frozen_expire(struct tree *tree)
 {
     pthread_mutex_lock(&tree->lock);

@@ -26,6 +26,8 @@ struct frozen_readers {
 
 void frozen_init(struct frozen_readers *readers);
 void frozen_release(struct tree *tree);
+/* What this node held is nobody's any more: the kernel had forgotten it before the value changed. Tree lock held; the caller has a pin. */
+void frozen_thaw(struct tree *tree, const struct node *node);
 /* Forgets who did not ask for a while. Takes the tree lock. */
 void frozen_expire(struct tree *tree);
 

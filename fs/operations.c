@@ -101,10 +101,12 @@ static void look_ahead(struct mount *mount, fuse_ino_t parent, fuse_ino_t node)
 static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = request_mount(request);
+    uint64_t begun = vigil_begin(&mount->vigil);
     struct stat stat;
     int status = tree_lookup(mount->tree, parent, name, &stat);
 
     reply_entry(request, status, &stat);
+    vigil_end(&mount->vigil, begun);
     if (status == 0)
         look_ahead(mount, parent, stat.st_ino);
 }

@@ -30,7 +30,8 @@ static void add_known(void *context, struct chain_link *link)
     if (!node->lookups && node->id != TREE_ROOT)
         return;
     if (node->kind != NODE_DIRECTORY) {
-        parent = node->linked ? nodes_find_place(&known->tree->nodes, node_place(node)) : NULL;
+        /* Also one that the name does not lead to any more: the kernel may have heard of it after it heard that. */
+        parent = nodes_find_place(&known->tree->nodes, node_place(node));
         if (!parent)
             return;
         found = (struct tree_known){.parent = parent->id, .size = node->name->size + 1};
@@ -44,6 +45,8 @@ int tree_known(struct tree *tree, struct buffer *out)
 {
     struct known known = {tree, out};
 
+    /* What a glance saw before does not hold. */
+    atomic_fetch_add(&tree->changes, 1);
     pthread_mutex_lock(&tree->lock);
     chains_visit(&tree->nodes.by_id, add_known, &known);
     pthread_mutex_unlock(&tree->lock);

@@ -176,6 +176,7 @@ void reply_page(fuse_req_t request, uint64_t directory, struct tree_listing *lis
     struct page page = {.request = request, .size = size, .plus = plus, .nodes = BUFFER_INIT};
     /* Four bytes: what entries are filled up with, on average. */
     struct tree_room room = {size, fuse_add_direntry_plus(request, NULL, 0, "", NULL, 0) + 4};
+    uint64_t begun = vigil_begin(&mount->vigil);
     int status = -ENOMEM;
 
     /* Who only wants the names of a very large directory should wait neither for its sizes nor for all its names. */
@@ -193,6 +194,7 @@ void reply_page(fuse_req_t request, uint64_t directory, struct tree_listing *lis
     if (page.known)
         tree_keep_listing(listing);
     page_send(&page, status);
+    vigil_end(&mount->vigil, begun);
     if (page.known)
         tree_look_ahead(listing, status ? 0 : page.next, &room);
     buffer_release(&page.nodes);

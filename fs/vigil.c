@@ -9,6 +9,8 @@
 void vigil_init(struct vigil *vigil, struct store *store)
 {
     *vigil = (struct vigil){.looked_ms = clock_ms()};
+    atomic_init(&vigil->changes, 0);
+    atomic_init(&vigil->again, false);
     if (store_read_only(store) && store_stamp(store, &vigil->stamp) == 0)
         vigil->store = store;
 }
@@ -29,7 +31,7 @@ static bool has_changed(struct vigil *vigil)
 bool vigil_look(struct vigil *vigil, unsigned *wait_ms)
 {
     int64_t now = clock_ms(), due = vigil->looked_ms + VIGIL_MS;
-    bool changed, again = vigil->again;
+    bool changed, again;
 
     *wait_ms = UINT_MAX;
     if (!vigil->store)
@@ -41,6 +43,8 @@ bool vigil_look(struct vigil *vigil, unsigned *wait_ms)
     vigil->looked_ms = now;
     *wait_ms = VIGIL_MS;
     changed = has_changed(vigil);
-    vigil->again = changed;
+    again = atomic_exchange(&vigil->again, changed);
+    if (changed)
+        atomic_fetch_add(&vigil->changes, 1);
     return changed || again;
 }

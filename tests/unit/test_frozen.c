@@ -121,6 +121,22 @@ static void test_unknown(void **state)
     assert_reads(world, before, "newer\n");
 }
 
+/* Nor does it matter that somebody was reading it when the kernel forgot it. */
+static void test_unknown_reader(void **state)
+{
+    struct world *world = *state;
+    uint64_t before;
+
+    put_large(world, "k", 'a', 100000);
+    before = find(world, "k");
+    assert_int_equal(read_node(world, before, 0, PART), 0);
+    tree_forget(world->tree, before, 1);
+    put_large(world, "k", 'b', 100000);
+    assert_int_equal(find(world, "k"), before);
+    assert_int_equal(read_node(world, before, PART, PART), 0);
+    assert_int_equal(world->read.data[0], 'b');
+}
+
 /* Texts that nobody has open give way to others; a large one that is being read does not, until its reader is slow or at its end. */
 static void fill_cache(struct world *world)
 {
@@ -263,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_seen_by_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unknown_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_larger_than_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trouble, set_up, tear_down),
