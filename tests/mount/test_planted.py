@@ -131,6 +131,7 @@ def planted_state(path):
 
 
 @needs_root
+@pytest.mark.parametrize('engine', ['dumb', 'gdbm', 'sqlite'], indirect=True)  # ndbm has what gdbm has, and tdb nothing but a sidecar
 @pytest.mark.parametrize('plant_one', [plant_fifo, plant_directory, plant_file])
 def test_planted_by_another_user(mounter, database, tmp_path, plant_one):
     """In a directory that everybody may write to, as /tmp is: nothing of theirs is used, waited for or changed."""
