@@ -144,14 +144,11 @@ int displaced_begin(struct tree *tree, struct node *node, struct node_name *name
     return 0;
 }
 
-/* Tree lock held. What a file had that was no key is the key's now. */
+/* Tree lock held. What a file had that was no key is the key's now, and nothing of another key that had this name before. */
 static void give_own(struct tree *tree, const struct node *node)
 {
-    struct attributes entry = {0};
-
-    attributes_find(&tree->attributes, node->name->key, &entry);
-    attributes_merge(&entry, &node->own);
-    attributes_set(&tree->attributes, node->name->key, &entry);
+    attributes_drop(&tree->attributes, node->name->key);
+    attributes_set(&tree->attributes, node->name->key, &node->own);
 }
 
 /*

@@ -76,6 +76,28 @@ static void test_mode_of_a_successor(void **state)
     assert_int_equal(out.st_mode & 07777, 0640);
 }
 
+/* A key of the companion's name was there once, and another program removed it: what it had is not the new one's. */
+static void test_mode_of_a_former_key(void **state)
+{
+    struct stat in = {.st_mode = 0600}, out;
+    struct world *world = *state;
+    mode_t usual;
+
+    assert_int_equal(tree_getattr(world->tree, find(world, "k"), &out), 0);
+    usual = out.st_mode;
+    put(world, "k~", "older\n");
+    in.st_mode = usual == (S_IFREG | 0600) ? 0640 : 0600;
+    assert_int_equal(tree_setattr(world->tree, find(world, "k~"), NULL, &in, TREE_SET_MODE,
+                                  &world->caller, &out),
+                     0);
+    assert_int_equal(store_remove(world->store, BYTES("k~")), 0);
+    assert_int_equal(rename_file(world, "k", "k~"), 0);
+    finish(world);
+    assert_stored(world, "k~", "old\n");
+    assert_int_equal(tree_getattr(world->tree, find(world, "k~"), &out), 0);
+    assert_int_equal(out.st_mode, usual);
+}
+
 /* The same, and all are kept. */
 static void test_chain(void **state)
 {
@@ -184,6 +206,7 @@ int main(void)
         WORLD_CASE(test_chain),
         WORLD_CASE(test_renamed_again),
         WORLD_CASE(test_exchanged_again),
+        WORLD_CASE(test_mode_of_a_former_key),
         WORLD_CASE(test_mode_of_a_successor),
         WORLD_CASE(test_companions_that_swap_names),
         WORLD_CASE(test_no_room),
