@@ -203,5 +203,5 @@ bool sqlite_connection_is_stale(const struct sqlite_connection *c)
     if (c->frozen)
         return stat(c->path, &now) || !io_is_unchanged(&now, &c->file) ||
                (!c->peeks && !is_idle(c->path));
-    return sqlite_connection_has_moved(c);
+    return sqlite_file_moved(c->to); /* also where that can't be found out: then the file can't be opened, and nothing is done */
 }
