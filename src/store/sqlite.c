@@ -15,13 +15,9 @@
  *   into it twice makes a listing endless.
  * - The file may be hostile. Nothing in its schema is run: Dict must be an ordinary table with one unique index and
  *   without rules (a view, a trigger, a generated column, a CHECK is SQL that somebody else wrote).
- * - A database that fails the check at its opening, or in an operation, may be read as far as it goes, but not
- *   written.
- * - A file that was replaced by another one is noticed before each operation, and opened instead, without the -wal of the old
- *   one (sqlite_log.h). Likewise after each change, which is made again in the other one then.
+ * - What is damaged, or was replaced by another file: sqlite_database.h.
  * - While nobody writes a read-only store reads without SQLite's locks (sqlite_connection.h). A writer's first step, or its
  *   change, ends that, and the operation is done again.
- *
  * - In WAL mode SQLite maps the -shm file; when that was cut, the connection is given up, and the operation done again
  *   (sqlite_guard.h). The database itself is not mapped.
  *
@@ -29,171 +25,36 @@
  */
 #include "src/io.h"
 #include "src/locks.h"
-#include "src/store/holders.h"
-#include "src/store/presence.h"
-#include "src/store/sqlite_connection.h"
-#include "src/store/sqlite_guard.h"
-#include "src/store/sqlite_schema.h"
+#include "src/store/sqlite_database.h"
 
 #include <errno.h>
 
-enum {
-    /* Larger files are not checked when they are opened: that takes about a second for 500 MB. */
-    LARGEST_CHECKED = 16 << 20,
-    TRIES = 4, /* of a read that a writer spoils */
-};
+enum { TRIES = 4 }; /* of a read that a writer spoils, or a change in a file that was replaced */
 
-struct sqlite {
-    struct store store;
-    struct sqlite_connection connection;
-    struct patience patience;
-    unsigned lock_timeout; /* seconds */
-    bool burst;            /* it was looked at a moment ago, and will be again */
-    bool checked;          /* look_for_damage() could look */
-    struct stat condemned; /* the file as it was when it was found to be damaged */
-    unsigned hits;         /* of the guard, when the connection was made */
-};
-
-static struct sqlite *sqlite_of(struct store *store)
+static struct sqlite_database *sqlite_of(struct store *store)
 {
-    return (struct sqlite *)store;
+    return (struct sqlite_database *)store;
 }
 
-static bool was_hit(const struct sqlite *s)
-{
-    return sqlite_guard_hits() != s->hits;
-}
-
-static void condemn(struct sqlite *s, const char *how)
-{
-    if (!s->store.damaged && stat(s->store.path, &s->condemned))
-        s->condemned = s->connection.file;
-    engine_damaged(&s->store, how);
-}
-
-/* Somebody may have put it right. */
-static bool was_rewritten(const struct sqlite *s)
-{
-    struct stat now;
-
-    return s->store.damaged && !stat(s->store.path, &now) && !io_is_unchanged(&s->condemned, &now);
-}
-
-/* Fails if that can't be told now: then it is looked for again before anything is written. */
-static int look_for_damage(struct sqlite *s)
-{
-    struct buffer fault = BUFFER_INIT;
-    int status = 0;
-
-    if (sqlite_connection_is_cut(&s->connection))
-        condemn(s, "the file is shorter than it says");
-    if (!s->store.damaged && s->connection.file.st_size <= LARGEST_CHECKED)
-        status = sqlite_file_first_fault(s->connection.to, &fault);
-    if (!status && fault.size) {
-        fault.data[fault.size - 1] = '\0'; /* instead of the end of the line */
-        condemn(s, (const char *)fault.data);
-    }
-    buffer_release(&fault);
-    s->checked = !status;
-    return status;
-}
-
-/* What the owner should know. */
-static void note(struct sqlite *s)
-{
-    struct buffer *notes = &s->store.notes;
-
-    if (s->connection.peeks)
-        buffer_printf(notes, "read without locks%s\n",
-                      sqlite_connection_has_wal(&s->connection)
-                          ? ": the latest changes, in the -wal file, are not seen"
-                          : "");
-    sqlite_schema_note(s->connection.to, notes);
-}
-
-static int reconnect(struct sqlite *s, struct failure *failure)
-{
-    int status;
-
-    s->hits = sqlite_guard_hits();
-    status = sqlite_connection_open(&s->connection, failure);
-
-    if (status == -EBUSY)
-        return holders_refuse(&engine_sqlite, s->store.path, "wait until it ends", failure);
-    if (status)
-        return status;
-    s->store.damaged = false;
-    buffer_clear(&s->store.notes);
-    if (!s->store.read_only)
-        status = sqlite_file_prepare_to_write(s->connection.to, failure);
-    look_for_damage(s);
-    note(s);
-    return status;
-}
-
-/* Before each operation. The database that is gone is no missing key: -EIO. */
-static int refresh(struct sqlite *s)
-{
-    struct stat before = s->connection.file;
-    int status;
-
-    patience_start(&s->patience, s->lock_timeout);
-    if (was_hit(s)) /* another one would share its index */
-        sqlite_connection_close(&s->connection);
-    if (!sqlite_connection_is_stale(&s->connection) && !was_rewritten(s))
-        return 0;
-    status = reconnect(s, NULL);
-    if (status)
-        presence_lost(&s->store, status);
-    else
-        presence_found(&s->store, !presence_is_same(&before, &s->connection.file));
-    return status == -ENOENT || status == -EMEDIUMTYPE || status == -EUCLEAN ? -EIO : status;
-}
-
-/* --- operations --- */
-
-/* What shows damage ends all writing, which could reach values that are still whole. */
-static int damaged(struct sqlite *s, const char *how)
-{
-    if (was_hit(s) || (s->connection.frozen && sqlite_connection_is_stale(&s->connection)))
-        return -ESTALE;
-    condemn(s, how);
-    return -EIO;
-}
-
-/* SQLite calls it damage, too, when the kernel fails to read (vdbe.c: SQLITE_IOERR_CORRUPTFS): where that can be told, that passes. */
-static int status_of(struct sqlite *s, int status)
-{
-    if (status < 0 && was_hit(s))
-        return -ESTALE;
-    if (status != -EUCLEAN)
-        return status;
-    if (!s->connection.frozen && s->connection.file.st_size <= LARGEST_CHECKED) {
-        look_for_damage(s);
-        return -EIO;
-    }
-    return damaged(s, sqlite_file_message(s->connection.to));
-}
-
-static int start(struct sqlite *s, enum sqlite_query query, const struct bytes *first,
+static int start(struct sqlite_database *s, enum sqlite_query query, const struct bytes *first,
                  const struct bytes *second)
 {
-    return status_of(s, sqlite_file_begin(s->connection.to, query, first, second));
+    return sqlite_database_status(s, sqlite_file_begin(s->connection.to, query, first, second));
 }
 
 /* 1: a row. */
-static int step(struct sqlite *s, enum sqlite_query query)
+static int step(struct sqlite_database *s, enum sqlite_query query)
 {
-    return status_of(s, sqlite_file_step(s->connection.to, query));
+    return sqlite_database_status(s, sqlite_file_step(s->connection.to, query));
 }
 
-static int change_once(struct sqlite *s, enum sqlite_query query, struct bytes first,
-                  const struct bytes *second, int *count)
+static int change_once(struct sqlite_database *s, enum sqlite_query query, struct bytes first,
+                       const struct bytes *second, int *count)
 {
-    int status = refresh(s);
+    int status = sqlite_database_refresh(s);
 
     if (!status && !s->checked)
-        status = look_for_damage(s);
+        status = sqlite_database_look(s);
     if (!status && s->store.damaged)
         status = -EUCLEAN;
     if (!status)
@@ -210,7 +71,7 @@ static int change_once(struct sqlite *s, enum sqlite_query query, struct bytes f
  * Does a change; `*count` is of the rows that it changed. What was saved in a file that had lost its name is nowhere, and in
  * some modes SQLite refuses it.
  */
-static int change(struct sqlite *s, enum sqlite_query query, struct bytes first,
+static int change(struct sqlite_database *s, enum sqlite_query query, struct bytes first,
                   const struct bytes *second, int *count)
 {
     int status = change_once(s, query, first, second, count);
@@ -251,10 +112,10 @@ static int sqlite_rename(struct store *store, struct bytes from, struct bytes to
 }
 
 /* Ends a read. -ESTALE: a writer may have spoiled it. */
-static int conclude(struct sqlite *s, enum sqlite_query query, int status)
+static int conclude(struct sqlite_database *s, enum sqlite_query query, int status)
 {
     sqlite_file_end(s->connection.to, query);
-    if (was_hit(s))
+    if (sqlite_database_was_hit(s))
         return -ESTALE;
     return s->connection.frozen && !s->burst && sqlite_connection_is_stale(&s->connection) ? -ESTALE
                                                                                            : status;
@@ -271,23 +132,23 @@ static bool again(int *status, int *tries)
 }
 
 /* The row of a key. A value that is TEXT was put there by hand: its UTF-8 is what Python would have stored. */
-static int take_value(struct sqlite *s, struct bytes key, struct buffer *value)
+static int take_value(struct sqlite_database *s, struct bytes key, struct buffer *value)
 {
     struct bytes found, stored;
 
     if (sqlite_file_column(s->connection.to, QUERY_FETCH, 0, &found) != TYPE_BLOB ||
         !bytes_equal(found, key))
-        return damaged(s, "a key differs from its index");
+        return sqlite_database_damaged(s, "a key differs from its index");
     if (sqlite_file_column(s->connection.to, QUERY_FETCH, 1, &stored) == TYPE_OTHER)
         return -EIO;
     buffer_add(value, stored);
     return buffer_status(value);
 }
 
-static int fetch(struct sqlite *s, struct bytes key, struct buffer *value)
+static int fetch(struct sqlite_database *s, struct bytes key, struct buffer *value)
 {
     size_t before = value->size;
-    int status = s->burst ? 0 : refresh(s);
+    int status = s->burst ? 0 : sqlite_database_refresh(s);
 
     if (!status)
         status = start(s, QUERY_FETCH, &key, NULL);
@@ -312,7 +173,7 @@ static int sqlite_fetch(struct store *store, struct bytes key, struct buffer *va
     return status;
 }
 
-static int run(struct sqlite *s, enum sqlite_query query)
+static int run(struct sqlite_database *s, enum sqlite_query query)
 {
     int status = start(s, query, NULL, NULL);
 
@@ -326,8 +187,8 @@ static int run(struct sqlite *s, enum sqlite_query query)
 /* SQLite's locks are taken once for all of it; a frozen file has none. */
 static int sqlite_burst(struct store *store, bool begins)
 {
-    struct sqlite *s = sqlite_of(store);
-    int status = begins ? refresh(s) : 0;
+    struct sqlite_database *s = sqlite_of(store);
+    int status = begins ? sqlite_database_refresh(s) : 0;
 
     if (!status && !s->connection.frozen)
         status = run(s, begins ? QUERY_BEGIN : QUERY_END);
@@ -337,9 +198,9 @@ static int sqlite_burst(struct store *store, bool begins)
     return status;
 }
 
-static int exists(struct sqlite *s, struct bytes key)
+static int exists(struct sqlite_database *s, struct bytes key)
 {
-    int status = refresh(s);
+    int status = sqlite_database_refresh(s);
 
     if (!status)
         status = start(s, QUERY_EXISTS, &key, NULL);
@@ -357,10 +218,10 @@ static int sqlite_exists(struct store *store, struct bytes key)
 }
 
 /* Whether the key may come after the last one, which it becomes. */
-static int next_key(struct sqlite *s, struct bytes key, struct buffer *last)
+static int next_key(struct sqlite_database *s, struct bytes key, struct buffer *last)
 {
     if (last->size && bytes_compare(bytes_part(buffer_bytes(last), 1, SIZE_MAX), key) >= 0)
-        return damaged(s, "the keys are not in order");
+        return sqlite_database_damaged(s, "the keys are not in order");
     buffer_clear(last);
     buffer_add_byte(last, 0); /* there was one, be it empty */
     buffer_add(last, key);
@@ -370,10 +231,10 @@ static int next_key(struct sqlite *s, struct bytes key, struct buffer *last)
 /* Not again when a writer spoiled it: the visitor has seen the keys. */
 static int sqlite_visit(struct store *store, store_visitor *visitor, void *context)
 {
-    struct sqlite *s = sqlite_of(store);
+    struct sqlite_database *s = sqlite_of(store);
     struct buffer last = BUFFER_INIT;
     struct bytes key;
-    int status = refresh(s);
+    int status = sqlite_database_refresh(s);
 
     if (!status)
         status = start(s, QUERY_VISIT, NULL, NULL);
@@ -399,9 +260,9 @@ static int sqlite_sync(struct store *store)
 
 static int sqlite_stamp(struct store *store, struct store_stamp *out)
 {
-    struct sqlite *s = sqlite_of(store);
+    struct sqlite_database *s = sqlite_of(store);
     struct store_stamp stamp = {.words = {0}};
-    int status = refresh(s);
+    int status = sqlite_database_refresh(s);
 
     if (!status)
         status = start(s, QUERY_VERSION, NULL, NULL);
@@ -422,7 +283,7 @@ static int sqlite_stamp(struct store *store, struct store_stamp *out)
 
 static int sqlite_close(struct store *store)
 {
-    struct sqlite *s = sqlite_of(store);
+    struct sqlite_database *s = sqlite_of(store);
     int status = store->read_only ? 0 : sqlite_sync(store);
 
     sqlite_connection_close(&s->connection);
@@ -447,8 +308,8 @@ static const struct store_ops sqlite_ops = {
 static int sqlite_open(const char *path, const struct store_options *options, struct store **out,
                        struct failure *failure)
 {
-    struct sqlite *s = engine_new(sizeof *s, engine_sqlite.name, &sqlite_ops, path,
-                                  options->flags & STORE_READ_ONLY);
+    struct sqlite_database *s = engine_new(sizeof *s, engine_sqlite.name, &sqlite_ops, path,
+                                           options->flags & STORE_READ_ONLY);
     int status;
 
     if (!s)
@@ -459,7 +320,7 @@ static int sqlite_open(const char *path, const struct store_options *options, st
                                                .no_lock = options->flags & STORE_NO_LOCK,
                                                .patience = &s->patience};
     patience_start(&s->patience, s->lock_timeout);
-    status = reconnect(s, failure);
+    status = sqlite_database_connect(s, failure);
     if (status) {
         sqlite_connection_close(&s->connection);
         engine_free(&s->store);
@@ -480,8 +341,8 @@ static int sqlite_create(const char *path, struct failure *failure)
 static int sqlite_check(struct store *store, const struct store_progress *progress,
                         struct buffer *findings)
 {
-    struct sqlite *s = sqlite_of(store);
-    int status = refresh(s);
+    struct sqlite_database *s = sqlite_of(store);
+    int status = sqlite_database_refresh(s);
 
     return status ? status : sqlite_file_faults(s->connection.to, findings);
 }
