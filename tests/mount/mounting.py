@@ -28,7 +28,7 @@ import pythons  # noqa: E402 pylint: disable=wrong-import-position
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-READY_SECONDS = 20  # a sanitized build on a busy machine
+READY_SECONDS = 60  # a sanitized build on a busy machine
 HEXADECIMAL = b'0123456789abcdefABCDEF'
 # For a shell in a mount namespace of its own, whose copies of other tests' mounts would keep their daemons from ending.
 FORGET_OTHERS = 'umount -a -l -t fuse.shelvefs; '
@@ -378,7 +378,7 @@ class Mount:
         self.process.wait()
         self.process = None
         if writer:
-            writer.join(20)
+            writer.join(READY_SECONDS)
         subprocess.run(['fusermount3', '-u', '-z', str(self.directory)], check=True)
 
     def remount(self, *options):
@@ -423,7 +423,7 @@ def sh(command, cwd, check=True, timeout=60):
     return done
 
 
-def eventually(condition, seconds=30.0):
+def eventually(condition, seconds=60.0):
     """Waits until `condition()` is true; returns the seconds that it took, or fails."""
     start = time.monotonic()
     while not condition():

@@ -57,7 +57,7 @@ def test_kill_while_writing(mount, database, by_rename):
     for _ in range(ROUNDS):
         writer = Writer(mount, 7, by_rename)
         writer.start()
-        eventually(lambda: len(writer.saved) > 2 or not writer.is_alive(), 60)
+        eventually(lambda: len(writer.saved) > 2 or not writer.is_alive())
         time.sleep(generator.random() / 4)
         mount.kill(writer)
         assert not writer.is_alive()
@@ -87,7 +87,7 @@ def test_any_change_is_all_or_nothing(new_database, mounter, capfd):
         changer = Changer(mount, state, generator)
         changer.start()
         least = generator.randrange(20)
-        eventually(lambda: changer.count >= least or not changer.is_alive(), 60)
+        eventually(lambda: changer.count >= least or not changer.is_alive())
         time.sleep(generator.random() * 0.02)
         mount.kill(changer)
         where = 'seed %d, kill %d, after %d changes' % (SEED, number, changer.count)
@@ -139,7 +139,7 @@ def test_kill_while_creating(database, mounter, new_database):
 def test_a_killed_database_is_whole_for_its_own_tool(mount, database):
     writer = Writer(mount, 5, False)
     writer.start()
-    eventually(lambda: len(writer.saved) > 2, 60)
+    eventually(lambda: len(writer.saved) > 2)
     mount.kill(writer)
     database.put('afterwards', 1)
     assert database.value('afterwards') == 1
@@ -162,7 +162,7 @@ def test_unmounting_waits_for_what_time_makes_due(database, tmp_path):
     try:
         (mount / 'first').touch()
         (mount / 'second').touch()
-        eventually(lambda: b'first' in database.keys(), 20)
+        eventually(lambda: b'first' in database.keys())
     finally:
         problems = mount.stop()
     assert not problems

@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -68,11 +67,9 @@ def check_refused(done, status, *words):
 
 
 def test_the_daemon_lets_go_of_its_starter(database, directory):
-    started = time.monotonic()
     done = subprocess.run(['bash', '-c', '"$SHELVEFS" "$0" "$1" 2>&1 | cat', database.path, str(directory)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     assert done.stdout == 'shelvefs: %s: %s, 8 keys, pickle protocol 4\n' % (database.path, database.engine)
-    assert time.monotonic() - started < 20
     process = daemon_of(database.path)
     assert os.readlink('/proc/%d/cwd' % process) == '/'
     assert os.getsid(process) == process
@@ -86,7 +83,7 @@ def test_a_signal_to_the_daemon_unmounts(database, directory, number):
     (directory / 'greeting').write_text('bye\n')
     process = daemon_of(database.path)
     os.kill(process, number)
-    eventually(lambda: not is_running(process), 20)
+    eventually(lambda: not is_running(process))
     assert str(directory) not in mounts()
     assert os.listdir(directory) == []
     assert database.value('greeting') == 'bye'
@@ -96,7 +93,7 @@ def test_unmounting_ends_the_daemon(database, directory):
     assert run(database.path, directory).returncode == 0
     process = daemon_of(database.path)
     subprocess.run(['fusermount3', '-u', str(directory)], check=True)
-    eventually(lambda: not is_running(process), 20)
+    eventually(lambda: not is_running(process))
 
 
 def test_relative_paths(database, directory):
@@ -160,7 +157,7 @@ def test_mount_finds_it_by_its_type(database, directory):
     lines = done.stdout.splitlines()
     assert (done.returncode, len(lines), lines[-1]) == (0, 3, 'hello'), done
     assert lines[1].startswith('%s %s fuse.shelvefs ro,' % (database.path, directory))
-    eventually(lambda: not daemons_of(database.path), 20)
+    eventually(lambda: not daemons_of(database.path))
 
 
 def test_many_keys_are_not_counted(new_database, directory):
@@ -184,7 +181,7 @@ def test_a_mount_that_was_left_over(database, directory):
     assert run(database.path, directory).returncode == 0
     process = daemon_of(database.path)
     os.kill(process, signal.SIGKILL)
-    eventually(lambda: not is_running(process), 20)
+    eventually(lambda: not is_running(process))
     check_refused(run(database.path, directory), CANNOT_MOUNT, 'fusermount3 -u %s' % directory)
 
 

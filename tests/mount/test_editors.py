@@ -32,7 +32,7 @@ class Terminal:
         return done.stdout.decode('utf-8', 'replace')
 
     def shows(self, text):
-        eventually(lambda: text in self.screen(), 15)
+        eventually(lambda: text in self.screen())
 
     def ended(self):
         done = subprocess.run(self.tmux('has-session'), stderr=subprocess.DEVNULL, check=False)
@@ -192,13 +192,13 @@ def test_emacs_at_the_keyboard(mount, database, terminal):
         eventually(lambda: '#greeting#' in os.listdir(mount.directory) and mount.text('#greeting#') == 'oh hello\n')
         assert database.keys() == keys
         emacs.type('C-x', 'C-s')
-        eventually(lambda: database.value('greeting') == 'oh hello', 15)
+        eventually(lambda: database.value('greeting') == 'oh hello')
         eventually(lambda: not os.path.islink(mount / '.#greeting'))
         assert mount.text('greeting~') == 'hello\n'
         emacs.type('C-e', ' again', 'C-x', 'C-s')
-        eventually(lambda: database.value('greeting') == 'oh hello again', 15)
+        eventually(lambda: database.value('greeting') == 'oh hello again')
         emacs.type('C-x', 'C-c')
-        eventually(emacs.ended, 15)
+        eventually(emacs.ended)
     assert database.keys() == keys
     assert_only_backups_are_left(mount, keys)
 
@@ -239,7 +239,7 @@ def test_at_the_keyboard(mount, database, terminal, name):
                 editor.type(*step)
             else:
                 editor.shows(step)
-        eventually(editor.ended, 15)
+        eventually(editor.ended)
     assert database.value('greeting') == 'oh hello'
     assert database.keys() == keys
     assert_only_backups_are_left(mount, keys)

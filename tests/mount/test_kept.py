@@ -50,7 +50,7 @@ def test_companions_outlast_the_mount(mount, database, end):
     make_companions(mount)
     if end == Mount.kill:
         # The mode was set after the last close: that is written within seconds.
-        eventually(lambda: holds(database, b'#list#'), 20)
+        eventually(lambda: holds(database, b'#list#'))
         os.close(os.open(mount / '.list.swp', os.O_WRONLY | os.O_APPEND))
         sh('sync .list.swp', mount.directory)
     assert not end(mount)
@@ -101,7 +101,7 @@ def test_swap_file_that_is_open(mount, database):
     """An editor holds it open for days; what it wrote is kept within seconds, or at once by fsync."""
     descriptor = os.open(mount / '.list.swp', os.O_RDWR | os.O_CREAT, 0o600)
     os.write(descriptor, b'first page ')
-    eventually(lambda: holds(database, b'first page '), 20)
+    eventually(lambda: holds(database, b'first page '))
     os.write(descriptor, b'second page')
     os.fsync(descriptor)
     mount.kill()
@@ -116,7 +116,7 @@ def test_vim_recovers_after_both_were_killed(mount, database, tmp_path):
     try:
         terminal.shows('hello')
         terminal.type('ggOnot yet saved', 'Escape')
-        eventually(lambda: holds(database, b'not yet saved'), 30)
+        eventually(lambda: holds(database, b'not yet saved'))
         editor = int(subprocess.run(terminal.tmux('list-panes', '-F', '#{pane_pid}'), stdout=subprocess.PIPE, check=True).stdout)
         os.kill(editor, signal.SIGKILL)
         mount.kill()
@@ -132,8 +132,8 @@ def test_vim_recovers_after_both_were_killed(mount, database, tmp_path):
         terminal.type('Enter')
         terminal.shows('not yet saved')
         terminal.type(':wq', 'Enter')
-        eventually(lambda: database.value('greeting') == 'not yet saved\nhello', 15)
-        eventually(terminal.ended, 15)
+        eventually(lambda: database.value('greeting') == 'not yet saved\nhello')
+        eventually(terminal.ended)
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):
             subprocess.run(terminal.tmux('kill-server'), check=True, stderr=subprocess.DEVNULL)
@@ -228,14 +228,14 @@ def test_no_room_for_the_sidecar(database, mounter, tiny):
         os.utime(mount / 'number', (i, i))
         assert (mount / 'number').stat().st_mtime == i
     (mount / 'list~').write_text('[1]\n')
-    eventually(lambda: 'not kept at present' in mount.log, 20)
+    eventually(lambda: 'not kept at present' in mount.log)
     assert database.value('number') == 4
     time.sleep(4)  # another attempt or two
     assert mount.log.count('not kept at present') == 1
     assert os.listdir(tiny) == []
     # Room appears, and everything is kept after all.
     subprocess.run(['mount', '-o', 'remount,size=8m', str(tiny)], check=True)
-    eventually(lambda: os.listdir(tiny) == ['sidecar'], 20)
+    eventually(lambda: os.listdir(tiny) == ['sidecar'])
     mount.remount()
     assert (mount / 'number').stat().st_mtime == 4
     assert mount.text('list~') == '[1]\n'

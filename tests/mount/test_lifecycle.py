@@ -110,7 +110,7 @@ def busy():
         clients.extend(Client(mount, 'of client %d' % number) for number in range(8))
         for client in clients:
             client.start()
-        eventually(lambda: all(client.saved > 1 for client in clients), 60)
+        eventually(lambda: all(client.saved > 1 for client in clients))
         return clients
 
     yield start
@@ -453,7 +453,7 @@ def test_killed_while_a_message_waits_in_the_kernel(database, mounter, beside):
         daemon = mount.process.pid
         mount.process.send_signal(signal.SIGKILL)
         try:
-            eventually(lambda: all(is_gone(process) for process in [daemon, *guards]) and not looking.is_alive(), 20)
+            eventually(lambda: all(is_gone(process) for process in [daemon, *guards]) and not looking.is_alive())
         finally:
             break_connection(mount.directory)
             mount.process.wait()
@@ -477,7 +477,7 @@ def test_killed_before_the_guard_is_ready(database, tmp_path):
     processes = [daemon, *children_of(daemon)]
     os.kill(daemon, signal.SIGKILL)
     try:
-        eventually(lambda: all(is_gone(process) for process in processes), 20)
+        eventually(lambda: all(is_gone(process) for process in processes))
     finally:
         for process in processes:
             if not is_gone(process):
@@ -490,7 +490,7 @@ def test_killed_before_the_guard_is_ready(database, tmp_path):
 def test_unmounted_by_itself_after_a_kill(database, mounter):
     mount = mounter(database, 'auto_unmount')
     mount.process.send_signal(signal.SIGKILL)
-    eventually(lambda: not mount.is_mounted(), 20)
+    eventually(lambda: not mount.is_mounted())
     mount.process.wait()
     assert not os.listdir(mount.directory)
     assert mount.start().text('greeting') == 'hello\n'
@@ -625,7 +625,7 @@ def test_what_time_makes_due_does_not_follow_the_clock(skewed, database, offset)
     skewed.set(offset)
     os.utime(skewed / 'text', (1, 1))
     database.put('number', 43)
-    eventually(lambda: skewed.text('number') == '43\n', 10)
+    eventually(lambda: skewed.text('number') == '43\n')
     eventually(lambda: {b'new', b'sedAbCdEf'} <= database.keys())
     assert (skewed / 'new').stat().st_mtime == made
     eventually(lambda: holds(database, b'kept\n'))

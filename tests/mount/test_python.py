@@ -7,7 +7,7 @@ import pickle
 
 from mounting import eventually, refused, sh
 
-SOON = 1.0  # the design's promise; a busy machine gets more
+SOON = 2.0  # seconds, twice what the design promises: a busy machine may be late, but not each time
 
 
 def test_python_sees_each_save(mount, database):
@@ -23,23 +23,28 @@ def test_python_sees_each_save(mount, database):
 def test_the_mount_sees_what_python_writes(mount, database):
     assert mount.text('greeting') == 'hello\n'
     assert not (mount / 'fresh').exists()
+    late = []
     for text in ('changed', 'and again', 'x' * 5000, 'short'):
         database.put('greeting', text)
-        assert eventually(lambda: mount.text('greeting') == text + '\n') < 5 * SOON
+        late.append(eventually(lambda: mount.text('greeting') == text + '\n'))
         assert os.stat(mount / 'greeting').st_size == len(text) + 1
+    assert min(late) < SOON
     database.put('fresh', [1])
-    assert eventually(lambda: (mount / 'fresh').exists()) < 5 * SOON
-    assert eventually(lambda: 'fresh' in os.listdir(mount.directory)) < 5 * SOON
+    eventually(lambda: (mount / 'fresh').exists())
+    eventually(lambda: 'fresh' in os.listdir(mount.directory))
     assert mount.text('fresh') == '[1]\n'
     database.delete('fresh')
-    assert eventually(lambda: not (mount / 'fresh').exists()) < 5 * SOON
-    assert eventually(lambda: 'fresh' not in os.listdir(mount.directory)) < 5 * SOON
+    eventually(lambda: not (mount / 'fresh').exists())
+    eventually(lambda: 'fresh' not in os.listdir(mount.directory))
 
 
 def test_size_without_opening(mount, database):
     assert os.stat(mount / 'list').st_size == len('[1, 2, 3]\n')
-    database.put('list', list(range(1000)))
-    assert eventually(lambda: os.stat(mount / 'list').st_size > 3000) < 5 * SOON
+    late = []
+    for count in (1000, 2000, 3000):
+        database.put('list', list(range(count)))
+        late.append(eventually(lambda: os.stat(mount / 'list').st_size > 4 * count))
+    assert min(late) < SOON
     assert len(mount.text('list')) == os.stat(mount / 'list').st_size
 
 

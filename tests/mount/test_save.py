@@ -64,7 +64,7 @@ def test_a_new_empty_file_becomes_a_key_when_it_stays(mount, database, command):
     keys = database.keys()
     sh(command, mount.directory)
     assert (mount / 'new').read_bytes() == b''
-    eventually(lambda: b'new' in database.keys(), 20)
+    eventually(lambda: b'new' in database.keys())
     assert database.keys() == keys | {b'new'}
     assert database.value('new') == ''
 

@@ -181,7 +181,7 @@ def test_mounting_all_of_fstab(database, tmp_path, options):
     done = subprocess.run(['unshare', '-m', 'sh', '-c', FORGET_OTHERS + FSTAB, database.path, str(tmp_path / 'mnt'), str(tmp_path / 'fstab'), options],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == 'hello', done.stdout
-    eventually(lambda: database.value('text') == 'saved', 20)
+    eventually(lambda: database.value('text') == 'saved')
 
 
 @needs_root
