@@ -6,6 +6,7 @@ import dbm.dumb
 import dbm.gnu
 import dbm.ndbm
 import errno
+import json
 import os
 import pathlib
 import pickle
@@ -439,22 +440,26 @@ def dumped(value, protocol=4):
 class Watcher:
     """Another process that looks at one key of a database without rest, and must only ever see allowed values."""
 
+    idle = []  # of these processes: to start one takes as long as most tests do
+
     def __init__(self, database, key, allowed):
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / 'watch.py'), database.engine, database.path, key],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.process.stdin.write(b''.join(len(value).to_bytes(4, 'little') + value for value in allowed))
-        self.process.stdin.write(b'\0\0\0\0')
-        self.process.stdin.flush()
+        if not self.idle:
+            self.idle.append(subprocess.Popen([sys.executable, str(HERE / 'watch.py')], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        self.process = self.idle.pop()
+        self.say([database.engine, database.path, key, *[value.hex() for value in allowed]])
         assert self.process.stdout.readline() == b'watching\n'
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        if self.process:
             self.process.kill()
-            self.process.wait()
+            self.process.communicate()
+
+    def say(self, words):
+        self.process.stdin.write(json.dumps(words).encode() + b'\n')
+        self.process.stdin.flush()
 
     def has_enough(self):
         """Whether it has looked often and seen each allowed value."""
@@ -462,10 +467,15 @@ class Watcher:
 
     def result(self):
         """Ends it; returns how often it looked, and fails if it saw anything else."""
-        output, _ = self.process.communicate(timeout=60)
-        lines = output.decode().splitlines()
-        assert self.process.returncode == 0, '\n'.join(lines)
-        return int(lines[-1])
+        self.say([])
+        line = self.process.stdout.readline()
+        if line == b'enough\n':
+            line = self.process.stdout.readline()
+        looks, problems = json.loads(line)
+        self.idle.append(self.process)
+        self.process = None
+        assert not problems, '\n'.join(problems)
+        return looks
 
 
 @contextlib.contextmanager

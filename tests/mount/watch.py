@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""watch.py ENGINE DATABASE KEY: reads one key until its input ends; prints each sight of a value that is not allowed.
+"""watch.py: reads one key of a database until it is told to stop, again and again until its input ends.
 
-The allowed values come first on the input: length (u32, little-endian) and bytes, ended by length 0. Prints "watching"
-when it begins and "enough" when it has looked ENOUGH times and seen all that is allowed. Ends with how often it looked.
+A line of JSON says what: [ENGINE, DATABASE, KEY, ALLOWED...], each allowed value in hexadecimal. Prints "watching" when it begins and
+"enough" when it has looked ENOUGH times and seen all that is allowed. The next line ends that; printed is how often it looked, and each
+sight of a value that is not allowed: [LOOKS, [PROBLEM...]].
 """
 
+import json
 import select
 import sys
 
@@ -12,27 +14,21 @@ from mounting import Database
 
 ENOUGH = 20
 
-def read_allowed(stream):
-    allowed = []
-    while True:
-        size = int.from_bytes(stream.read(4), 'little')
-        if not size:
-            return allowed
-        allowed.append(stream.read(size))
+
+def is_told(stream):
+    return bool(select.select([stream], [], [], 0)[0])
 
 
-def main():
-    engine, path, key = sys.argv[1:]
+def watch(stream, engine, path, key, *allowed):
     database = Database(engine, path)
-    stream = sys.stdin.buffer  # nothing but its end comes after the allowed values: select may look past the buffer
-    allowed = read_allowed(stream)
+    allowed = {bytes.fromhex(value) for value in allowed}
     print('watching', flush=True)
     looks = 0
     seen = set()
     problems = set()
     enough = ended = False
     while not ended:
-        ended = bool(select.select([stream], [], [], 0)[0])
+        ended = is_told(stream)
         try:
             with database.opened() as store:
                 value = bytes(store[key.encode()])
@@ -46,9 +42,14 @@ def main():
         if not enough and looks >= ENOUGH and seen.issuperset(allowed):
             enough = True
             print('enough', flush=True)
-    print('\n'.join(sorted(problems)))
-    print(looks)
-    return 1 if problems else 0
+    stream.readline()
+    print(json.dumps([looks, sorted(problems)]), flush=True)
 
 
-sys.exit(main())
+def main():
+    stream = sys.stdin.buffer  # whoever asks waits for the answer: no line is in the buffer where select can't see it
+    for line in iter(stream.readline, b''):
+        watch(stream, *json.loads(line))
+
+
+main()
