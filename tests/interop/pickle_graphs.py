@@ -561,10 +561,21 @@ def has(instructions, *names):
                for part in instructions)
 
 
+PARSED = {}  # the last few: the same ones are compared with each other, and this takes most of the time
+
+
+def parsed(data):
+    if data not in PARSED:
+        if len(PARSED) == 4:
+            PARSED.clear()
+        PARSED[data] = instructions_of(data)
+    return PARSED[data]
+
+
 def likeness(data, again):
     if data == again:
         return "identical"
-    left, right = instructions_of(data), instructions_of(again)
+    left, right = parsed(data), parsed(again)
     if left == right:
         return "strings"  # only which equal strings are one object
     # 3.13 stores no more what it calls getattr() with to find a class within a class; earlier ones do.
@@ -585,12 +596,14 @@ def rewritten(value, data):
     written = [again for again in (dumped(value, protocol) for protocol in protocols) if again is not None]
     if not written:
         return "too deep"
+    if data in written:
+        return "identical"
     kinds = [likeness(again, data) for again in written]
-    for kind in ("identical", "strings", "nested names"):
+    for kind in ("strings", "nested names"):
         if kind in kinds:
             return kind
     # A set is walked in the order of its hashes, and those of objects are their addresses.
-    sets = has(instructions_of(data), "set", "frozenset")
+    sets = has(parsed(data), "set", "frozenset")
     return "sets" if sets and any(alike(load(again), value) for again in written) else "different"
 
 
