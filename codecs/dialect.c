@@ -19,7 +19,7 @@ bool dialect_equal(struct dialect a, struct dialect b)
     return a.codec == b.codec && a.protocol == b.protocol && a.python2 == b.python2;
 }
 
-const char *codec_name(enum codec_kind kind)
+static const char *codec_name(enum codec_kind kind)
 {
     return NAMES[kind];
 }

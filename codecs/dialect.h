@@ -30,8 +30,7 @@ struct dialect {
 
 bool dialect_equal(struct dialect a, struct dialect b);
 
-/* "raw", "text", "pickle", "marshal"; and back, or -1. */
-const char *codec_name(enum codec_kind kind);
+/* Of "raw", "text", "pickle", "marshal", or -1. */
 int codec_from_name(const char *name);
 /* The dialect of new values where nothing tells more. */
 struct dialect dialect_default(enum codec_kind kind);

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-bool litter_is_name(const char *name)
+static bool has_litter_name(const char *name)
 {
     static const char prefix[] = ".shelvefs-";
     const char *digits = name + sizeof prefix - 1;
@@ -23,7 +23,7 @@ static bool is_litter(int directory, const char *name, uid_t owner)
 {
     struct stat stat;
 
-    return litter_is_name(name) && fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+    return has_litter_name(name) && fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISREG(stat.st_mode) && (stat.st_uid == owner || stat.st_uid == geteuid()) &&
            time(NULL) - stat.st_mtime > LITTER_SECONDS;
 }

@@ -16,7 +16,6 @@ enum { LITTER_SECONDS = 600 };
 
 /* What comes behind the directory in the name of such a file, as for printf() with an unsigned long long. */
 #define LITTER_NAME ".shelvefs-%016llx"
-bool litter_is_name(const char *name);
 
 /* Removes those beside `path`, a file, that belong to its owner or to us. No failure is worth telling. */
 void litter_remove(const char *path);

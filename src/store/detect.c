@@ -48,7 +48,8 @@ static const struct magic {
 static const struct format dumb = {"dumb", "a dbm.dumb database"};
 static const struct format pag_pair = {"ndbm", "a .pag and .dir pair of ndbm or sdbm"};
 
-const struct format *detect_format(struct bytes head)
+/* Of a file that starts with `head`, its first 20 bytes or more; or NULL. */
+static const struct format *format_of(struct bytes head)
 {
     for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
         if (bytes_start_with(bytes_part(head, magics[i].offset, SIZE_MAX), magics[i].bytes))
@@ -138,7 +139,7 @@ static int probe_file(const char *base, const char *suffix, const struct format 
     int status = look_at(base, suffix, &look, failure);
 
     if (!status && look.is_there)
-        *format = detect_format(look_head(&look));
+        *format = format_of(look_head(&look));
     return status;
 }
 
@@ -178,7 +179,7 @@ static int probe_pag(const char *base, const struct format **format, struct fail
         status = look_at(base, ".dir", &index, failure);
     if (status || !pages.is_there)
         return status;
-    *format = detect_format(look_head(&pages));
+    *format = format_of(look_head(&pages));
     if (!*format && index.is_there)
         *format = &pag_pair;
     return 0;

@@ -19,8 +19,6 @@ struct format {
     const char *what; /* "a gdbm file" */
 };
 
-/* The format of a file that starts with `head` (its first 20 bytes or more), or NULL. */
-const struct format *detect_format(struct bytes head);
 /*
  * Whether a file that starts so may be the index of a dumb database: it is empty, starts quoted, or
  * has a record.
