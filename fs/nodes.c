@@ -373,13 +373,6 @@ struct node *node_pin_id(struct tree *tree, uint64_t id)
     return node;
 }
 
-void node_pin(struct tree *tree, struct node *node)
-{
-    pthread_mutex_lock(&tree->lock);
-    node->pins++;
-    pthread_mutex_unlock(&tree->lock);
-}
-
 void node_unpin_locked(struct tree *tree, struct node *node)
 {
     if (--node->pins == 0 && node->lookups == 0)

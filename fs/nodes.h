@@ -191,7 +191,6 @@ void nodes_let_go(struct tree *tree, struct node *node);
 
 /* These take the tree lock. */
 struct node *node_pin_id(struct tree *tree, uint64_t id); /* NULL: no such node */
-void node_pin(struct tree *tree, struct node *node);
 /* Frees it when it was the last reference. NULL is allowed. */
 void node_unpin(struct tree *tree, struct node *node);
 /* Tree lock held. */

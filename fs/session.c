@@ -6,6 +6,7 @@
 #include "fs/crew.h"
 #include "fs/mountpoint.h"
 #include "fs/operations.h"
+#include "src/clock.h"
 
 #include <errno.h>
 #include <execinfo.h>
@@ -22,7 +23,7 @@
 enum { MAX_PENDING = 1000, MOST_THREADS = 10 };
 
 /* How often it is tried to go on where memory is short, with a pause before each time. */
-enum { MOST_ATTEMPTS = 100, PAUSE_MS = 100 };
+enum { MOST_ATTEMPTS = 100, PAUSE_MS = 100, WELL_MS = 10000 };
 
 /* --- what libfuse says --- */
 
@@ -350,12 +351,17 @@ static int serve_once(struct mount *mount, const struct options *options)
  */
 static int serve(struct mount *mount, const struct options *options)
 {
-    for (int attempt = 1;; attempt++) {
+    int attempts = 0;
+
+    for (;;) {
+        int64_t began_ms = clock_ms();
         int status = serve_once(mount, options);
 
-        if ((status != -ENOMEM && status != -EAGAIN) || attempt == MOST_ATTEMPTS)
+        /* After a while that went well, it is another shortage. */
+        attempts = clock_ms() - began_ms > WELL_MS ? 1 : attempts + 1;
+        if ((status != -ENOMEM && status != -EAGAIN) || attempts == MOST_ATTEMPTS)
             return status;
-        if (attempt == 1)
+        if (attempts == 1)
             log_error(mount->log, "requests have to wait: %s", strerror(-status));
         fuse_session_reset(mount->session);
         poll(NULL, 0, PAUSE_MS);

@@ -16,7 +16,7 @@ import mounting
 import steps
 from failing import (CALLS, DEVICE, DISK, KILL, KILL_ALL, KILL_TORN, MODE, SPACE, Failing, FailingMount, Patience, clean_up,
                      outcomes, spread)
-from test_calls import IN_PLACE, STATE
+from test_calls import STATE
 
 MOST = os.environ.get('SHELVEFS_DEATHS', '1')
 # KILL_ALL and KILL_TORN: also of the helper that finishes a change of a gdbm or ndbm file when the daemon dies, so only the next mount
