@@ -38,12 +38,12 @@ def record(number, rng):
 
 
 def records(rng, small):
-    return [record(number, rng) for number in range(200 if small else 100000)]
+    return [record(number, rng) for number in range(200 if small else 20000)]
 
 
 def nested(rng, small):
-    """One value: groups of records, 50 MB as a literal. CPython's parser takes 6 GiB to read that."""
-    groups = 2 if small else 172
+    """One value: groups of records, 10 MB as a literal. CPython's parser takes a hundred times that to read it."""
+    groups = 2 if small else 34
     return [{"groups": [{"name": "group %d" % group, "members": {"member %d" % member: record(member, rng)
                                                                   for member in range(10 if small else 1000)}}
                         for group in range(groups)]}]
@@ -51,10 +51,10 @@ def nested(rng, small):
 
 def floats(rng, small):
     """One list: half of them with all their digits, half as a person writes them."""
-    return [[rng.random() if place % 2 else round(rng.uniform(-1000, 1000), 3) for place in range(1000 if small else 1000000)]]
+    return [[rng.random() if place % 2 else round(rng.uniform(-1000, 1000), 3) for place in range(1000 if small else 200000)]]
 
 
-CASES = [("100,000 records", records), ("one nested value", nested), ("1,000,000 floats", floats)]
+CASES = [("20,000 records", records), ("one nested value", nested), ("200,000 floats", floats)]
 
 
 def write_values(path, values):

@@ -5,12 +5,14 @@ SHELVEFS_BENCH_GROWTH=1000000 compares with so many records, on each engine, whi
 """
 import os
 
+import budget
 import commands
 import data
 import peers
 from measure import Goal, Row, Taken, interleaved, median
 
-FEW, MANY, SMALL = 10000, 100000, 50
+TIMES, MANY, SMALL = 10, 100000, 50
+SECONDS, PASSES = 90, 60  # as in bench_read.py
 GROWTH = 1.25
 READERS = "cd {d} && find . -type f | xargs -P%d -n500 cat >/dev/null"
 
@@ -41,9 +43,10 @@ def readers(place, path, runs):
 
 
 def rows(build, small):
-    most = int(os.environ.get("SHELVEFS_BENCH_GROWTH", MANY))
-    counts, runs = ((SMALL, 4 * SMALL), 1) if small else ((FEW, most), 5 if most == MANY else 1)
-    names = ["find -size", "tar c"] if most == MANY else list(commands.READING)
+    asked = int(os.environ.get("SHELVEFS_BENCH_GROWTH", 0))
+    most = SMALL * TIMES if small else asked or budget.affordable(build, MANY, SECONDS, PASSES)
+    counts, runs = (10000 if asked else most // TIMES, most), 1 if small or asked else 5
+    names = list(commands.READING) if asked else ["find -size", "tar c"]
     for engine in data.engines(small):
         with peers.temporary(build) as place:
             databases = {count: data.write(place.folder, str(count), engine, data.Records(count)) for count in counts}

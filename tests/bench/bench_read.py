@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything is read, right after mounting, in the ways of a user: beside the floor of FUSE, the files themselves, and what one would write instead."""
+"""Everything is read, right after mounting, in the ways of a user: beside the floor of FUSE, the files themselves, and what one would write instead.
+
+SHELVEFS_BENCH_RECORDS=100000 takes so many records, however long that takes here.
+"""
 import os
 import sys
 
+import budget
 import commands
 import data
 import peers
 from measure import Goal, interleaved
 
 RECORDS, SMALL = 100000, 100
+SECONDS, PASSES = 240, 300  # all rows together take as long as so many passes of find over the floor
 OF_FLOOR = {"gdbm": 1.2, "tdb": 1.2, "sqlite": 1.5, "dumb": 1.5}
 READ_ONLY = ["tar c", "grep -r", "rsync -a"]
 NAIVE = {"ls -l": 10, "tar c": 8}
@@ -35,7 +40,7 @@ def read_only(place, command, databases, *more):
 
 
 def rows(build, small):
-    count, runs = (SMALL, 1) if small else (RECORDS, 5)
+    count, runs = (SMALL, 1) if small else (int(os.environ.get("SHELVEFS_BENCH_RECORDS") or budget.affordable(build, RECORDS, SECONDS, PASSES)), 5)
     with peers.with_disk(build) as place:
         records = data.Records(count)
         databases = {engine: data.write(place.disk, "all", engine, records) for engine in data.engines(small)}
@@ -47,7 +52,7 @@ def rows(build, small):
                 turn.insert(0, script(place, databases["gdbm"]))
             if name in READ_ONLY:
                 turn += read_only(place, command, databases, *([Goal("script", 1)] if name == "tar c" else []))
-            yield from interleaved("%s, cold" % name, turn, runs)
+            yield from interleaved("%s, cold, %d keys" % (name, count), turn, runs)
         copy = commands.READING["cp -r"]
         yield from interleaved("dump by cp -r", [script(place, databases["gdbm"])] + [
             works(place, copy, peers.shelvefs(place, databases["gdbm"], *options), Goal("script", 2)) for options in [(), ("ro",)]], runs)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 
+import budget
 import commands
 import data
 import peers
@@ -13,6 +14,7 @@ from measure import Goal, Taken, interleaved
 
 NEW, SYNCED, AGAIN, FEW, MANY = 10000, 300, 2000, 10000, 100000
 SMALL = 10
+SECONDS, PASSES = 30, 100  # of the new files: as in bench_read.py
 COPY = "cp -r %s/. {d}"
 
 
@@ -73,7 +75,7 @@ def again(place, engine, count, databases, runs):
 
 def rows(build, small):
     runs = 1 if small else 5
-    new, few, many, times = (SMALL, SMALL, 2 * SMALL, SMALL) if small else (NEW, FEW, MANY, AGAIN)
+    new, few, many, times = (SMALL, SMALL, 2 * SMALL, SMALL) if small else (budget.affordable(build, NEW, SECONDS, PASSES), FEW, MANY, AGAIN)
     with peers.temporary(build) as place:
         empty = {engine: data.write(place.folder, "empty-" + engine, engine, data.Records(0)) for engine in data.engines(small)}
         yield from new_files(place, new, empty, runs)
