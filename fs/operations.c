@@ -73,14 +73,14 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
         FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV;
 
     connection->want = (connection->want & ~unwanted) | (connection->capable & wanted);
-    /* What the kernel may keep is worth telling at once: reply_page() has the limit. */
-    if (vigil_is_kept(&mount->vigil))
-        connection->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
     connection->max_read = mount->max_read;
     mount->unasked = mount->unasked && connection->capable & FUSE_CAP_NO_OPEN_SUPPORT;
     /* Who truncates has to ask, also if root makes the mount writable behind our back. */
     if (mount->unasked)
         connection->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
+    /* What the kernel may keep, or need not ask for, is worth telling at once: reply_page() has the limit. */
+    if (mount->unasked || vigil_is_kept(&mount->vigil))
+        connection->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
     if (startup_succeed(mount->startup, mount->log, buffer_bytes(&mount->summary)))
         fuse_session_exit(mount->session);
 }
