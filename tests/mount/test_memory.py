@@ -104,7 +104,16 @@ def test_requests(database, starving, allocations, scenario):
     scenario(mount)
     total = allocations[CALLS] - before
     failures, blocks = 0, None
-    for number in [*numbers(total), total + 1000]:
+
+    def chosen():
+        """Some, one that never comes, and if nobody was told of any of them, the others until somebody is."""
+        yield from [*numbers(total), total + 1000]
+        for number in range(total):
+            if failures:
+                return
+            yield number
+
+    for number in chosen():
         put_in_order(mount)
         allocations.fail(number)
         try:
