@@ -21,14 +21,16 @@ static int find_fresh(struct tree *tree, struct place place, const char *name, s
 }
 
 /*
- * The reference is counted before anybody can make another file of what was found. The node may become another one. -ESTALE: the name leads to
+ * The reference is counted before anybody can make another file of what was found. The node may become another one. `again`: the name leads to
  * another one meanwhile.
  */
-static int look_up(struct tree *tree, struct place place, struct node **node, struct stat *out)
+static int look_up(struct tree *tree, struct place place, struct node **node, struct stat *out,
+                   bool *again)
 {
     struct stat found;
     int code = 0;
 
+    *again = false;
     /* In this order: the kind is read without the node's lock, and changes only where keys may be renamed. */
     if (tree->options.read_only && (*node)->kind == NODE_REPORT)
         code = frozen_renew_report(tree, place, node);
@@ -39,8 +41,7 @@ static int look_up(struct tree *tree, struct place place, struct node **node, st
     /* A key that another process removed while it is open has attributes, but no name. */
     if (code == 0 && !(*node)->linked)
         code = -ENOENT;
-    if (code == -ENOENT && (*node)->replaced)
-        code = -ESTALE;
+    *again = code == -ENOENT && (*node)->replaced;
     if (code == 0) {
         node_looked_up(tree, *node);
         *out = found;
@@ -52,16 +53,17 @@ static int look_up(struct tree *tree, struct place place, struct node **node, st
 int tree_lookup_in(struct tree *tree, struct place place, const char *name, struct stat *out)
 {
     struct node *node;
+    bool again;
     int code;
 
     do {
         code = find_fresh(tree, place, name, &node);
         if (code)
             return code;
-        code = look_up(tree, place, &node, out);
+        code = look_up(tree, place, &node, out, &again);
         node_unpin(tree, node);
         tree_notify(tree);
-    } while (code == -ESTALE);
+    } while (again);
     return code;
 }
 

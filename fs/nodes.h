@@ -174,11 +174,11 @@ struct node *nodes_find_id(struct nodes *nodes, uint64_t id);
  */
 int nodes_add(struct nodes *nodes, struct place place, enum node_kind kind, struct node_name *name,
               struct node **out);
-/* The name of this one, which is no key, leads to a new node of its kind from now on. Its own lock held. */
-int nodes_replace(struct nodes *nodes, struct node *before, struct node **out);
 /* The same for a fold's directory. */
 int nodes_add_fold(struct nodes *nodes, struct place place, struct node_name *name,
                    struct fold *fold, struct node **out);
+/* Tree lock held, and the node's: the name of this one, which is no key, leads to a new node of its kind from now on. One pin. */
+int nodes_replace(struct nodes *nodes, struct node *before, struct node **out);
 /* Tree lock held (and the node's, see `linked`): the name leads nowhere from now on. Harmless twice. */
 void nodes_unlink(struct nodes *nodes, struct node *node);
 /* Tree and node lock held; the new name must be free. Takes ownership of `name`. The view stays. */

@@ -10,8 +10,6 @@
 #include "fs/content.h"
 #include "fs/tree_state.h"
 
-#include <string.h>
-
 enum { LARGEST_PUSHED = 64 << 10 };
 
 struct known {

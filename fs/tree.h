@@ -104,7 +104,7 @@ struct tree_known {
     uint64_t parent; /* of the name that comes next */
     size_t size; /* of that, with its NUL; 0: none */
 };
-/* Appends a struct tree_known and its name for each node that it may know. */
+/* Appends a struct tree_known and its name for each node that it may know. What a glance saw before does not hold any more. */
 int tree_known(struct tree *tree, struct buffer *out);
 /* How long what it was just told of this file stays true. */
 enum tree_lasting {

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Files of a read-only mount, which the kernel opens without asking: what it knows of a node stays true while another program changes the values. */
+#include "tests/unit/stopped_clock.h"
 #include "tests/unit/world.h"
 
 enum { PART = 1 << 12 };
-
-static int64_t passed_ms; /* the clock stands still otherwise */
-
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
-{
-    if (clock != CLOCK_MONOTONIC_COARSE)
-        return __real_clock_gettime(clock, out);
-    *out = (struct timespec){.tv_sec = 1000 + passed_ms / 1000, .tv_nsec = passed_ms % 1000 * 1000000};
-    return 0;
-}
 
 static int set_up(void **state)
 {
@@ -113,6 +102,29 @@ static void test_seen_by_number(void **state)
     assert_int_equal(store_remove(world->store, BYTES("k")), 0);
     assert_int_equal(find(world, "k"), 0);
     assert_reads(world, before, "old\n");
+}
+
+/* A store that says so of its own file is not asked again and again. */
+static void test_stale_store(void **state)
+{
+    struct world *world = *state;
+    unsigned told = 0;
+
+    world->trace.fail_code = -ESTALE;
+    for (size_t n = 0; n < 4; n++) {
+        struct stat stat;
+        int code;
+
+        world->trace.fail_at = world->trace.calls + n;
+        code = tree_lookup(world->tree, TREE_ROOT, "k", &stat);
+        world->trace.fail_at = SIZE_MAX;
+        if (code == 0)
+            tree_forget(world->tree, stat.st_ino, 1);
+        else
+            assert_int_equal(code, -ESTALE);
+        told += code != 0;
+    }
+    assert_int_equal(told, 1);
 }
 
 /* What nobody was told of may change in place. */
@@ -282,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_another_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_seen_by_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stale_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader, set_up, tear_down),

@@ -1,19 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What may go through the kernel's pages, and which size it is told, while another program changes the value. */
+#include "tests/unit/stopped_clock.h"
 #include "tests/unit/world.h"
-
-static int64_t passed_ms; /* what the clock is ahead */
-
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
-{
-    int status = __real_clock_gettime(clock, out);
-
-    if (clock == CLOCK_MONOTONIC_COARSE)
-        out->tv_sec += passed_ms / 1000, out->tv_nsec += passed_ms % 1000 * 1000000;
-    return status;
-}
 
 static int set_up(void **state)
 {
