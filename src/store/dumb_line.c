@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PAIR_SIZE = 64 };
+enum { PAIR_SIZE = 64, SAFE_DIGITS = 18 };
 
 /* What is left of the line: a parsed piece is taken off its start. */
 struct scanner {
@@ -233,6 +233,54 @@ enum dumb_line dumb_line_parse(struct bytes line, struct buffer *key, int64_t *o
     *size = length;
     return DUMB_RECORD;
 }
+
+/* --- the usual line --- */
+
+static bool plain_number(struct bytes text, size_t *position, int64_t *out)
+{
+    size_t start = *position, at = start;
+    int64_t number = 0;
+
+    while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9' &&
+           at - start < SAFE_DIGITS)
+        number = number * 10 + (text.data[at++] - '0');
+    if (at == start || (text.data[start] == '0' && at > start + 1))
+        return false;
+    *position = at;
+    *out = number;
+    return true;
+}
+
+static bool plain_words(struct bytes text, size_t *position, struct bytes words)
+{
+    size_t at = *position;
+
+    if (words.size > text.size - at || memcmp(text.data + at, words.data, words.size) != 0)
+        return false;
+    *position += words.size;
+    return true;
+}
+
+bool dumb_line_plain(struct bytes text, size_t *position, struct dumb_plain *out)
+{
+    size_t start = *position + 1, at = start;
+    struct dumb_plain plain;
+
+    if (start > text.size || text.data[start - 1] != '\'')
+        return false;
+    while (at < text.size && text.data[at] >= ' ' && text.data[at] != '\'' && text.data[at] != '\\')
+        at++;
+    plain.key = bytes_part(text, start, at - start);
+    if (!plain_words(text, &at, BYTES("', (")) || !plain_number(text, &at, &plain.offset) ||
+        !plain_words(text, &at, BYTES(", ")) || !plain_number(text, &at, &plain.size) ||
+        !plain_words(text, &at, BYTES(")\n")))
+        return false;
+    *position = at;
+    *out = plain;
+    return true;
+}
+
+/* --- printing, and lines --- */
 
 /* repr() of a Latin-1 character: not printable are the controls, 7F to A0 and the soft hyphen. */
 static void print_character(uint8_t byte, char quote, struct buffer *out)

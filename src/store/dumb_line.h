@@ -28,6 +28,16 @@ enum dumb_line {
  */
 enum dumb_line dumb_line_parse(struct bytes line, struct buffer *key, int64_t *offset,
                                int64_t *size);
+/* A record as Python writes it, of a key without escapes. */
+struct dumb_plain {
+    struct bytes key; /* in the text */
+    int64_t offset, size;
+};
+/*
+ * The line at `*position`, which is moved behind its "\n", if it is such a one: most are, and this is much quicker than
+ * dumb_line_next() and dumb_line_parse(), which make the same of it. False: ask those.
+ */
+bool dumb_line_plain(struct bytes text, size_t *position, struct dumb_plain *out);
 /* Appends the line as Python 3 would, newline included. */
 void dumb_line_print(struct bytes key, int64_t offset, int64_t size, struct buffer *out);
 /*

@@ -16,6 +16,7 @@ enum {
     PAUSES = 10,
     NOTED_LINES = 3,
     PROGRESS_LINES = 4096,
+    PLAIN_LINES = 16,      /* taken together */
     LARGEST_GAP = 1 << 30, /* that NAME.dat may have lost; a record farther behind is nonsense */
 };
 
@@ -54,26 +55,23 @@ static uint32_t comment_lines(struct bytes line, struct bytes key)
     return line.size > usual ? (uint32_t)(line.size / usual) : 0;
 }
 
-static int read_record(struct reading *reading, int64_t offset, int64_t size, int64_t place)
+/* Of the line at `start`. */
+static int read_record(struct reading *reading, const struct dumb_plain *record, uint32_t hash,
+                       struct bytes text, size_t start)
 {
-    struct table *table = &reading->fresh.table;
-    struct bytes key = buffer_bytes(&reading->key);
-    struct table_entry *entry = table_find(table, key);
+    bool added;
+    struct table_entry *entry = table_find_or_add(&reading->fresh.table, record->key, hash, &added);
 
-    if (entry && !is_inside(offset, size, reading->values_size) &&
+    if (!entry)
+        return -ENOMEM;
+    if (!added && !is_inside(record->offset, record->size, reading->values_size) &&
         is_inside(entry->offset, entry->size, reading->values_size)) {
         reading->lost++;
         return 0;
     }
-    if (entry)
-        place = 0;
-    else
-        entry = table_add(table, key);
-    if (!entry)
-        return -ENOMEM;
-    entry->offset = offset;
-    entry->size = size;
-    entry->line = place;
+    entry->offset = record->offset;
+    entry->size = record->size;
+    entry->line = added ? dumb_comment_place(text, start) : 0;
     reading->fresh.cut_off += dumb_is_cut_off(entry, reading->values_size);
     return 0;
 }
@@ -101,18 +99,19 @@ static int read_unknown(struct reading *reading, struct bytes line, size_t end)
 static int read_line(struct reading *reading, struct bytes text, struct bytes line, size_t end)
 {
     struct dumb_index *fresh = &reading->fresh;
-    int64_t offset, size;
+    struct dumb_plain record;
     int status = 0;
 
     fresh->lines++;
     buffer_clear(&reading->key);
-    switch (dumb_line_parse(line, &reading->key, &offset, &size)) {
+    switch (dumb_line_parse(line, &reading->key, &record.offset, &record.size)) {
     case DUMB_RECORD:
         status = buffer_status(&reading->key);
+        record.key = buffer_bytes(&reading->key);
         if (!status)
-            status = read_record(reading, offset, size,
-                                 dumb_comment_place(text, (size_t)(line.data - text.data)));
-        fresh->lines += comment_lines(line, buffer_bytes(&reading->key));
+            status = read_record(reading, &record, table_hash(&fresh->table, record.key), text,
+                                 (size_t)(line.data - text.data));
+        fresh->lines += comment_lines(line, record.key);
         fresh->ends_open = !end;
         break;
     case DUMB_BLANK:
@@ -124,6 +123,33 @@ static int read_line(struct reading *reading, struct bytes text, struct bytes li
             status = read_unknown(reading, line, end);
         break;
     }
+    return status;
+}
+
+/*
+ * The lines at `*position` that are as Python writes them: none, or some. Several together, because a large table is in no cache,
+ * and its places are fetched while the next lines are read.
+ */
+static int read_plain_lines(struct reading *reading, struct bytes text, size_t *position)
+{
+    struct dumb_index *fresh = &reading->fresh;
+    struct dumb_plain lines[PLAIN_LINES];
+    size_t starts[PLAIN_LINES];
+    uint32_t hashes[PLAIN_LINES];
+    unsigned count = 0;
+    int status = 0;
+
+    for (; count < PLAIN_LINES; count++) {
+        starts[count] = *position;
+        if (!dumb_line_plain(text, position, &lines[count]))
+            break;
+        hashes[count] = table_hash(&fresh->table, lines[count].key);
+    }
+    for (unsigned i = 0; i < count && !status; i++)
+        status = read_record(reading, &lines[i], hashes[i], text, starts[i]);
+    fresh->lines += count;
+    if (count)
+        fresh->ends_open = false;
     return status;
 }
 
@@ -146,12 +172,19 @@ static int read_text(struct reading *reading, struct bytes text)
     struct dumb_index *fresh = &reading->fresh;
     struct bytes line;
     size_t position = 0, end;
+    uint32_t reported = 0;
     int status = 0;
 
-    while (!status && dumb_line_next(text, &position, &line, &end)) {
-        status = read_line(reading, text, line, end);
-        if (fresh->lines % PROGRESS_LINES == 0)
-            engine_progress(fresh->progress, "reading the index", position, text.size);
+    while (!status && position < text.size) {
+        size_t before = position;
+
+        status = read_plain_lines(reading, text, &position);
+        if (position == before && dumb_line_next(text, &position, &line, &end))
+            status = read_line(reading, text, line, end);
+        if (fresh->lines - reported < PROGRESS_LINES)
+            continue;
+        reported = fresh->lines;
+        engine_progress(fresh->progress, "reading the index", position, text.size);
     }
     fresh->ends_clean = dumb_comment_place(text, text.size);
     note_unknown_lines(fresh);

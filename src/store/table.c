@@ -23,14 +23,18 @@ void table_release(struct table *table)
     *table = (struct table){.secret = table->secret};
 }
 
-static uint32_t table_hash(const struct table *table, struct bytes key)
-{
-    return (uint32_t)digest_bytes(&table->secret, key).words[0] & HASH_MASK;
-}
-
 static inline uint32_t slot_mask(const struct table *table)
 {
     return table->capacity * 2 - 1;
+}
+
+uint32_t table_hash(const struct table *table, struct bytes key)
+{
+    uint32_t hash = (uint32_t)digest_bytes(&table->secret, key).words[0] & HASH_MASK;
+
+    if (table->slots)
+        __builtin_prefetch(&table->slots[hash & slot_mask(table)]);
+    return hash;
 }
 
 static void table_occupy(struct table *table, uint32_t index)
@@ -85,14 +89,11 @@ static bool table_make_room(struct table *table)
     return entries != NULL;
 }
 
-struct table_entry *table_find(struct table *table, struct bytes key)
+static struct table_entry *table_find_hashed(struct table *table, struct bytes key, uint32_t hash)
 {
-    uint32_t hash, at;
+    uint32_t at = hash & slot_mask(table);
 
-    if (!table->capacity)
-        return NULL;
-    hash = table_hash(table, key);
-    for (at = hash & slot_mask(table); table->slots[at]; at = (at + 1) & slot_mask(table)) {
+    for (; table->capacity && table->slots[at]; at = (at + 1) & slot_mask(table)) {
         struct table_entry *entry = &table->entries[table->slots[at] - 1];
 
         if (entry->key && entry->hash == hash && bytes_equal(table_key(entry), key))
@@ -101,7 +102,13 @@ struct table_entry *table_find(struct table *table, struct bytes key)
     return NULL;
 }
 
-static struct table_entry *table_append(struct table *table, struct bytes text, bool is_line)
+struct table_entry *table_find(struct table *table, struct bytes key)
+{
+    return table_find_hashed(table, key, table_hash(table, key));
+}
+
+/* A new entry at the end, in no slot. */
+static struct table_entry *table_append(struct table *table, struct bytes text)
 {
     struct table_entry *entry;
     uint8_t *copy;
@@ -114,30 +121,44 @@ static struct table_entry *table_append(struct table *table, struct bytes text, 
     if (text.size)
         memcpy(copy, text.data, text.size);
     entry = &table->entries[table->used];
-    *entry = (struct table_entry){
-        .key = copy,
-        .key_size = (uint32_t)text.size,
-        .hash = is_line ? 0 : table_hash(table, text),
-        .is_line = is_line,
-    };
+    *entry = (struct table_entry){.key = copy, .key_size = (uint32_t)text.size};
     table->used++;
     return entry;
 }
 
-struct table_entry *table_add(struct table *table, struct bytes key)
+static struct table_entry *table_add_hashed(struct table *table, struct bytes key, uint32_t hash)
 {
-    struct table_entry *entry = table_append(table, key, false);
+    struct table_entry *entry = table_append(table, key);
 
     if (entry) {
+        entry->hash = hash & HASH_MASK;
         table_occupy(table, table->used - 1);
         table->keys++;
     }
     return entry;
 }
 
+struct table_entry *table_add(struct table *table, struct bytes key)
+{
+    return table_add_hashed(table, key, table_hash(table, key));
+}
+
+struct table_entry *table_find_or_add(struct table *table, struct bytes key, uint32_t hash,
+                                      bool *added)
+{
+    struct table_entry *entry = table_find_hashed(table, key, hash);
+
+    *added = !entry;
+    return entry ? entry : table_add_hashed(table, key, hash);
+}
+
 struct table_entry *table_add_line(struct table *table, struct bytes line)
 {
-    return table_append(table, line, true);
+    struct table_entry *entry = table_append(table, line);
+
+    if (entry)
+        entry->is_line = true;
+    return entry;
 }
 
 void table_remove(struct table *table, struct table_entry *entry)

@@ -7,7 +7,7 @@
  * addressing at a load of at most one half, finds them. The hash is keyed, so a hostile database
  * can't make it slow. With the key's own allocation that is under 100 bytes for a key of 20. The
  * table owns its keys; what `value` points to is the engine's. Pointers to entries are valid until
- * the next table_add*() only.
+ * the next one is added only.
  */
 #ifndef SHELVEFS_STORE_TABLE_H
 #define SHELVEFS_STORE_TABLE_H
@@ -46,6 +46,13 @@ struct table_entry *table_find(struct table *table, struct bytes key);
  * entries.
  */
 struct table_entry *table_add(struct table *table, struct bytes key);
+/*
+ * Both in one: for many in a row, which are mostly new. The entry that is there (`*added` is false) or a new one. `hash` is
+ * table_hash(); who asks for that some time before lets the processor fetch what is looked at here meanwhile.
+ */
+struct table_entry *table_find_or_add(struct table *table, struct bytes key, uint32_t hash,
+                                      bool *added);
+uint32_t table_hash(const struct table *table, struct bytes key);
 struct table_entry *table_add_line(struct table *table, struct bytes line);
 void table_remove(struct table *table, struct table_entry *entry);
 /*

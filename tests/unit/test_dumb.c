@@ -181,6 +181,40 @@ static void test_grammar(void **state)
     }
 }
 
+/* The usual line is read by a shorter way: nothing else may be, and to nothing else. */
+static void test_plain_lines(void **state)
+{
+    static const char *const plain[] = {"accept-plain", "accept-empty-key", "accept-raw-latin-1"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(grammar); i++) {
+        const struct grammar *row = &grammar[i];
+        struct buffer text = BUFFER_INIT;
+        struct dumb_plain record = {.offset = -77};
+        size_t position = 1;
+        bool usual = false;
+
+        for (size_t j = 0; j < ARRAY_SIZE(plain); j++)
+            usual = usual || strcmp(row->label, plain[j]) == 0;
+        buffer_add_byte(&text, '\n');
+        buffer_add(&text, row->line);
+        /* Half a line is none. */
+        assert_false(dumb_line_plain(buffer_bytes(&text), &position, &record));
+        buffer_add_string(&text, "\r\n");
+        assert_false(dumb_line_plain(buffer_bytes(&text), &position, &record));
+        text.size -= 2;
+        buffer_add_byte(&text, '\n');
+        if (dumb_line_plain(buffer_bytes(&text), &position, &record) != usual)
+            fail_msg("%s", row->label);
+        assert_int_equal(position, usual ? text.size : 1);
+        assert_int_equal(record.offset, usual ? row->offset : -77);
+        if (usual)
+            assert_true(bytes_equal(record.key, row->key) && record.size == row->size);
+        /* There is no second one, and it ends where the text does. */
+        assert_false(usual && dumb_line_plain(buffer_bytes(&text), &position, &record));
+        buffer_release(&text);
+    }
+}
+
 static const struct {
     struct bytes key;
     const char *line;
@@ -518,6 +552,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grammar),
+        cmocka_unit_test(test_plain_lines),
         cmocka_unit_test(test_printing),
         cmocka_unit_test(test_universal_newlines),
         cmocka_unit_test_setup_teardown(test_hostile_records, set_up, tear_down),

@@ -51,6 +51,27 @@ static void test_churn(void **state)
     table_release(&table);
 }
 
+static void test_find_or_add(void **state)
+{
+    enum { ALL = 1000 };
+    struct table table;
+    char text[16];
+    bool added;
+
+    assert_int_equal(table_init(&table), 0);
+    for (unsigned i = 0; i < 2 * ALL; i++) {
+        struct bytes key = number_key(text, i % ALL);
+        struct table_entry *entry = table_find_or_add(&table, key, table_hash(&table, key), &added);
+
+        assert_non_null(entry);
+        assert_int_equal(added, i < ALL);
+        assert_true(bytes_equal(table_key(entry), key));
+        assert_ptr_equal(table_find(&table, key), entry);
+    }
+    assert_int_equal(table.keys, ALL);
+    table_release(&table);
+}
+
 static void test_lines_are_not_keys(void **state)
 {
     struct table table;
@@ -75,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_churn),
+        cmocka_unit_test(test_find_or_add),
         cmocka_unit_test(test_lines_are_not_keys),
     };
 
