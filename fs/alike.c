@@ -5,11 +5,11 @@
 
 #include <stdlib.h>
 
-enum { WORDS = 8 };
+enum { WORDS = 8, FIRST_PLACES = 16 };
 
 struct alike {
     struct chain_link by_words;
-    size_t uses;
+    uint32_t number, uses;
     uint64_t words[WORDS]; /* equal ones, equal attributes: what is not set is 0 */
 };
 
@@ -44,9 +44,9 @@ static void put_words(const struct attributes *from, uint64_t *words)
         put_time(words + 6, from->ctime);
 }
 
-void alike_get(const struct alike *alike, struct attributes *out)
+void alikes_get(const struct alikes *alikes, uint32_t number, struct attributes *out)
 {
-    const uint64_t *words = alike->words;
+    const uint64_t *words = alikes->places[number].alike->words;
 
     *out = (struct attributes){
         .set = (unsigned)words[0],
@@ -74,7 +74,52 @@ void alikes_release(struct alikes *alikes)
         free(CONTAINER_OF(link, struct alike, by_words));
     }
     chains_release(&alikes->all);
+    free(alikes->places);
+    alikes->places = NULL;
 }
+
+/* --- numbers --- */
+
+static bool grow(struct alikes *alikes)
+{
+    uint32_t capacity = alikes->capacity ? alikes->capacity * 2 : FIRST_PLACES;
+    union alike_place *places;
+
+    if (alikes->used < alikes->capacity)
+        return true;
+    if (capacity > ALIKE_LAST + 1)
+        return false;
+    places = realloc(alikes->places, capacity * sizeof *places);
+    if (!places)
+        return false;
+    alikes->places = places;
+    alikes->capacity = capacity;
+    if (!alikes->used)
+        alikes->used = 1;
+    return true;
+}
+
+static bool number(struct alikes *alikes, struct alike *alike)
+{
+    if (alikes->free) {
+        alike->number = alikes->free;
+        alikes->free = alikes->places[alike->number].next;
+    } else if (grow(alikes)) {
+        alike->number = alikes->used++;
+    } else {
+        return false;
+    }
+    alikes->places[alike->number].alike = alike;
+    return true;
+}
+
+static void unnumber(struct alikes *alikes, uint32_t number)
+{
+    alikes->places[number].next = alikes->free;
+    alikes->free = number;
+}
+
+/* --- use --- */
 
 static bool has_words(const struct alike *alike, const uint64_t *words)
 {
@@ -103,35 +148,40 @@ static struct alike *find_or_add(struct alikes *alikes, const uint64_t *words)
     if (alike)
         return alike;
     alike = malloc(sizeof *alike);
-    if (!alike)
+    if (!alike || !number(alikes, alike)) {
+        free(alike);
         return NULL;
+    }
     alike->uses = 0;
     memcpy(alike->words, words, sizeof alike->words);
     chains_add(&alikes->all, &alike->by_words, hash);
     return alike;
 }
 
-struct alike *alikes_use(struct alikes *alikes, const struct attributes *attributes)
+uint32_t alikes_use(struct alikes *alikes, const struct attributes *attributes)
 {
-    struct alike *alike = alikes->last;
+    struct alike *alike = alikes->last ? alikes->places[alikes->last].alike : NULL;
     uint64_t words[WORDS];
 
     put_words(attributes, words);
     if (!alike || !has_words(alike, words))
         alike = find_or_add(alikes, words);
     if (!alike)
-        return NULL;
+        return 0;
     alike->uses++;
-    alikes->last = alike;
-    return alike;
+    alikes->last = alike->number;
+    return alike->number;
 }
 
-void alikes_unuse(struct alikes *alikes, struct alike *alike)
+void alikes_unuse(struct alikes *alikes, uint32_t number)
 {
+    struct alike *alike = alikes->places[number].alike;
+
     if (--alike->uses)
         return;
-    if (alikes->last == alike)
-        alikes->last = NULL;
+    if (alikes->last == number)
+        alikes->last = 0;
     chains_remove(&alikes->all, &alike->by_words);
+    unnumber(alikes, number);
     free(alike);
 }

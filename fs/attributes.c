@@ -7,14 +7,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* There may be millions. Of the digests, one half is enough: 64 bits of a keyed hash. */
+enum { NSEC_END = 1000000000, LEAST_ROOM = 4, VALUE_BITS = 64 - ALIKE_BITS };
+
+/* There may be millions. Of the digests, a part is enough: they are keyed hashes. */
 struct attribute_entry {
     uint64_t key;
-    uint64_t value; /* if ATTRIBUTE_VALUE is set */
-    struct alike *others;
+    uint64_t value : VALUE_BITS; /* if ATTRIBUTE_VALUE is set */
+    uint64_t others : ALIKE_BITS;
 };
 
-enum { NSEC_END = 1000000000, LEAST_ROOM = 4 };
+static uint64_t value_part(struct digest value)
+{
+    return value.words[0] & ((UINT64_C(1) << VALUE_BITS) - 1);
+}
 
 /* --- one file's --- */
 
@@ -144,7 +149,7 @@ bool attributes_unpack(struct bytes *packed, struct attributes *out)
 
 bool attributes_are_of(const struct attributes *attributes, struct digest value)
 {
-    return attributes->set & ATTRIBUTE_VALUE && attributes->value.words[0] == value.words[0];
+    return attributes->set & ATTRIBUTE_VALUE && value_part(attributes->value) == value_part(value);
 }
 
 /* --- the table --- */
@@ -223,9 +228,10 @@ static struct attribute_entry *find(const struct attribute_table *table, struct 
     return at < page->count && page->entries[at].key == key ? &page->entries[at] : NULL;
 }
 
-static void get(const struct attribute_entry *entry, struct attributes *out)
+static void get(const struct attribute_table *table, const struct attribute_entry *entry,
+                struct attributes *out)
 {
-    alike_get(entry->others, out);
+    alikes_get(&table->alikes, entry->others, out);
     if (out->set & ATTRIBUTE_VALUE)
         out->value.words[0] = entry->value;
 }
@@ -236,7 +242,7 @@ bool attributes_find_digest(const struct attribute_table *table, struct digest d
     const struct attribute_entry *entry = find(table, digest);
 
     if (entry)
-        get(entry, out);
+        get(table, entry, out);
     return entry;
 }
 
@@ -286,7 +292,7 @@ static int enter(struct attribute_table *table, struct digest digest,
                  const struct attributes *attributes)
 {
     struct attribute_entry *entry = find(table, digest);
-    struct alike *others = alikes_use(&table->alikes, attributes);
+    uint32_t others = alikes_use(&table->alikes, attributes);
     int code = others ? 0 : -ENOMEM;
 
     if (code == 0 && !entry)
@@ -299,7 +305,7 @@ static int enter(struct attribute_table *table, struct digest digest,
     if (entry->others)
         alikes_unuse(&table->alikes, entry->others);
     entry->others = others;
-    entry->value = attributes->value.words[0];
+    entry->value = value_part(attributes->value);
     return 0;
 }
 
@@ -411,7 +417,7 @@ void attribute_page_pack(struct attribute_table *table, unsigned number, struct 
     for (uint32_t i = 0; i < page->count; i++) {
         struct attributes attributes;
 
-        get(&page->entries[i], &attributes);
+        get(table, &page->entries[i], &attributes);
         pack_digest(out, (struct digest){{page->entries[i].key}});
         attributes_pack(&attributes, out);
     }

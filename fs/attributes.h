@@ -6,8 +6,9 @@
  * saves touch one key and must not make all others look new. So a key's mtime is entered, with a digest of the stored
  * bytes that it belongs to, as soon as it was shown to anybody.
  *
- * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: 24 bytes in memory, and what
- * alike.h keeps once for all that have the same; at most 78 in the sidecar. Entries stand in ATTRIBUTE_PAGES sorted arrays; a page is what
+ * Keys are known by a digest, and those directories by one that no key has, so an entry has a fixed size: 16 bytes in memory, and what
+ * alike.h keeps once for all that have the same; at most 78 in the sidecar. Of the value's digest that has room for 40 bits: of so many values
+ * that another program changes, one in 10^12 would keep its time. Entries stand in ATTRIBUTE_PAGES sorted arrays; a page is what
  * is written to the sidecar at a time.
  */
 #ifndef SHELVEFS_ATTRIBUTES_H
@@ -42,7 +43,7 @@ struct attributes {
     uid_t uid;
     gid_t gid;
     struct timespec atime, mtime;
-    struct digest value; /* of the stored bytes that `mtime` belongs to; a table knows its first word only */
+    struct digest value; /* of the stored bytes that `mtime` belongs to; see attributes_are_of() */
     struct timespec
         ctime; /* when one of these or the name was last changed; a later `mtime` counts as well */
 };
@@ -55,7 +56,7 @@ void attributes_merge(struct attributes *to, const struct attributes *from);
  */
 void attributes_own(struct attributes *attributes, enum attribute which, const struct stat *from,
                     const struct stat *database);
-/* Whether they belong to these stored bytes. */
+/* Whether they belong to these stored bytes: looks at what a table keeps of the digest. */
 bool attributes_are_of(const struct attributes *attributes, struct digest value);
 /*
  * As the sidecar has them: a byte that says what is set, then that, little-endian. attributes_unpack() takes them off the
@@ -71,7 +72,8 @@ struct attribute_page {
     uint32_t count, capacity;
     bool changed;    /* since it was packed */
     bool unmarkable; /* there was no memory for marks */
-    bool *marks;     /* of each entry, between the first attributes_mark() and attributes_drop_unmarked(); else NULL */
+    bool *
+        marks; /* of each entry, between the first attributes_mark() and attributes_drop_unmarked(); else NULL */
 };
 
 /* Part of struct tree, guarded by its lock. */

@@ -37,7 +37,7 @@ static struct attributes some_attributes(unsigned number)
         .gid = number * 3,
         .atime = {-(time_t)number, number},
         .mtime = {(time_t)number << 20, 999999999 - number},
-        .value = {{number * UINT64_C(0x9e3779b97f4a7c15)}},
+        .value = {{number * UINT64_C(0x9e3779b97f4a7c15) >> 24}}, /* what a table keeps of one */
         .ctime = {(time_t)number << 10, number * 3},
     };
 }
@@ -106,6 +106,30 @@ static void test_find_and_drop(void **state)
     assert_int_equal(table.count, KEYS / 4);
     attributes_drop_unmarked(&table); /* the marks were for once */
     assert_int_equal(table.count, 0);
+    attribute_table_release(&table);
+}
+
+/* A table keeps a part of the value's digest, by which it is known all the same. Other attributes are kept once, and let go. */
+static void test_values(void **state)
+{
+    struct attribute_table table = new_table();
+    const struct digest value = {{UINT64_C(0xfedcba9876543210), 7}};
+    struct attributes found, attributes = {.set = ATTRIBUTE_VALUE, .value = value};
+    char room[32];
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        attributes.set = ATTRIBUTE_VALUE | ATTRIBUTE_MTIME;
+        attributes.mtime.tv_sec = i;
+        assert_int_equal(attributes_set(&table, key_of(room, sizeof room, i % 3), &attributes), 0);
+        assert_true(attributes_find(&table, key_of(room, sizeof room, i % 3), &found));
+        assert_int_equal(found.mtime.tv_sec, i);
+        assert_true(attributes_are_of(&found, value));
+        for (unsigned bit = 0; bit < 40; bit++)
+            assert_false(attributes_are_of(
+                &found, (struct digest){{value.words[0] ^ UINT64_C(1) << bit, 7}}));
+    }
+    assert_int_equal(table.alikes.all.count, 3);
+    assert_in_range(table.alikes.used, 1, 8); /* numbers are used again */
     attribute_table_release(&table);
 }
 
@@ -242,9 +266,8 @@ static void test_unpack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_and_drop),
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_hostile_pages),
+        cmocka_unit_test(test_find_and_drop), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_pages),         cmocka_unit_test(test_hostile_pages),
         cmocka_unit_test(test_unpack),
     };
 
