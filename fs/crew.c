@@ -14,6 +14,7 @@
 enum {
     TICK_US = 1000,
     QUIET_TICKS = 100, /* without any request: then the watch sleeps until the next one */
+    REST_SECONDS = 1,  /* that a thread waits to lead before it ends */
 };
 
 struct crew {
@@ -21,11 +22,11 @@ struct crew {
     void *context;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct member *leader; /* lock; NULL: nobody leads just now */
-    unsigned idle;         /* lock: threads that wait to lead */
-    unsigned count, most;  /* lock */
-    bool stops;            /* lock */
-    int failure;           /* lock */
+    struct member *leader;  /* lock; NULL: nobody leads just now */
+    unsigned idle;          /* lock: threads that wait to lead */
+    unsigned count, most;   /* lock: threads that have not ended */
+    bool stops;             /* lock */
+    int failure;            /* lock */
     struct member *members; /* lock: all, newest first */
 
     /* Odd: the leader is answering. It counts on with every request and with every change of the lead. */
@@ -38,6 +39,7 @@ struct member {
     struct crew *crew;
     struct member *next;
     pthread_t thread;
+    bool ended; /* lock: the thread did, or is about to; it is to be joined */
     void *room; /* of ops->receive() */
     /*
      * The crew's progress as the leader knows it. Not in a frame: cancelling a thread leaves AddressSanitizer's marks around such a
@@ -100,6 +102,29 @@ static bool lead(struct member *member)
     }
 }
 
+/* `REST_SECONDS` from now. */
+static struct timespec end_of_rest(void)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += REST_SECONDS;
+    return until;
+}
+
+/* Lock held. Waits until nobody leads; false: that took too long, or all is over. */
+static bool wait_to_lead(struct crew *crew)
+{
+    const struct timespec until = end_of_rest();
+    int status = 0;
+
+    crew->idle++;
+    while (crew->leader && !crew->stops && status == 0)
+        status = pthread_cond_clockwait(&crew->changed, &crew->lock, CLOCK_MONOTONIC, &until);
+    crew->idle--;
+    return !crew->leader && !crew->stops;
+}
+
 static void *work(void *argument)
 {
     struct member *member = argument;
@@ -108,26 +133,40 @@ static void *work(void *argument)
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     pthread_mutex_lock(&crew->lock);
-    while (goes_on && !crew->stops) {
-        crew->idle++;
-        while (crew->leader && !crew->stops)
-            pthread_cond_wait(&crew->changed, &crew->lock);
-        crew->idle--;
-        if (crew->stops)
-            break;
+    while (goes_on && wait_to_lead(crew)) {
         crew->leader = member;
         pthread_mutex_unlock(&crew->lock);
         goes_on = lead(member);
         pthread_mutex_lock(&crew->lock);
     }
+    crew->ops->free_room(member->room);
+    member->room = NULL;
+    member->ended = true;
+    crew->count--;
     pthread_mutex_unlock(&crew->lock);
     return NULL;
+}
+
+/* Lock held. One whose thread has ended, or will in a moment, or a new one, which is not in the list. NULL: no memory. */
+static struct member *free_member(struct crew *crew)
+{
+    struct member **at = &crew->members, *member;
+
+    while (*at && !(*at)->ended)
+        at = &(*at)->next;
+    member = *at;
+    if (!member)
+        return calloc(1, sizeof *member);
+    *at = member->next;
+    pthread_join(member->thread, NULL);
+    *member = (struct member){.crew = crew};
+    return member;
 }
 
 /* Lock held. Signals are for the watch. */
 static int add_member(struct crew *crew)
 {
-    struct member *member = calloc(1, sizeof *member);
+    struct member *member = free_member(crew);
     sigset_t all, before;
     int status;
 

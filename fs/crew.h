@@ -7,7 +7,8 @@
  * one thread *leads*: it alone waits, and answers what comes itself. A *watch* looks every millisecond whether it is still at the
  * same request; then another thread takes the lead, and requests that come meanwhile are answered beside the slow one.
  *
- * Where nothing is asked, nobody wakes up.
+ * Who has not led for a second ends, and leaves the memory that malloc() keeps for a thread to the others. Where nothing is asked, nobody wakes
+ * up.
  */
 #ifndef SHELVEFS_CREW_H
 #define SHELVEFS_CREW_H

@@ -6,14 +6,16 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
-enum { MOST = 4, END = -1, SLOW = -2 };
+enum { MOST = 4, END = -1, SLOW = -2, REST = -3 };
 
-/* Requests are numbers; a slow one is answered when the gate opens. */
+/* Requests are numbers; a slow one is answered when the gate opens. None comes while threads rest. */
 struct desk {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -21,8 +23,8 @@ struct desk {
     size_t asked;
     int end; /* what receive() returns then */
     unsigned answered, waiting;
-    bool open;          /* the gate */
-    unsigned needed;    /* answers beside the slow ones, which then go on */
+    bool open;       /* the gate */
+    unsigned needed; /* answers beside the slow ones, which then go on */
 };
 
 static int receive(void *context, void **room)
@@ -133,10 +135,8 @@ static int is_open(void *context)
 static void test_ends_who_waits(void **state)
 {
     static const int script[] = {1, 2, END};
-    const struct crew_ops waiting = {.receive = receive_until_over,
-                                     .answer = answer,
-                                     .free_room = free,
-                                     .ended = is_open};
+    const struct crew_ops waiting = {
+        .receive = receive_until_over, .answer = answer, .free_room = free, .ended = is_open};
     struct desk desk = {.script = script, .end = -ENODEV};
 
     pthread_mutex_init(&desk.lock, NULL);
@@ -147,12 +147,61 @@ static void test_ends_who_waits(void **state)
     pthread_mutex_destroy(&desk.lock);
 }
 
+static atomic_uint freed;
+
+static void count_freed(void *room)
+{
+    freed += room != NULL;
+    free(room);
+}
+
+/* Waits until one more thread has ended, and closes the gate. */
+static int receive_after_rest(void *context, void **room)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    struct desk *desk = context;
+    bool rests;
+
+    pthread_mutex_lock(&desk->lock);
+    rests = desk->script[desk->asked] == REST;
+    pthread_mutex_unlock(&desk->lock);
+    if (rests) {
+        while (freed < desk->needed)
+            nanosleep(&moment, NULL);
+        pthread_mutex_lock(&desk->lock);
+        desk->asked++;
+        desk->needed++;
+        desk->open = false;
+        pthread_mutex_unlock(&desk->lock);
+    }
+    return receive(context, room);
+}
+
+/* Who does not lead for a while ends, and another one takes its place when there is need. */
+static void test_who_rests_ends(void **state)
+{
+    static const int script[] = {SLOW, 1, REST, SLOW, 2, REST, END};
+    const struct crew_ops resting = {
+        .receive = receive_after_rest, .answer = answer, .free_room = count_freed, .ended = ended};
+    struct desk desk = {.script = script, .end = -ENODEV, .needed = 1};
+
+    pthread_mutex_init(&desk.lock, NULL);
+    pthread_cond_init(&desk.changed, NULL);
+    assert_int_equal(crew_serve(&resting, &desk, MOST), -ENODEV);
+    assert_int_equal(desk.answered, 2);
+    assert_int_equal(desk.waiting, 2);
+    assert_int_equal(freed, 3);
+    pthread_cond_destroy(&desk.changed);
+    pthread_mutex_destroy(&desk.lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_slow_ones_hold_up_nobody),
         cmocka_unit_test(test_ends_who_waits),
+        cmocka_unit_test(test_who_rests_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
