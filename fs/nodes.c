@@ -43,6 +43,7 @@ int node_name_new(enum keyname_style style, struct place place, const char *name
     size_t size = strlen(name);
     struct buffer key = BUFFER_INIT;
     struct node_name *made;
+    size_t more;
     int code;
 
     if (size > NAME_LONGEST)
@@ -52,13 +53,15 @@ int node_name_new(enum keyname_style style, struct place place, const char *name
         buffer_release(&key);
         return code;
     }
-    made = malloc(sizeof *made + size + 1 + key.size);
+    /* Most names are their keys. */
+    more = bytes_equal(buffer_bytes(&key), bytes_of(name, size)) ? 0 : key.size;
+    made = malloc(sizeof *made + size + 1 + more);
     if (made) {
-        *made = (struct node_name){.has_key = code == 0, .size = size};
+        *made = (struct node_name){.has_key = code == 0, .size = (uint32_t)size};
         memcpy(made->text, name, size + 1);
-        if (key.size)
-            memcpy(made->text + size + 1, key.data, key.size);
-        made->key = bytes_of(made->text + size + 1, key.size);
+        if (more)
+            memcpy(made->text + size + 1, key.data, more);
+        made->key = bytes_of(made->text + (more ? size + 1 : 0), key.size);
         *out = made;
     }
     buffer_release(&key);

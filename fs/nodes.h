@@ -73,9 +73,9 @@ enum node_kind {
 
 /* A name and the key that it stands for, in one piece of memory. */
 struct node_name {
+    struct bytes key; /* points into `text`: the name itself, or what is after it */
+    uint32_t size;    /* of the name, without its NUL */
     bool has_key;
-    size_t size;      /* of the name, without its NUL */
-    struct bytes key; /* points into `text`, after the name */
     char text[];
 };
 
@@ -90,6 +90,7 @@ int node_name_new(enum keyname_style style, struct place place, const char *name
 /* Why a file can't get this name, which has no key. */
 int node_name_refusal(struct place place, const struct node_name *name);
 
+/* There may be millions, so the small fields stand together. */
 struct node {
     struct chain_link by_id;    /* tree */
     struct chain_link by_name;  /* tree; a member while `linked` */
@@ -99,43 +100,43 @@ struct node {
     enum directory_number home; /* constant: the view's directory that it is or was in */
     struct fold *fold;          /* node+tree: the fold in that, pinned; NULL: none */
     struct place opens;         /* constant: for NODE_DIRECTORY, which one it is; pinned */
-    enum node_kind kind;        /* node+tree */
     struct node_name *name;     /* node+tree; the last one when it is not linked any more */
+    enum node_kind kind;        /* node+tree */
+    enum scratch_shape shape;   /* node+tree: what its name makes of it while it is NODE_SCRATCH */
+    int trouble;                /* node: why the value can't be shown, negative errno */
     bool linked;                /* node+tree: the name leads here */
     bool replaced;              /* node+tree: it does not, because another file was renamed to it */
+    bool known;                 /* node: `digest` is valid */
+    bool stamped;               /* node: `stamp` is valid */
+    bool refused;               /* node: the last save failed; control.c knows why */
+    atomic_bool unkept; /* a scratch file or rejected text: it was changed since it was kept */
 
     pthread_mutex_t lock;
     struct draft *draft;         /* node: what was written and is not saved, or NULL */
     struct tree_handle *handles; /* node: all that are open */
     struct digest digest;        /* node: of the stored bytes when last looked at */
-    bool known;                  /* node: `digest` is valid */
     struct store_stamp stamp;    /* node: of the store before it was looked at */
-    bool stamped;                /* node: `stamp` is valid */
     struct seen seen;            /* node+tree: by the last glance that saw it */
-    int trouble;                 /* node: why the value can't be shown, negative errno */
     struct text_id pages;        /* node: what the kernel's page cache holds, if anything */
     struct told told;            /* node: the size that the kernel believes in */
-    bool refused;                /* node: the last save failed; control.c knows why */
     struct cached_text cached;   /* tree: the content as last rendered, written or generated */
     struct attributes
         own; /* tree: of a file that is no key (any more); its times as first seen if it is */
 
     /* Scratch files and rejected texts. */
-    char *refusal;            /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
-    struct list held;         /* tree: in nodes.held while it exists only here */
-    struct list due;          /* tree: in tree->due while time may turn it into a key */
-    struct timespec closed;   /* tree: when it joined `due` (monotonic) */
-    enum scratch_shape shape; /* node+tree: what its name makes of it while it is NODE_SCRATCH */
-    uint64_t record;          /* tree: of the sidecar, which has it; 0: none (kept.h) */
-    size_t recorded;          /* tree: the size of that */
-    atomic_bool unkept;       /* it was changed since */
+    char *refusal;          /* constant: of NODE_REJECTED, why it could not be saved; or NULL */
+    struct list held;       /* tree: in nodes.held while it exists only here */
+    struct list due;        /* tree: in tree->due while time may turn it into a key */
+    struct timespec closed; /* tree: when it joined `due` (monotonic) */
+    uint64_t record;        /* tree: of the sidecar, which has it; 0: none (kept.h) */
+    size_t recorded;        /* tree: the size of that */
 };
 
 /* All nodes. Part of struct tree; everything in it is guarded by tree->lock. */
 struct nodes {
     struct chains by_id, by_name;
     size_t freed, freed_before; /* since nodes_trim() last did something; when it was called last */
-    bool watched; /* there are, or were a moment ago, very many */
+    bool watched;               /* there are, or were a moment ago, very many */
     struct list
         held; /* scratch files and rejected texts, oldest first: they exist only in memory */
     struct node directories[DIRECTORY_COUNT];
