@@ -20,6 +20,8 @@ ALLOCATIONS, EACH_CALL, SPACE, DISK, SIGNALS, SHORT, KILL, KILL_ALL, KILL_TORN =
 FOR_EVER = 1 << 62
 NEVER = 1 << 40  # the number of no call
 SEED = int(os.environ.get('SHELVEFS_SEED', '0'))
+COUNTS = 3  # a run may have more calls than another, those of a timer; those of the shortest are there in each
+TRIES = 5
 PATIENCE = 120  # seconds in which any request is answered
 
 
@@ -33,9 +35,34 @@ def spread(total, most, engine):
     return itertools.count((int(step * share) + SEED) % step, step)
 
 
-def outcomes(attempt, numbers):
-    """Of attempt(number), up to None: there was no such call."""
-    return list(itertools.takewhile(lambda outcome: outcome is not None, map(attempt, numbers)))
+class Outcomes:
+    """
+    Of attempt(number) for some of `total` calls, None where there was no such call: a timer or another thread makes some more or fewer
+    each time, so a run that ended before the one that was wanted is made again. Goes on behind `total` up to the first that is not there.
+    """
+
+    def __init__(self, attempt, numbers, total):
+        self.total = total
+        self.reached = []  # what became of them
+        self.missed = []   # their numbers
+        for number in numbers:
+            tries = TRIES if number < total else 1
+            outcome = next((found for found in map(attempt, [number] * tries) if found is not None), None)
+            if outcome is not None:
+                self.reached.append(outcome)
+            elif number >= total:
+                break
+            else:
+                self.missed.append(number)
+
+    def __str__(self):
+        missed = ', not reached: %s' % self.missed if self.missed else ''
+        return '%d of %d calls%s' % (len(self.reached), self.total, missed)
+
+    @property
+    def told(self):
+        """How many of them somebody was told of."""
+        return sum(map(bool, self.reached))
 
 
 class Failing:
@@ -47,6 +74,7 @@ class Failing:
             self.memory = mmap.mmap(file.fileno(), 4096)
         self.path = path
         self.start = 0
+        self.count = 0  # of the calls from fail() to stop()
 
     def __getitem__(self, word):
         return struct.unpack_from('Q', self.memory, 8 * word)[0]
@@ -63,14 +91,15 @@ class Failing:
 
     def stop(self):
         """Returns whether it came to that."""
-        first = self[FIRST]
+        has_come = self.has_come
         self[FIRST] = 0
-        return self[CALLS] >= first
+        self.count = self[CALLS] - self.start
+        return has_come
 
     @property
-    def count(self):
-        """How many calls there were since fail()."""
-        return self[CALLS] - self.start
+    def has_come(self):
+        """Whether a call has failed since fail()."""
+        return self[CALLS] >= self[FIRST] > 0
 
     @property
     def name(self):
