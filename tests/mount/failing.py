@@ -5,6 +5,7 @@ import itertools
 import mmap
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -14,6 +15,9 @@ from conftest import ENGINES
 from mounting import Mount, what_it_does
 
 LIBRARY = pathlib.Path(os.environ['SHELVEFS']).parent / 'libfailing.so'
+SANITIZED = not LIBRARY.exists()
+if SANITIZED:
+    LIBRARY = LIBRARY.with_name('libfailing_calls.so')
 CALLS, FIRST, END, BLOCKS, MODE, DEVICE = range(6)
 NAME = 7 * 8
 ALLOCATIONS, EACH_CALL, SPACE, DISK, SIGNALS, SHORT, KILL, KILL_ALL, KILL_TORN = range(9)
@@ -107,13 +111,24 @@ class Failing:
         return self.memory[NAME:NAME + 40].split(b'\0')[0].decode()
 
 
+def preloaded():
+    """A sanitizer wants to be the first."""
+    if not SANITIZED:
+        return str(LIBRARY)
+    linked = subprocess.run(['ldd', os.environ['SHELVEFS']], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return ':'.join([*re.findall(r'=> (\S*/lib[a-z]*san\.so\S*)', linked), str(LIBRARY)])
+
+
 class FailingMount(Mount):
     def __init__(self, database, directory, failing, *options):
         super().__init__(database.path, directory, *options)
         self.failing = failing
+        self.preloaded = preloaded()
 
     def command(self):
-        return ['env', 'LD_PRELOAD=%s' % LIBRARY, 'FAILING=%s' % self.failing.path, *super().command()]
+        # AddressSanitizer ends a program whose sysconf fails, which it asks when it makes a stack for signals.
+        options = ['ASAN_OPTIONS=%s:use_sigaltstack=0' % os.environ.get('ASAN_OPTIONS', '')] if SANITIZED else []
+        return ['env', *options, 'LD_PRELOAD=%s' % self.preloaded, 'FAILING=%s' % self.failing.path, *super().command()]
 
 
 class Patience:

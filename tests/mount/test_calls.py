@@ -2,6 +2,9 @@
 """Each call of the system and of the C library that a mounted daemon makes fails in turn, also those of libfuse and the engine's
 library (failing.h): an error or none, never a wrong or a lost value, and all works again afterwards.
 
+With a build under AddressSanitizer, nothing is leaked either: it says so when the daemon ends, after all failures of a scenario, or each
+of mount and unmount. ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 tests/mount/run tests/mount/test_calls.py build-asan/shelvefs
+
 Run by hand: tests/mount/run tests/mount/test_calls.py build/shelvefs. It takes some seconds for each engine, and with "all" two to six
 minutes, on a busy machine more.
 
@@ -21,7 +24,7 @@ import pytest
 
 import mounting
 import steps
-from failing import (COUNTS, DISK, EACH_CALL, MODE, NEVER, SHORT, SIGNALS, SPACE, Failing, FailingMount, Outcomes, Patience,
+from failing import (COUNTS, DISK, EACH_CALL, MODE, NEVER, SANITIZED, SHORT, SIGNALS, SPACE, Failing, FailingMount, Outcomes, Patience,
                      clean_up, spread)
 
 MOST = os.environ.get('SHELVEFS_CALLS', '1')
@@ -81,6 +84,7 @@ class Trial:
         self.title = '%s %d' % (fault, number)
         self.number = number
         self.reached = None
+        self.check_log()
         pathlib.Path(mount.log_path).write_bytes(b'')
 
     def begin(self):
@@ -89,6 +93,11 @@ class Trial:
 
     def end(self):
         self.reached = self.failing.stop()
+        self.check_log()
+
+    def check_log(self):
+        if SANITIZED and os.path.exists(self.mount.log_path):
+            assert 'Sanitizer' not in self.mount.log and 'runtime error' not in self.mount.log, str(self)
 
     def outcome(self, told):
         """Whether somebody was told, or None if there was no such call."""

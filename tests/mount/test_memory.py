@@ -14,13 +14,13 @@ import subprocess
 import pytest
 
 import mounting
-from failing import BLOCKS, CALLS, LIBRARY, Failing, FailingMount
+from failing import BLOCKS, CALLS, SANITIZED, Failing, FailingMount
 
 MOST = os.environ.get('SHELVEFS_ALLOCATIONS', '8')
 # What a program may be told when there is no memory: ENOMEM, or that the engine's library could not do it.
 EXPECTED = (errno.ENOMEM, errno.EIO)
 
-pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason='a sanitizer has allocations of its own')
+pytestmark = pytest.mark.skipif(SANITIZED, reason='a sanitizer has allocations of its own')
 
 
 @pytest.fixture
