@@ -6,7 +6,6 @@
 #include "fs/tree_state.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* The value stored now. If it is damaged, only a new one can mend it: then `known` is false. */
 static int fetch_old(struct tree *tree, struct bytes key, struct buffer *old, bool *is_there,
@@ -29,47 +28,81 @@ static int explain(struct tree *tree, int code, const char *what, struct failure
     return code;
 }
 
-static int save(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
-                struct bytes text, struct buffer *old, struct buffer *stored,
-                struct failure *failure)
+static int encode(struct tree *tree, struct node *node, struct bytes text, const struct bytes *now,
+                  struct buffer *stored, struct failure *failure)
 {
-    const struct view *view = directories[node->home].view;
-    struct bytes now;
-    bool is_there, known;
-    int code = fetch_old(tree, like, old, &is_there, &known);
+    int code = directories[node->home].view->accept(&tree->options.dialect, &tree->options.rules,
+                                                    text, now, stored, failure);
 
-    if (code)
-        return explain(tree, code, "the old value can't be read", failure);
-    /* What is not known is nothing that a text may replace which is half an expression. */
-    now = known ? buffer_bytes(old) : (struct bytes){NULL, 0};
-    code = view->accept(&tree->options.dialect, &tree->options.rules, text, is_there ? &now : NULL,
-                        stored, failure);
-    if (code)
-        return failure_set(failure, code, 0, "%s", strerror(-code));
-    if (known && bytes_equal(key, like) && bytes_equal(now, buffer_bytes(stored)))
-        return 0;
-    code = store_store(tree->store, key, buffer_bytes(stored), STORE_REPLACE);
+    return code ? failure_set(failure, code, 0, "%s", strerror(-code)) : 0;
+}
+
+static int put(struct tree *tree, struct bytes key, struct bytes stored, enum store_mode mode,
+               struct failure *failure)
+{
+    int code = store_store(tree->store, key, stored, mode);
+
+    if (code == -EEXIST)
+        return code;
     if (code)
         return explain(tree, code, "the database did not take it", failure);
     tree_stored(tree, key);
     return 0;
 }
 
-int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
-                struct bytes text, struct digest *digest)
+/*
+ * The store says by itself whether a key is new, and need not be asked for it first. -EEXIST: it is not, or how the text is
+ * to be read may depend on what is there.
+ */
+static int save_new(struct tree *tree, struct node *node, struct bytes key, struct bytes text,
+                    struct buffer *stored, struct failure *failure)
 {
-    struct failure failure = {0};
-    struct buffer old, stored;
+    if (encode(tree, node, text, NULL, stored, NULL))
+        return -EEXIST;
+    return put(tree, key, buffer_bytes(stored), STORE_INSERT, failure);
+}
+
+static int save_like(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
+                     struct bytes text, struct buffer *stored, struct failure *failure)
+{
+    struct bytes now = {NULL, 0};
+    bool is_there, known;
+    struct buffer old;
     int code;
 
     buffer_init(&old, tree->options.rules.max_value);
+    code = fetch_old(tree, like, &old, &is_there, &known);
+    if (code)
+        explain(tree, code, "the old value can't be read", failure);
+    /* What is not known is nothing that a text may replace which is half an expression. */
+    if (known)
+        now = buffer_bytes(&old);
+    if (code == 0)
+        code = encode(tree, node, text, is_there ? &now : NULL, stored, failure);
+    if (code == 0 && !(known && bytes_equal(key, like) && bytes_equal(now, buffer_bytes(stored))))
+        code = put(tree, key, buffer_bytes(stored), STORE_REPLACE, failure);
+    buffer_release(&old);
+    return code;
+}
+
+int commit_text(struct tree *tree, struct node *node, struct bytes key, const struct bytes *like,
+                struct bytes text, struct digest *digest)
+{
+    struct failure failure = {0};
+    struct buffer stored;
+    int code = -EEXIST;
+
     buffer_init(&stored, SIZE_MAX);
-    code = save(tree, node, key, like, text, &old, &stored, &failure);
+    if (!like)
+        code = save_new(tree, node, key, text, &stored, &failure);
+    if (code == -EEXIST) {
+        buffer_clear(&stored);
+        code = save_like(tree, node, key, like ? *like : key, text, &stored, &failure);
+    }
     if (code)
         control_refuse(tree, node, text, &failure);
     else
         *digest = digest_bytes(&tree->digest_key, buffer_bytes(&stored));
-    buffer_release(&old);
     buffer_release(&stored);
     return code;
 }
@@ -119,11 +152,20 @@ void commit_done(struct tree *tree, struct node *node, struct digest digest)
     pthread_mutex_unlock(&tree->lock);
 }
 
+/* Whether the key of this name waits for its next value. Takes the tree lock. */
+static bool is_displaced(struct tree *tree, const struct node *node)
+{
+    bool is;
+
+    pthread_mutex_lock(&tree->lock);
+    is = displaced_find(tree, node->name->key);
+    pthread_mutex_unlock(&tree->lock);
+    return is;
+}
+
 /* Whether this commit must save a scratch file as a key. Takes the tree lock. */
 static bool settles(struct tree *tree, struct node *node, enum commit why)
 {
-    bool prompt;
-
     if (node->shape == SHAPE_COMPANION)
         return false;
     if (why == COMMIT_SETTLE)
@@ -132,21 +174,19 @@ static bool settles(struct tree *tree, struct node *node, enum commit why)
         return false;
     if (content_size(tree, node) > 0)
         return true;
-    pthread_mutex_lock(&tree->lock);
-    prompt = displaced_find(tree, node->name->key);
-    pthread_mutex_unlock(&tree->lock);
-    return prompt || !tree->options.scratch;
+    return is_displaced(tree, node) || !tree->options.scratch;
 }
 
 static int commit_key(struct tree *tree, struct node *node)
 {
-    struct bytes text = content_bytes(tree, node);
+    bool is_new = node->kind == NODE_SCRATCH && !is_displaced(tree, node);
+    struct bytes text = content_bytes(tree, node), key = node->name->key;
     struct failure failure = {0};
     struct digest digest;
     int code;
 
     if (node->name->has_key) {
-        code = commit_text(tree, node, node->name->key, node->name->key, text, &digest);
+        code = commit_text(tree, node, key, is_new ? NULL : &key, text, &digest);
     } else {
         code = failure_set(&failure, -EINVAL, 0, "no key has this name");
         control_refuse(tree, node, text, &failure);
@@ -187,14 +227,7 @@ int commit_node(struct tree *tree, struct node *node, enum commit why)
 /* The old value waits behind a companion: of this view, if the file is new, or of another one. */
 static bool commit_needs_names(struct tree *tree, struct node *node)
 {
-    bool needs;
-
-    if (node->kind != NODE_SCRATCH && node->kind != NODE_KEY)
-        return false;
-    pthread_mutex_lock(&tree->lock);
-    needs = displaced_find(tree, node->name->key);
-    pthread_mutex_unlock(&tree->lock);
-    return needs;
+    return (node->kind == NODE_SCRATCH || node->kind == NODE_KEY) && is_displaced(tree, node);
 }
 
 bool commit_lock(struct tree *tree, struct node *node)

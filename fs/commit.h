@@ -28,9 +28,10 @@ void commit_unlock(struct tree *tree, struct node *node, bool names);
 
 /*
  * Node lock held. Stores `text` under `key`, which need not be the node's, in one operation, by the rules for what replaces
- * the value of `like`: as a rule the same key. On refusal nothing has changed, the reason was told and the text was kept.
+ * the value of `like`: as a rule the same key; NULL: it is a new one, as far as is known. On refusal nothing has changed, the
+ * reason was told and the text was kept.
  */
-int commit_text(struct tree *tree, struct node *node, struct bytes key, struct bytes like,
+int commit_text(struct tree *tree, struct node *node, struct bytes key, const struct bytes *like,
                 struct bytes text, struct digest *digest);
 /* Node lock held (names, if its name is a displaced key's). Its content is stored under its name's key. */
 void commit_done(struct tree *tree, struct node *node, struct digest digest);

@@ -86,7 +86,7 @@ static int save_scratch(struct rename *rename)
     struct node *node = rename->source;
     struct bytes key = rename->name->key;
     struct digest digest;
-    int code = commit_text(tree, node, key, key, content_bytes(tree, node), &digest);
+    int code = commit_text(tree, node, key, &key, content_bytes(tree, node), &digest);
 
     if (code) {
         if (node->draft) {
@@ -299,7 +299,7 @@ static int become_key(struct tree *tree, struct node *node, const struct node *o
 
     if (code || node->kind == NODE_KEY)
         return code;
-    code = commit_text(tree, node, node->name->key, other->name->key, content_bytes(tree, node),
+    code = commit_text(tree, node, node->name->key, &other->name->key, content_bytes(tree, node),
                        &digest);
     if (code == 0)
         commit_done(tree, node, digest);

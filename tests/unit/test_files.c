@@ -55,6 +55,25 @@ static void test_nothing_is_saved_before_a_commit_point(void **state)
     assert_shows(world, "k", "new\n");
 }
 
+static void test_a_new_file_is_inserted(void **state)
+{
+    struct world *world = *state;
+    struct tree_handle *handle = opened(world, "new", TO | O_WRONLY);
+
+    assert_int_equal(write_at(handle, 0, "text\n"), 0);
+    forget_log(world);
+    assert_int_equal(tree_flush(handle), 0);
+    /* The store is not asked for the old value of what has none. */
+    assert_int_equal(calls(world, "insert"), 1);
+    assert_int_equal(calls(world, "fetch"), 0);
+    assert_int_equal(write_at(handle, 0, "T"), 0);
+    assert_int_equal(tree_flush(handle), 0);
+    assert_int_equal(calls(world, "insert"), 1);
+    assert_int_equal(calls(world, "store"), 1);
+    tree_release(handle);
+    assert_stored(world, "new", "Text\n");
+}
+
 static void test_truncated_only(void **state)
 {
     /* How often it is flushed, what happens then, and whether the empty value is stored. */
@@ -522,6 +541,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_CASE(test_nothing_is_saved_before_a_commit_point),
+        WORLD_CASE(test_a_new_file_is_inserted),
         WORLD_CASE(test_truncated_only),
         WORLD_CASE(test_the_last_writer_saves_without_flush),
         WORLD_CASE(test_fsync_syncs_the_store),
