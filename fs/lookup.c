@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Finding files by their names, alone or together. */
+#include "fs/absence.h"
 #include "fs/frozen.h"
 #include "fs/tree_state.h"
 #include "src/keyname.h"
@@ -27,6 +28,7 @@ static int find_fresh(struct tree *tree, struct place place, const char *name, s
 static int look_up(struct tree *tree, struct place place, struct node **node, struct stat *out,
                    bool *again)
 {
+    uint64_t changes = tree->changes;
     struct stat found;
     int code = 0;
 
@@ -38,6 +40,8 @@ static int look_up(struct tree *tree, struct place place, struct node **node, st
         return code;
     pthread_mutex_lock(&(*node)->lock);
     code = tree_stat(tree, *node, &found);
+    if (code == -ENOENT && (*node)->kind == NODE_KEY && !(*node)->replaced)
+        absence_note(tree, node_place(*node), (*node)->name->text, changes);
     /* A key that another process removed while it is open has attributes, but no name. */
     if (code == 0 && !(*node)->linked)
         code = -ENOENT;

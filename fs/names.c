@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Names: create, unlink and what can't be made. lookup.c finds them; rename.c has the one that is a story of its own. */
+#include "fs/absence.h"
 #include "fs/content.h"
 #include "fs/displaced.h"
 #include "fs/files.h"
@@ -94,6 +95,22 @@ static int add_scratch(struct tree *tree, struct place place, enum node_kind kin
     return 0;
 }
 
+/* The pinned node of the name, if that exists. */
+static int find_existing(struct tree *tree, struct place place, const char *name, struct node **out)
+{
+    struct node *node;
+    int code = tree_find(tree, place, name, &node);
+
+    if (code)
+        return code;
+    code = exists(tree, node);
+    if (code)
+        node_unpin(tree, node);
+    else
+        *out = node;
+    return code;
+}
+
 /*
  * names held. The pinned node of the name: the one that exists (`made` is false), or new scratch. Another thread's
  * lookup may put a node for the key in memory between two looks, hence the loop.
@@ -105,17 +122,12 @@ static int find_or_make(struct tree *tree, struct place place, enum node_kind ki
         struct node_name *own_name;
         struct node *node;
         bool taken;
-        int code = tree_find(tree, place, name, &node);
+        int code = -ENOENT;
 
-        if (code == 0) {
-            code = exists(tree, node);
-            if (code == 0) {
-                *out = node;
-                *made = false;
-                return 0;
-            }
-            node_unpin(tree, node);
-        }
+        if (!absence_take(tree, place, name))
+            code = find_existing(tree, place, name, out);
+        if (code == 0)
+            *made = false;
         if (code != -ENOENT)
             return code;
         code = node_name_new(tree->folds.style, place, name, &own_name);

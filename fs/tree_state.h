@@ -5,6 +5,7 @@
 #ifndef SHELVEFS_TREE_STATE_H
 #define SHELVEFS_TREE_STATE_H
 
+#include "fs/absence.h"
 #include "fs/control.h"
 #include "fs/frozen.h"
 #include "fs/glance.h"
@@ -25,6 +26,7 @@ struct tree {
     struct glances glances;
     struct frozen_readers readers;
     atomic_uint_fast64_t changes; /* of the store, by this mount; under the lock of the node whose key it is */
+    struct absence absence;
     struct attribute_table attributes;
     struct list due;       /* transients that nobody has open, by the time of their last close */
     struct list displaced; /* oldest first */
