@@ -371,16 +371,27 @@ int sidecar_remove(struct sidecar *sidecar, struct bytes name)
 
 /* --- transactions --- */
 
-/* Somebody removed or replaced the file: what we have open is nobody's any more. */
-static void check_name(struct sidecar *sidecar)
+/*
+ * If somebody removed or replaced the file, what we have open is nobody's any more. Where a disk does not say, it is still ours: once closed, it
+ * would be taken for another mount's.
+ */
+static int check_name(struct sidecar *sidecar)
 {
     struct stat named, opened;
+    int status;
 
-    if (!sidecar->file ||
-        (lstat(sidecar->path, &named) == 0 && tdbfile_stat(sidecar->file, &opened) == 0 &&
-         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino))
-        return;
-    close_file(sidecar);
+    if (!sidecar->file)
+        return 0;
+    status = tdbfile_stat(sidecar->file, &opened);
+    if (status)
+        return status;
+    if (lstat(sidecar->path, &named))
+        status = -errno;
+    if (status && status != -ENOENT && status != -ENOTDIR)
+        return status;
+    if (status || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+        close_file(sidecar);
+    return 0;
 }
 
 /* What another process put at the name meanwhile is not ours to fill, nor to be looked for again and again. */
@@ -442,12 +453,16 @@ int sidecar_begin(struct sidecar *sidecar, struct failure *failure)
 
     if (sidecar->read_only)
         return failure_set(failure, -EROFS, 0, "%s is not ours to change", sidecar->path);
-    if (stat(sidecar->database, &database))
-        return failure_set(failure, -errno, 0, "the database is gone");
-    check_name(sidecar);
-    if (sidecar->file)
+    if (stat(sidecar->database, &database)) {
+        status = -errno;
+        return status == -ENOENT ? failure_set(failure, status, 0, "the database is gone")
+                                 : failure_set(failure, status, 0, "%s: %s", sidecar->database,
+                                               strerror(-status));
+    }
+    status = check_name(sidecar);
+    if (status == 0 && sidecar->file)
         status = begin_in_file(sidecar, &database);
-    else
+    else if (status == 0)
         status = make_file(sidecar, &database, failure);
     if (status)
         return failure_set(failure, status, 0, "%s: %s", sidecar->path, strerror(-status));

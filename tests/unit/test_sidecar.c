@@ -325,6 +325,31 @@ static void test_taken_away(void **state)
 }
 
 /* A process that owns the sidecar until it is killed, or writes pairs of records until then. */
+/* An error of the disk says nothing of who has the name. */
+static void test_not_to_be_seen_for_a_while(void **state)
+{
+    struct world *world = *state;
+    char folder[96], away[96];
+
+    snprintf(folder, sizeof folder, "%s/side", world->folder);
+    snprintf(away, sizeof away, "%s/away", world->folder);
+    snprintf(world->path, sizeof world->path, "%s/sidecar", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(reopen(world, false), -ENOENT);
+    put(world, "a", "1");
+    assert_int_equal(rename(folder, away), 0);
+    assert_int_equal(symlink(folder, folder), 0);
+    assert_int_equal(sidecar_begin(world->sidecar, &world->failure), -ELOOP);
+    assert_int_equal(unlink(folder), 0);
+    assert_int_equal(rename(away, folder), 0);
+    assert_true(sidecar_writable(world->sidecar));
+    put(world, "b", "2");
+    assert_int_equal(reopen(world, true), 0);
+    assert_holds(world, "b=2 a=1 ");
+    assert_int_equal(unlink(world->path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static pid_t start_owner(struct world *world, bool writes)
 {
     int ready[2];
@@ -564,6 +589,7 @@ int main(void)
         TEST(test_planted_later),
         TEST(test_planted_last),
         TEST(test_taken_away),
+        TEST(test_not_to_be_seen_for_a_while),
         TEST(test_one_owner),
         TEST(test_killed),
         TEST(test_damage),
