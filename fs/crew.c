@@ -174,7 +174,7 @@ static int add_member(struct crew *crew)
         return -ENOMEM;
     member->crew = crew;
     sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* is of the thread that it happens to: store/sqlite_guard.h */
+    sigdelset(&all, SIGBUS); /* is of the thread that it happens to: src/lost_pages.h */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     status = pthread_create(&member->thread, NULL, work, member);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

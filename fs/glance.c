@@ -209,10 +209,15 @@ static void unpark_all(struct glances *glances)
 
 void glances_expire(struct tree *tree)
 {
+    bool over;
+
     pthread_mutex_lock(&tree->lock);
-    if (clock_ms() - tree->glances.parked_ms > HOLDS_MS)
+    over = clock_ms() - tree->glances.parked_ms > HOLDS_MS;
+    if (over)
         unpark_all(&tree->glances);
     pthread_mutex_unlock(&tree->lock);
+    if (over)
+        store_rest(tree->store);
 }
 
 void glances_release(struct tree *tree)

@@ -184,7 +184,7 @@ int notifier_start(struct notifier *notifier)
         return 0;
     /* Signals are for the thread that serves the session. */
     sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* is of the thread that it happens to: store/sqlite_guard.h */
+    sigdelset(&all, SIGBUS); /* is of the thread that it happens to: src/lost_pages.h */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     notifier->running = true;
     status = pthread_create(&notifier->thread, NULL, notifier_run, notifier);

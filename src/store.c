@@ -116,6 +116,14 @@ int store_fetch_all(struct store *store, struct store_want *wants, size_t count,
     return status;
 }
 
+void store_rest(struct store *store)
+{
+    if (!store->ops->rest || pthread_mutex_trylock(&store->mutex))
+        return;
+    store->ops->rest(store);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 static int exists_by_fetching(struct store *store, struct bytes key)
 {
     struct buffer value = BUFFER_INIT;

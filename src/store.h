@@ -86,6 +86,8 @@ struct store_want {
  */
 int store_fetch_all(struct store *store, struct store_want *wants, size_t count,
                     struct buffer *values);
+/* There was no store_fetch_all() for a while: what an engine keeps for the next one is given back. Does not wait for other calls. */
+void store_rest(struct store *store);
 /* Whether the key exists: 1, 0 or negative errno. */
 int store_exists(struct store *store, struct bytes key);
 
@@ -178,7 +180,7 @@ struct store *store_new_trace(struct store *inner, struct store_trace *trace);
  * What an engine implements (src/store/engine.h has the rest). Contracts are those of the functions
  * above, except that calls come one at a time, never change a read-only store, and never rename a
  * key to itself. `struct store` is the first member of an engine's own structure. NULL means:
- * exists: fetch and drop; burst: nothing to spare; stamp: -ENOTSUP; rename (also where it returns -ENOTSUP): fetch, store, remove (an
+ * exists: fetch and drop; burst, rest: nothing to spare; stamp: -ENOTSUP; rename (also where it returns -ENOTSUP): fetch, store, remove (an
  * engine without transactions only), and no STORE_EXCHANGE; sync: nothing to do.
  */
 struct store_ops {
@@ -190,6 +192,7 @@ struct store_ops {
      * at the beginning. The end's failure: what was fetched may be wrong.
      */
     int (*burst)(struct store *store, bool begins);
+    void (*rest)(struct store *store);
     int (*store)(struct store *store, struct bytes key, struct bytes value, enum store_mode mode);
     int (*remove)(struct store *store, struct bytes key);
     int (*rename)(struct store *store, struct bytes from, struct bytes to, enum store_mode mode);

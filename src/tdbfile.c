@@ -3,7 +3,9 @@
 
 #include "src/io.h"
 #include "src/patience.h"
+#include "src/tdbchains.h"
 #include "src/tdbgaps.h"
+#include "src/tdblayout.h"
 
 #include <tdb.h>
 
@@ -13,13 +15,10 @@
 #include <unistd.h>
 
 enum {
-    /*
-     * Where the chains begin, each as an offset: after the header and the free list (tdb,
-     * common/tdb_private.h).
-     */
-    HEAD_SIZE = 4,
-    FIRST_HEAD = 168 + HEAD_SIZE,
-    /* Where the header says where the recovery area is: a record (its length is the second word) of its own (ibid.). */
+    /* Where the chains begin, each as an offset. */
+    HEAD_SIZE = TDB_LAYOUT_HEAD,
+    FIRST_HEAD = TDB_LAYOUT_FREE_LIST + HEAD_SIZE,
+    /* Where the header says where the recovery area is: a record (its length is the second word) of its own (tdb, common/tdb_private.h). */
     RECOVERY_START = 44,
     /*
      * Whether processes lock by mutexes in the file, and the size of those: they stand before all that has an offset.
@@ -37,6 +36,8 @@ enum {
     RECORD_LENGTH = 4,
     RECORD_MAGIC = 20,
     MOST_MENDED = 64 << 20, /* to look at that takes 100 ms */
+    MOST_MAPPED = 128 << 20, /* in a larger file each record is a page by itself, which costs no less to map than to read */
+    STRETCH = 1 << 14,      /* chains and records that are visited under one lock: a millisecond or two */
     /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (ibid.). */
     CLAIM_LOCK = 64,
 };
@@ -48,6 +49,8 @@ struct tdbfile {
     off_t base; /* from where offsets count: 0, but in a file with mutexes */
     off_t size; /* when it was last looked at: no libtdb makes a file smaller */
     uint8_t header[HEADER_SIZE];
+    bool held;
+    struct tdbchains chains; /* read while it is held */
 };
 
 /* libtdb takes a NULL pointer for a mistake, also where the size is 0. */
@@ -181,6 +184,8 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
         status = read_header(file, file->header);
     if (!status)
         status = check_size(file);
+    if (!status)
+        tdbchains_init(&file->chains, bytes_of(file->header, sizeof file->header), file->base);
     if (status) {
         tdbfile_close(file);
         return status;
@@ -206,6 +211,7 @@ int tdbfile_close(struct tdbfile *file)
         return 0;
     if (file->tdb && tdb_close(file->tdb))
         status = -EIO;
+    tdbfile_rest(file);
     free(file);
     return status;
 }
@@ -234,8 +240,11 @@ int tdbfile_make(const char *path, int hash_size)
 /* Not tdb_parse_record(), which saves a copy but calls every failure "no such record". */
 int tdbfile_fetch(struct tdbfile *file, struct bytes key, struct buffer *value)
 {
+    int status = file->held ? tdbchains_find(&file->chains, key, value) : -EAGAIN;
     TDB_DATA data;
 
+    if (status != -EAGAIN)
+        return status;
     errno = 0;
     data = tdb_fetch(file->tdb, data_of(key));
     if (!data.dptr)
@@ -256,13 +265,43 @@ int tdbfile_exists(struct tdbfile *file, struct bytes key)
     return status == -ENOENT ? 0 : status;
 }
 
-int tdbfile_hold(struct tdbfile *file, bool begins)
+/* A file that is open to read only is never locked, and libtdb takes this for a mistake. */
+static int lock_for_reading(struct tdbfile *file, bool begins)
 {
-    /* A file that is open to read only is never locked, and libtdb takes this for a mistake. */
     if (tdb_get_flags(file->tdb) & TDB_NOLOCK)
         return 0;
     errno = 0;
     return (begins ? tdb_lockall_read : tdb_unlockall_read)(file->tdb) ? last_error(file) : 0;
+}
+
+/* Mapped if it is not larger than `most`. */
+static int hold(struct tdbfile *file, off_t most)
+{
+    struct stat stat;
+    int status = lock_for_reading(file, true);
+
+    if (status)
+        return status;
+    file->held = tdbfile_stat(file, &stat) == 0;
+    if (file->held)
+        tdbchains_hurry(&file->chains, tdb_fd(file->tdb), &stat, most);
+    return 0;
+}
+
+static int let_go(struct tdbfile *file)
+{
+    file->held = false;
+    return lock_for_reading(file, false);
+}
+
+int tdbfile_hold(struct tdbfile *file, bool begins)
+{
+    return begins ? hold(file, MOST_MAPPED) : let_go(file);
+}
+
+void tdbfile_rest(struct tdbfile *file)
+{
+    mapped_end(&file->chains.mapped);
 }
 
 struct visit {
@@ -326,6 +365,54 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
     }
     buffer_release(&heads);
     return status;
+}
+
+/* The keys from `*chain` on, to where others may change something in between. */
+static int visit_stretch(struct tdbfile *file, uint32_t *chain, struct tdbchains_walk *walk)
+{
+    uint32_t first = *chain;
+    int status = hold(file, INT64_MAX), damage = 0;
+
+    walk->seen = 0;
+    while (!status && !walk->stopped && *chain < file->chains.count &&
+           *chain - first + walk->seen < STRETCH) {
+        status = tdbchains_visit(&file->chains, (*chain)++, walk);
+        if (status == -EIO)
+            damage = status;
+        if (status == -EIO)
+            status = 0;
+    }
+    if (file->held)
+        let_go(file);
+    return status ? status : damage;
+}
+
+static bool give_key(void *context, struct bytes key, struct bytes value)
+{
+    struct tdbchains_walk *walk = context;
+
+    return walk->visitor(walk->context, key);
+}
+
+int tdbfile_visit_keys(struct tdbfile *file, tdbfile_key_visitor *visitor, void *context)
+{
+    struct tdbchains_walk walk = {.visitor = visitor, .context = context, .key = BUFFER_INIT};
+    uint32_t chain = 0;
+    int status = 0, damage = 0;
+
+    if (!file->chains.hash)
+        return tdbfile_visit(file, give_key, &walk);
+    while (!status && !walk.stopped && chain < file->chains.count) {
+        status = visit_stretch(file, &chain, &walk);
+        if (status == -EIO)
+            damage = status;
+        if (status == -EIO)
+            status = 0;
+    }
+    if (file->chains.mapped.size > MOST_MAPPED)
+        tdbfile_rest(file);
+    buffer_release(&walk.key);
+    return status ? status : damage;
 }
 
 /* --- changing --- */

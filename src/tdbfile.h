@@ -52,12 +52,17 @@ int tdbfile_make(const char *path, int hash_size);
 int tdbfile_fetch(struct tdbfile *file, struct bytes key, struct buffer *value);
 /* 1, 0 or negative errno. */
 int tdbfile_exists(struct tdbfile *file, struct bytes key);
-/* Until it is let go, other processes may read, and no lock is taken for each record. */
+/* Until it is let go, other processes may read, and what is fetched is looked for in memory, without a lock for each record. */
 int tdbfile_hold(struct tdbfile *file, bool begins);
+/* It will not be held again for a while: gives back what was kept for that. */
+void tdbfile_rest(struct tdbfile *file);
 /* Return false to stop. Slices are borrowed for the call, in which the file must not be used. */
 typedef bool tdbfile_visitor(void *context, struct bytes key, struct bytes value);
 /* Each record once that is there during all of it. -EIO: besides, there are some that can't be read. */
 int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context);
+/* The same for the keys alone, without those that no search finds, which takes much less: the values are not read. */
+typedef bool tdbfile_key_visitor(void *context, struct bytes key);
+int tdbfile_visit_keys(struct tdbfile *file, tdbfile_key_visitor *visitor, void *context);
 
 /* Waits `seconds` for another process's transaction, then -EBUSY. */
 int tdbfile_begin(struct tdbfile *file, unsigned seconds);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The format is that of lib/tdb/common/tdb_private.h. */
 #include "src/tdbgaps.h"
 
 #include "src/bytes.h"
 #include "src/io.h"
+#include "src/tdblayout.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -12,24 +12,9 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 0x26011967 + 6,
-    USED_MAGIC = 0x26011999,
     RECOVERY_IDLE = 0,
-    HEAD_SIZE = 4,
-    FREE_LIST = 168, /* the heads begin with that of the free list */
     ALIGNMENT = 4,
     TAILER = 4, /* each record ends with its size */
-};
-static const uint32_t FREE_MAGIC = ~(uint32_t)USED_MAGIC, DEAD_MAGIC = 0xFEE1DEAD;
-
-struct header {
-    char magic[32];
-    uint32_t version, hash_size, rwlocks, recovery_start, sequence, hash_magic[2], features,
-        mutex_size;
-};
-
-struct record {
-    uint32_t next, length, key_size, data_size, hash, magic;
 };
 
 struct range {
@@ -39,7 +24,7 @@ struct range {
 struct gaps {
     int fd;
     uint64_t size; /* of the file */
-    struct header header;
+    struct tdb_header header;
     struct buffer ranges; /* of struct range: what is referred to */
     bool found;
 };
@@ -62,7 +47,7 @@ static int add_range(struct gaps *gaps, uint64_t start, uint64_t end)
 
 static uint64_t data_start(const struct gaps *gaps)
 {
-    return FREE_LIST + ((uint64_t)gaps->header.hash_size + 1) * HEAD_SIZE;
+    return TDB_LAYOUT_FREE_LIST + ((uint64_t)gaps->header.hash_size + 1) * TDB_LAYOUT_HEAD;
 }
 
 static int read_header(struct gaps *gaps)
@@ -75,13 +60,13 @@ static int read_header(struct gaps *gaps)
     if (status)
         return status;
     gaps->size = (uint64_t)stat.st_size;
-    if (gaps->header.version != VERSION || gaps->header.mutex_size)
+    if (gaps->header.version != TDB_LAYOUT_VERSION || gaps->header.mutex_size)
         return -ENOTSUP;
     return data_start(gaps) > gaps->size || gaps->size > UINT32_MAX ? -EUCLEAN : 0;
 }
 
 /* The record that is referred to at `offset`. */
-static int read_record(const struct gaps *gaps, uint64_t offset, struct record *record)
+static int read_record(const struct gaps *gaps, uint64_t offset, struct tdb_record *record)
 {
     uint32_t tailer;
     int status;
@@ -102,14 +87,14 @@ static int read_record(const struct gaps *gaps, uint64_t offset, struct record *
 static int add_list(struct gaps *gaps, uint32_t offset, bool is_free)
 {
     while (offset) {
-        struct record record;
+        struct tdb_record record;
         int status = read_record(gaps, offset, &record);
         bool known;
 
         if (status)
             return status;
         /* In the free list: a writer without a transaction died while it deleted it. libtdb minds that. */
-        known = record.magic == USED_MAGIC || record.magic == (is_free ? FREE_MAGIC : DEAD_MAGIC);
+        known = record.magic == TDB_LAYOUT_USED || record.magic == (is_free ? TDB_LAYOUT_FREE : TDB_LAYOUT_DEAD);
         /* More of them than have room are a circle. */
         if (!known || gaps->ranges.size / sizeof(struct range) > gaps->size / sizeof record)
             return -EUCLEAN;
@@ -125,13 +110,13 @@ static int add_lists(struct gaps *gaps)
 {
     struct buffer heads = BUFFER_INIT;
     size_t count = (size_t)gaps->header.hash_size + 1;
-    uint8_t *room = buffer_extend(&heads, count * HEAD_SIZE);
-    int status = room ? read_at(gaps, FREE_LIST, room, count * HEAD_SIZE) : buffer_status(&heads);
+    uint8_t *room = buffer_extend(&heads, count * TDB_LAYOUT_HEAD);
+    int status = room ? read_at(gaps, TDB_LAYOUT_FREE_LIST, room, count * TDB_LAYOUT_HEAD) : buffer_status(&heads);
 
     for (size_t i = 0; !status && i < count; i++) {
         uint32_t head;
 
-        memcpy(&head, heads.data + i * HEAD_SIZE, HEAD_SIZE);
+        memcpy(&head, heads.data + i * TDB_LAYOUT_HEAD, TDB_LAYOUT_HEAD);
         status = add_list(gaps, head, i == 0);
     }
     buffer_release(&heads);
@@ -142,7 +127,7 @@ static int add_lists(struct gaps *gaps)
 static int add_recovery_area(struct gaps *gaps, bool *lost)
 {
     uint64_t start = gaps->header.recovery_start;
-    struct record record;
+    struct tdb_record record;
 
     *lost = false;
     if (!start)
@@ -165,9 +150,9 @@ static int compare_ranges(const void *one, const void *other)
 /* Two writes: until the second one, nothing refers to it as before. */
 static int free_gap(struct gaps *gaps, uint64_t start, uint64_t end)
 {
-    struct record record = {.length = (uint32_t)(end - start - sizeof record), .magic = FREE_MAGIC};
+    struct tdb_record record = {.length = (uint32_t)(end - start - sizeof record), .magic = TDB_LAYOUT_FREE};
     uint32_t tailer = (uint32_t)(end - start), head = (uint32_t)start;
-    int status = read_at(gaps, FREE_LIST, &record.next, HEAD_SIZE);
+    int status = read_at(gaps, TDB_LAYOUT_FREE_LIST, &record.next, TDB_LAYOUT_HEAD);
 
     if (!status)
         status = io_write(gaps->fd, bytes_of(&tailer, TAILER), (off_t)(end - TAILER));
@@ -176,7 +161,7 @@ static int free_gap(struct gaps *gaps, uint64_t start, uint64_t end)
     if (!status && fdatasync(gaps->fd))
         status = -errno;
     if (!status)
-        status = io_write(gaps->fd, bytes_of(&head, HEAD_SIZE), FREE_LIST);
+        status = io_write(gaps->fd, bytes_of(&head, TDB_LAYOUT_HEAD), TDB_LAYOUT_FREE_LIST);
     return status;
 }
 
@@ -191,7 +176,7 @@ static int each_gap(struct gaps *gaps, bool change)
         uint64_t start = i < count ? ranges[i].start : gaps->size;
         int status = 0;
 
-        if (start < at || (start > at && start - at < sizeof(struct record) + TAILER))
+        if (start < at || (start > at && start - at < sizeof(struct tdb_record) + TAILER))
             return -EUCLEAN;
         gaps->found |= start > at;
         if (change && start > at)
@@ -209,7 +194,7 @@ static int forget_recovery_area(struct gaps *gaps)
     static const uint32_t none;
 
     return io_write(gaps->fd, bytes_of(&none, sizeof none),
-                    offsetof(struct header, recovery_start));
+                    offsetof(struct tdb_header, recovery_start));
 }
 
 int tdbgaps_free(int fd)

@@ -115,6 +115,16 @@ static int gdbm_visit(struct inplace *inplace, struct walk *walk)
     return gdbm_file_visit(&gdbm_of(inplace)->file, walk);
 }
 
+static void gdbm_hurry(struct inplace *inplace)
+{
+    gdbm_file_hurry(&gdbm_of(inplace)->file);
+}
+
+static void gdbm_rest(struct inplace *inplace)
+{
+    gdbm_file_rest(&gdbm_of(inplace)->file);
+}
+
 static int gdbm_plan_change(struct inplace *inplace, const struct update *update,
                             struct changes *out)
 {
@@ -153,6 +163,8 @@ static const struct inplace_ops gdbm_ops = {
     .check = gdbm_check,
     .fetch = gdbm_fetch_value,
     .visit = gdbm_visit,
+    .hurry = gdbm_hurry,
+    .rest = gdbm_rest,
     .plan = gdbm_plan_change,
     .release = gdbm_release,
     .has_stamp = gdbm_has_stamp,

@@ -16,10 +16,12 @@ enum {
     HASH_BITS = 31,
     FREE_BLOCKS = 1000, /* more of them in a chain than any file has */
     VISIT_STEP = 512,   /* entries of the directory read at a time */
+    MOST_MAPPED = 128 << 20, /* bytes; in a larger file each record is a page by itself, which costs no less to map than to read */
 };
 
 void gdbm_file_release(struct gdbm_file *file)
 {
+    mapped_end(&file->mapped);
     buffer_release(&file->bucket);
 }
 
@@ -83,6 +85,7 @@ int gdbm_file_read(struct gdbm_file *file, int fd, const char *name, struct fail
     if (fstat(fd, &stat))
         return -errno;
     file->fd = fd;
+    mapped_set(&file->mapped, fd, &stat);
     file->size = stat.st_size;
     file->bucket_at = 0;
     if (file->size < (off_t)sizeof header)
@@ -185,7 +188,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
     buffer_resize(&file->bucket, (size_t)file->bucket_size);
     status = buffer_status(&file->bucket);
     if (!status)
-        status = io_read_exactly(file->fd, file->bucket.data, file->bucket.size, at);
+        status = mapped_read(&file->mapped, file->bucket.data, file->bucket.size, at);
     if (status)
         return status;
     file->bucket_at = at;
@@ -193,25 +196,25 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
     return 0;
 }
 
-static int bucket_at(const struct gdbm_file *file, off_t entry, off_t *out)
+static int bucket_at(struct gdbm_file *file, off_t entry, off_t *out)
 {
-    return io_read_exactly(file->fd, out, sizeof *out,
+    return mapped_read(&file->mapped, out, sizeof *out,
                            file->directory + entry * (off_t)sizeof *out);
 }
 
 /* --- records --- */
 
-static int read_key(const struct gdbm_file *file, const struct element *element, struct buffer *key)
+static int read_key(struct gdbm_file *file, const struct element *element, struct buffer *key)
 {
     uint8_t *room;
 
     buffer_clear(key);
     room = buffer_extend(key, (size_t)element->key_size);
-    return room ? io_read_exactly(file->fd, room, key->size, element->offset) : buffer_status(key);
+    return room ? mapped_read(&file->mapped, room, key->size, element->offset) : buffer_status(key);
 }
 
 /* 1: this is the key's, 0: it is not. */
-static int is_of_key(const struct gdbm_file *file, const struct element *element, int hash,
+static int is_of_key(struct gdbm_file *file, const struct element *element, int hash,
                      struct bytes key, struct buffer *scratch)
 {
     int status;
@@ -288,7 +291,7 @@ int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, st
 
     if (!room && record->value_size)
         return buffer_status(value);
-    status = io_read_exactly(file->fd, room, record->value_size,
+    status = mapped_read(&file->mapped, room, record->value_size,
                              record->offset + (off_t)record->key_size);
     if (status)
         value->size = before;
@@ -337,7 +340,7 @@ static int visit_directory(struct gdbm_file *file, struct walk *walk)
         off_t left = entries - entry, index = entry % VISIT_STEP;
 
         if (index == 0)
-            status = io_read_exactly(file->fd, step,
+            status = mapped_read(&file->mapped, step,
                                      (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
                                      file->directory + entry * (off_t)sizeof *step);
         if (!status && entry > 0 && step[index] != current) {
@@ -351,8 +354,25 @@ static int visit_directory(struct gdbm_file *file, struct walk *walk)
 
 int gdbm_file_visit(struct gdbm_file *file, struct walk *walk)
 {
+    int status;
+
+    mapped_begin(&file->mapped, file->size, MAPPED_FLOCK);
     /* What of the directory can't be read leads nowhere. */
-    return walk_note(walk, visit_directory(file, walk));
+    status = walk_note(walk, visit_directory(file, walk));
+    if (file->size > MOST_MAPPED)
+        mapped_end(&file->mapped);
+    return status;
+}
+
+void gdbm_file_hurry(struct gdbm_file *file)
+{
+    if (file->size <= MOST_MAPPED)
+        mapped_begin(&file->mapped, file->size, MAPPED_FLOCK);
+}
+
+void gdbm_file_rest(struct gdbm_file *file)
+{
+    mapped_end(&file->mapped);
 }
 
 /* --- what libgdbm will look at --- */
@@ -367,7 +387,7 @@ static int free_ranges(struct gdbm_file *file, gdbm_range *range, void *context)
 
         if (i == FREE_BLOCKS || at < file->block_size || !lies_within(file, at, file->free_size))
             return -EUCLEAN;
-        status = io_read_exactly(file->fd, &table, sizeof table, at);
+        status = mapped_read(&file->mapped, &table, sizeof table, at);
         if (!status && !table_makes_sense(&table))
             return -EUCLEAN;
         if (!status)

@@ -16,12 +16,14 @@
 #define SHELVEFS_STORE_GDBM_FILE_H
 
 #include "src/failure.h"
+#include "src/mapped.h"
 #include "src/store/walk.h"
 
 #include <sys/types.h>
 
 struct gdbm_file {
     int fd; /* borrowed */
+    struct mapped mapped; /* the same file */
     off_t size;
     off_t block_size; /* of the header, with the table of free space that fills it */
     off_t directory;
@@ -39,7 +41,7 @@ struct gdbm_file {
     bool bucket_damaged;  /* as a whole, or some of its elements */
 };
 
-#define GDBM_FILE_INIT ((struct gdbm_file){.fd = -1, .bucket = BUFFER_INIT})
+#define GDBM_FILE_INIT ((struct gdbm_file){.fd = -1, .mapped = MAPPED_INIT, .bucket = BUFFER_INIT})
 void gdbm_file_release(struct gdbm_file *file);
 
 /*
@@ -57,6 +59,13 @@ struct gdbm_record {
 int gdbm_file_find(struct gdbm_file *file, struct bytes key, struct gdbm_record *out);
 /* Appends the value. -EUCLEAN: the file ends before. */
 int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, struct buffer *value);
+
+/*
+ * Many records are going to be read, so the file is mapped, unless it is very large: until gdbm_file_rest(), or until it is read anew. That changes
+ * nothing but how long it takes.
+ */
+void gdbm_file_hurry(struct gdbm_file *file);
+void gdbm_file_rest(struct gdbm_file *file);
 
 /* Every key that can be reached. 0, or -ENOMEM; the rest is in walk_verdict(). */
 int gdbm_file_visit(struct gdbm_file *file, struct walk *walk);

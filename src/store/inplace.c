@@ -153,9 +153,19 @@ static int inplace_burst(struct store *store, bool begins)
     int status = begins ? begin_reading(i, NULL) : 0;
 
     i->burst = begins && !status;
+    if (i->burst && i->ops->hurry)
+        i->ops->hurry(i);
     if (!i->burst)
         turn_done(&i->turn);
     return status;
+}
+
+static void inplace_rest(struct store *store)
+{
+    struct inplace *i = inplace_of(store);
+
+    if (i->ops->rest)
+        i->ops->rest(i);
 }
 
 static int inplace_visit(struct store *store, store_visitor *visitor, void *context)
@@ -363,6 +373,7 @@ const struct store_ops inplace_store_ops = {
     .fetch = inplace_fetch,
     .exists = inplace_exists,
     .burst = inplace_burst,
+    .rest = inplace_rest,
     .store = inplace_store,
     .remove = inplace_remove,
     .rename = inplace_rename,

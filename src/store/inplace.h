@@ -47,6 +47,9 @@ struct inplace_ops {
     int (*visit)(struct inplace *inplace, struct walk *walk);
     /* -EUCLEAN: the library refuses to change it. */
     int (*plan)(struct inplace *inplace, const struct update *update, struct changes *out);
+    /* Many values are about to be fetched, or (`rest`) were: as that of struct store_ops. NULL: nothing can be done about it. */
+    void (*hurry)(struct inplace *inplace);
+    void (*rest)(struct inplace *inplace);
     void (*release)(struct inplace *inplace); /* all but `struct inplace` itself */
     /* Whether the times of the file tell that somebody wrote to it; NULL: yes. */
     bool (*has_stamp)(struct inplace *inplace);

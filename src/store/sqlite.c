@@ -19,7 +19,7 @@
  * - While nobody writes a read-only store reads without SQLite's locks (sqlite_connection.h). A writer's first step, or its
  *   change, ends that, and the operation is done again.
  * - In WAL mode SQLite maps the -shm file; when that was cut, the connection is given up, and the operation done again
- *   (sqlite_guard.h). The database itself is not mapped.
+ *   (src/lost_pages.h). The database itself is not mapped.
  *
  * What can't be helped: a bit that flips inside of a value is not seen: SQLite has no checksums.
  */

@@ -2,9 +2,9 @@
 #include "src/store/sqlite_database.h"
 
 #include "src/io.h"
+#include "src/lost_pages.h"
 #include "src/store/holders.h"
 #include "src/store/presence.h"
-#include "src/store/sqlite_guard.h"
 #include "src/store/sqlite_schema.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ enum { LARGEST_CHECKED = 16 << 20 };
 
 bool sqlite_database_was_hit(const struct sqlite_database *s)
 {
-    return sqlite_guard_hits() != s->hits;
+    return lost_pages_count() != s->hits;
 }
 
 static void condemn(struct sqlite_database *s, const char *how)
@@ -67,7 +67,7 @@ int sqlite_database_connect(struct sqlite_database *s, struct failure *failure)
 {
     int status;
 
-    s->hits = sqlite_guard_hits();
+    s->hits = lost_pages_count();
     status = sqlite_connection_open(&s->connection, failure);
 
     if (status == -EBUSY)

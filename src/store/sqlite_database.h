@@ -33,7 +33,7 @@ int sqlite_database_refresh(struct sqlite_database *s);
 /* Looks for damage. Fails if that can't be told now: then it has to be looked for before anything is written. */
 int sqlite_database_look(struct sqlite_database *s);
 
-/* Whether the connection is worth nothing any more: sqlite_guard.h. */
+/* Whether the connection is worth nothing any more: lost_pages.h. */
 bool sqlite_database_was_hit(const struct sqlite_database *s);
 /*
  * What a step showed is damage: ends all writing, which could reach values that are still whole. Returns -EIO, or -ESTALE if it

@@ -2,7 +2,7 @@
 #include "src/store/sqlite_file.h"
 
 #include "src/log.h"
-#include "src/store/sqlite_guard.h"
+#include "src/lost_pages.h"
 
 #include <sqlite3.h>
 
@@ -117,7 +117,7 @@ static int refuse_if_hit(void *context)
 {
     const struct sqlite_file *file = context;
 
-    return sqlite_guard_hits() != file->hits;
+    return lost_pages_count() != file->hits;
 }
 
 static int execute(sqlite3 *db, const char *sql)
@@ -213,8 +213,8 @@ int sqlite_file_open(const char *path, enum sqlite_how how, const struct patienc
 
     if (!file)
         return -ENOMEM;
-    sqlite_guard_start();
-    file->hits = sqlite_guard_hits();
+    lost_pages_start();
+    file->hits = lost_pages_count();
     file->patience = patience;
     file->path = strdup(path);
     code = file->path ? open_file(path, how, &file->db) : SQLITE_NOMEM;

@@ -11,9 +11,10 @@
  * - Before each operation a look at the name and the header tells whether the file is still the one that is open; after
  *   each change, too, which is made again in the other file then.
  *
- * Not done: visiting reads values too, since libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a key). There
- * is no stamp: writers that map the file don't update its time reliably, and sequence numbers are
- * an option of each writer.
+ * - Keys, and values of which many are wanted, are read by tdbchains.c: libtdb has no cheap walk over keys alone (tdb_nextkey takes 10 us a
+ *   key), and asks the kernel four times for each value.
+ *
+ * Not done: there is no stamp. Writers that map the file don't update its time reliably, and sequence numbers are an option of each writer.
  */
 #include "src/io.h"
 #include "src/locks.h"
@@ -149,25 +150,20 @@ static int tdb_engine_burst(struct store *store, bool begins)
     return status;
 }
 
-struct visit {
-    store_visitor *visitor;
-    void *context;
-};
-
-static bool visit_key(void *context, struct bytes key, struct bytes value)
+static void tdb_engine_rest(struct store *store)
 {
-    struct visit *visit = context;
+    struct tdb_store *t = tdb_of(store);
 
-    return visit->visitor(visit->context, key);
+    if (t->file)
+        tdbfile_rest(t->file);
 }
 
 static int tdb_engine_visit(struct store *store, store_visitor *visitor, void *context)
 {
-    struct visit visit = {visitor, context};
     struct tdb_store *t = tdb_of(store);
     int status = refresh(t);
 
-    return status ? status : tdbfile_visit(t->file, visit_key, &visit);
+    return status ? status : tdbfile_visit_keys(t->file, visitor, context);
 }
 
 /* --- changing --- */
@@ -276,6 +272,7 @@ static const struct store_ops tdb_ops = {
     .fetch = tdb_engine_fetch,
     .exists = tdb_engine_exists,
     .burst = tdb_engine_burst,
+    .rest = tdb_engine_rest,
     .store = tdb_engine_store,
     .remove = tdb_engine_remove,
     .rename = tdb_engine_rename,

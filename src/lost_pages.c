@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "src/store/sqlite_guard.h"
+#include "src/lost_pages.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static atomic_uint hits;
+static atomic_uint lost;
 static long page_size;
 static struct sigaction before;
 
@@ -22,28 +22,28 @@ static void replace_page(int number, siginfo_t *what, void *context)
     if (what->si_code == BUS_ADRERR &&
         mmap(page, (size_t)page_size, PROT_READ | PROT_WRITE,
              MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
-        atomic_fetch_add(&hits, 1);
+        atomic_fetch_add(&lost, 1);
     else
         sigaction(SIGBUS, &before, NULL);
     errno = failure;
 }
 
-static void install(void)
+/* Whoever else wants to hear of SIGBUS came later than us, and does not know better. */
+void lost_pages_start(void)
 {
-    struct sigaction action = {.sa_sigaction = replace_page, .sa_flags = SA_SIGINFO | SA_RESTART};
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct sigaction action = {.sa_sigaction = replace_page, .sa_flags = SA_SIGINFO | SA_RESTART}, now;
 
+    pthread_mutex_lock(&lock);
     page_size = sysconf(_SC_PAGESIZE);
-    sigaction(SIGBUS, &action, &before);
+    if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != replace_page) {
+        before = now;
+        sigaction(SIGBUS, &action, NULL);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
-void sqlite_guard_start(void)
+unsigned lost_pages_count(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, install);
-}
-
-unsigned sqlite_guard_hits(void)
-{
-    return atomic_load(&hits);
+    return atomic_load(&lost);
 }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "src/tdbchains.h"
+
+#include "src/tdblayout.h"
+
+#include <tdb.h>
+
+#include <errno.h>
+#include <stddef.h>
+
+/* What a file is written with unless its programs ask for another one: of lib/tdb/common/hash.c, which does not export it. */
+static uint32_t usual_hash(struct bytes key)
+{
+    uint32_t value = 0x238F13AFu * (uint32_t)key.size;
+
+    for (size_t i = 0; i < key.size; i++)
+        value += (uint32_t)key.data[i] << (i * 5 % 24);
+    return 1103515243u * value + 12345;
+}
+
+static uint32_t jenkins_hash(struct bytes key)
+{
+    TDB_DATA data = {.dptr = (unsigned char *)key.data, .dsize = key.size};
+
+    return tdb_jenkins_hash(&data);
+}
+
+/* The header says what its function makes of the name; nothing at all in files older than that. */
+static uint32_t (*hash_of_header(const struct tdb_header *header))(struct bytes key)
+{
+    const struct bytes name = bytes_of(TDB_LAYOUT_NAME, sizeof TDB_LAYOUT_NAME);
+
+    if (header->version != TDB_LAYOUT_VERSION || !header->hash_size)
+        return NULL;
+    if ((!header->hash_magic[0] && !header->hash_magic[1]) ||
+        header->hash_magic[0] == usual_hash(name))
+        return usual_hash;
+    return header->hash_magic[0] == jenkins_hash(name) ? jenkins_hash : NULL;
+}
+
+void tdbchains_init(struct tdbchains *chains, struct bytes bytes, off_t base)
+{
+    struct tdb_header header = {.version = 0};
+
+    memcpy(&header, bytes.data, bytes.size < sizeof header ? bytes.size : sizeof header);
+    *chains = (struct tdbchains){
+        .mapped = MAPPED_INIT,
+        .base = base,
+        .count = header.hash_size,
+        .hash = hash_of_header(&header),
+    };
+}
+
+void tdbchains_hurry(struct tdbchains *chains, int fd, const struct stat *stat, off_t most)
+{
+    mapped_set(&chains->mapped, fd, stat);
+    chains->size = stat->st_size > chains->base ? (uint64_t)(stat->st_size - chains->base) : 0;
+    if (stat->st_size <= most)
+        mapped_begin(&chains->mapped, stat->st_size, MAPPED_POSIX);
+}
+
+/* A way along a chain. */
+struct way {
+    uint32_t at, next;
+    uint32_t mark; /* where it was when it had gone `steps` that are a power of two: who comes there again goes in a circle */
+    uint64_t steps;
+    struct tdb_record record;
+};
+
+static int read_at(struct tdbchains *chains, uint64_t offset, void *out, size_t size)
+{
+    return mapped_read(&chains->mapped, out, size, chains->base + (off_t)offset);
+}
+
+static int begin(struct tdbchains *chains, uint32_t chain, struct way *way)
+{
+    *way = (struct way){.at = 0};
+    return read_at(chains, TDB_LAYOUT_FREE_LIST + ((uint64_t)chain + 1) * TDB_LAYOUT_HEAD,
+                   &way->next, sizeof way->next);
+}
+
+static bool makes_sense(const struct tdbchains *chains, const struct way *way)
+{
+    const struct tdb_record *record = &way->record;
+
+    return (record->magic == TDB_LAYOUT_USED || record->magic == TDB_LAYOUT_DEAD) &&
+           (uint64_t)record->key_size + record->data_size <= record->length &&
+           way->at + sizeof *record + record->length <= chains->size;
+}
+
+/* To the next record: 1, 0 at the end, negative if there is no sense in it. */
+static int step(struct tdbchains *chains, struct way *way)
+{
+    int status;
+
+    way->at = way->next;
+    if (!way->at)
+        return 0;
+    if (way->at == way->mark)
+        return -EUCLEAN;
+    way->steps++;
+    if ((way->steps & (way->steps - 1)) == 0)
+        way->mark = way->at;
+    status = read_at(chains, way->at, &way->record, sizeof way->record);
+    if (status)
+        return status;
+    way->next = way->record.next;
+    return makes_sense(chains, way) ? 1 : -EUCLEAN;
+}
+
+static int read_key(struct tdbchains *chains, const struct way *way, struct buffer *key)
+{
+    uint8_t *room;
+
+    buffer_clear(key);
+    room = buffer_extend(key, way->record.key_size);
+    if (!room && way->record.key_size)
+        return buffer_status(key);
+    return read_at(chains, (uint64_t)way->at + sizeof way->record, room, way->record.key_size);
+}
+
+static int read_value(struct tdbchains *chains, const struct way *way, struct buffer *value)
+{
+    size_t before = value->size;
+    uint8_t *room = buffer_extend(value, way->record.data_size);
+    int status;
+
+    if (!room && way->record.data_size)
+        return buffer_status(value);
+    status = read_at(chains, (uint64_t)way->at + sizeof way->record + way->record.key_size, room,
+                     way->record.data_size);
+    if (status)
+        value->size = before;
+    return status ? -EAGAIN : 0;
+}
+
+int tdbchains_find(struct tdbchains *chains, struct bytes key, struct buffer *value)
+{
+    struct buffer found = BUFFER_INIT;
+    uint32_t hash = chains->hash ? chains->hash(key) : 0;
+    struct way way;
+    bool is_it = false;
+    int status = chains->hash ? begin(chains, hash % chains->count, &way) : -EAGAIN;
+
+    while (!status && !is_it && (status = step(chains, &way)) > 0) {
+        const struct tdb_record *record = &way.record;
+
+        status = 0;
+        if (record->magic != TDB_LAYOUT_USED || record->hash != hash || record->key_size != key.size)
+            continue;
+        status = read_key(chains, &way, &found);
+        is_it = !status && bytes_equal(buffer_bytes(&found), key);
+    }
+    buffer_release(&found);
+    if (status)
+        return -EAGAIN;
+    return is_it ? read_value(chains, &way, value) : -ENOENT;
+}
+
+int tdbchains_visit(struct tdbchains *chains, uint32_t chain, struct tdbchains_walk *walk)
+{
+    struct way way;
+    bool damaged = false;
+    int status = begin(chains, chain, &way);
+
+    while (!status && !walk->stopped && (status = step(chains, &way)) > 0) {
+        walk->seen++;
+        status = way.record.magic == TDB_LAYOUT_USED ? read_key(chains, &way, &walk->key) : 0;
+        if (status || way.record.magic != TDB_LAYOUT_USED)
+            continue;
+        /* Nobody would find it. */
+        if (way.record.hash % chains->count != chain ||
+            chains->hash(buffer_bytes(&walk->key)) != way.record.hash)
+            damaged = true;
+        else
+            walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
+    }
+    if (status && status != -ENOMEM)
+        status = -EIO;
+    return !status && damaged ? -EIO : status;
+}

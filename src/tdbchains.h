@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading a TDB's chains through memory (mapped.h): libtdb asks the kernel four times for each record that it finds, and copies what it only looks at.
+ *
+ * The caller has all of the file locked by libtdb. Every number is checked, and what makes no sense is left to libtdb to explain; so is a file
+ * whose hash function or order of bytes is not known here.
+ */
+#ifndef SHELVEFS_TDBCHAINS_H
+#define SHELVEFS_TDBCHAINS_H
+
+#include "src/bytes.h"
+#include "src/mapped.h"
+
+struct tdbchains {
+    struct mapped mapped;
+    off_t base;    /* from where offsets count */
+    uint64_t size; /* of the file from there on */
+    uint32_t count;
+    uint32_t (*hash)(struct bytes key); /* NULL: not known */
+};
+
+/* `header`: the file's first bytes, `size` of them; `base`: from where offsets count. */
+void tdbchains_init(struct tdbchains *chains, struct bytes header, off_t base);
+/*
+ * This open file, of which fstat() says `stat`, is about to be read: it is mapped, unless it is larger than `most`, until mapped_end() or until it is
+ * of another length.
+ */
+void tdbchains_hurry(struct tdbchains *chains, int fd, const struct stat *stat, off_t most);
+
+/* Appends the value. -ENOENT: there is none; -EAGAIN: ask libtdb; what buffer_status() says. */
+int tdbchains_find(struct tdbchains *chains, struct bytes key, struct buffer *value);
+
+/* Return false to stop. */
+typedef bool tdbchains_visitor(void *context, struct bytes key);
+struct tdbchains_walk {
+    tdbchains_visitor *visitor;
+    void *context;
+    struct buffer key; /* the one at hand */
+    size_t seen;       /* records so far */
+    bool stopped;
+};
+/* The keys of that chain. -EIO: there may be more; -ENOMEM. Hash function known. */
+int tdbchains_visit(struct tdbchains *chains, uint32_t chain, struct tdbchains_walk *walk);
+
+#endif
