@@ -8,6 +8,11 @@
 /* The large ones are what glibc raises both to by itself. */
 enum { END_THRIFTY = 1 << 20, END_USUAL = 64 << 20, MAPPED = 32 << 20 };
 
+void heap_begin(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+}
+
 void heap_set_thrifty(bool thrifty)
 {
     mallopt(M_MMAP_THRESHOLD, MAPPED);
@@ -20,6 +25,10 @@ void heap_return(void)
 }
 
 #else
+
+void heap_begin(void)
+{
+}
 
 void heap_set_thrifty(bool thrifty)
 {

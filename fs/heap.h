@@ -11,6 +11,11 @@
 
 #include "src/base.h"
 
+/*
+ * All threads share one arena from now on: before there are any. Others than the first one grow by a page and a system call at a time, and keep what
+ * a thread freed that does something else now. What the threads wait for each other is little: each has a few pieces of each size at hand.
+ */
+void heap_begin(void);
 /* Whether to return the ends of arenas from now on. */
 void heap_set_thrifty(bool thrifty);
 /* Returns the free pieces between what is in use. Takes as long as it takes to look at all of them: for after very many were freed. */

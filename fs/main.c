@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/check.h"
 #include "fs/dis.h"
+#include "fs/heap.h"
 #include "fs/info.h"
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
@@ -112,6 +113,7 @@ static int run(struct options *options, struct log *log, struct startup *startup
 
     if (status)
         return fail(startup, EXIT_MOUNT, &failure);
+    heap_begin();
     status = mount_open(&mount, options, log, startup, &failure);
     if (status)
         status = fail(startup, status == -EBUSY ? EXIT_LOCKED : EXIT_DATABASE, &failure);
