@@ -3,8 +3,6 @@
 
 #include "src/tdblayout.h"
 
-#include <tdb.h>
-
 #include <errno.h>
 #include <stddef.h>
 
@@ -18,15 +16,8 @@ static uint32_t usual_hash(struct bytes key)
     return 1103515243u * value + 12345;
 }
 
-static uint32_t jenkins_hash(struct bytes key)
-{
-    TDB_DATA data = {.dptr = (unsigned char *)key.data, .dsize = key.size};
-
-    return tdb_jenkins_hash(&data);
-}
-
 /* The header says what its function makes of the name; nothing at all in files older than that. */
-static uint32_t (*hash_of_header(const struct tdb_header *header))(struct bytes key)
+static tdbchains_hash *hash_of_header(const struct tdb_header *header, tdbchains_hash *jenkins)
 {
     const struct bytes name = bytes_of(TDB_LAYOUT_NAME, sizeof TDB_LAYOUT_NAME);
 
@@ -35,10 +26,10 @@ static uint32_t (*hash_of_header(const struct tdb_header *header))(struct bytes 
     if ((!header->hash_magic[0] && !header->hash_magic[1]) ||
         header->hash_magic[0] == usual_hash(name))
         return usual_hash;
-    return header->hash_magic[0] == jenkins_hash(name) ? jenkins_hash : NULL;
+    return header->hash_magic[0] == jenkins(name) ? jenkins : NULL;
 }
 
-void tdbchains_init(struct tdbchains *chains, struct bytes bytes, off_t base)
+void tdbchains_init(struct tdbchains *chains, struct bytes bytes, off_t base, tdbchains_hash *jenkins)
 {
     struct tdb_header header = {.version = 0};
 
@@ -47,7 +38,7 @@ void tdbchains_init(struct tdbchains *chains, struct bytes bytes, off_t base)
         .mapped = MAPPED_INIT,
         .base = base,
         .count = header.hash_size,
-        .hash = hash_of_header(&header),
+        .hash = hash_of_header(&header, jenkins),
     };
 }
 

@@ -11,16 +11,18 @@
 #include "src/bytes.h"
 #include "src/mapped.h"
 
+typedef uint32_t tdbchains_hash(struct bytes key);
+
 struct tdbchains {
     struct mapped mapped;
     off_t base;    /* from where offsets count */
     uint64_t size; /* of the file from there on */
     uint32_t count;
-    uint32_t (*hash)(struct bytes key); /* NULL: not known */
+    tdbchains_hash *hash; /* NULL: not known */
 };
 
-/* `header`: the file's first bytes, `size` of them; `base`: from where offsets count. */
-void tdbchains_init(struct tdbchains *chains, struct bytes header, off_t base);
+/* `header`: the file's first bytes; `base`: from where offsets count; `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
+void tdbchains_init(struct tdbchains *chains, struct bytes header, off_t base, tdbchains_hash *jenkins);
 /*
  * This open file, of which fstat() says `stat`, is about to be read: it is mapped, unless it is larger than `most`, until mapped_end() or until it is
  * of another length.

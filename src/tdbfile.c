@@ -126,6 +126,13 @@ static int read_word(struct tdbfile *file, off_t offset, uint32_t *word)
     return !status && done < sizeof *word ? -EUCLEAN : status;
 }
 
+static uint32_t jenkins_hash(struct bytes key)
+{
+    TDB_DATA data = data_of(key);
+
+    return tdb_jenkins_hash(&data);
+}
+
 /* libtdb has compared the size with that of this system's mutexes. */
 static int find_base(struct tdbfile *file)
 {
@@ -185,7 +192,8 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
     if (!status)
         status = check_size(file);
     if (!status)
-        tdbchains_init(&file->chains, bytes_of(file->header, sizeof file->header), file->base);
+        tdbchains_init(&file->chains, bytes_of(file->header, sizeof file->header), file->base,
+                       jenkins_hash);
     if (status) {
         tdbfile_close(file);
         return status;

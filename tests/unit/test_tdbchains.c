@@ -43,6 +43,13 @@ static TDB_DATA data_of(struct bytes bytes)
     return (TDB_DATA){.dptr = (unsigned char *)bytes.data, .dsize = bytes.size};
 }
 
+static uint32_t jenkins_hash(struct bytes key)
+{
+    TDB_DATA data = data_of(key);
+
+    return tdb_jenkins_hash(&data);
+}
+
 static unsigned int foreign_hash(TDB_DATA *key)
 {
     return (unsigned)key->dsize * 77;
@@ -94,7 +101,7 @@ static void expect_all(struct fixture *fixture, bool known)
 
     assert_int_equal(io_read_exactly(fd, header, sizeof header, 0), 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, bytes_of(header, sizeof header), 0);
+    tdbchains_init(&chains, bytes_of(header, sizeof header), 0, jenkins_hash);
     assert_int_equal(!!chains.hash, known);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (unsigned i = 0; i < KEYS + 10; i++) {
@@ -143,7 +150,7 @@ static void test_a_hash_function_of_its_own(void **state)
     write_file(fixture, TDB_DEFAULT, foreign_hash);
     fd = io_open(fixture->path, O_RDONLY, 0);
     assert_int_equal(io_read_exactly(fd, header, sizeof header, 0), 0);
-    tdbchains_init(&chains, bytes_of(header, sizeof header), 0);
+    tdbchains_init(&chains, bytes_of(header, sizeof header), 0, jenkins_hash);
     assert_null(chains.hash);
     close(fd);
 }
@@ -221,7 +228,7 @@ static void test_any_word_is_nonsense(void **state)
     assert_int_equal(io_read_file(fixture->path, &before), 0);
     fd = io_open(fixture->path, O_RDWR, 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, buffer_bytes(&before), 0);
+    tdbchains_init(&chains, buffer_bytes(&before), 0, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (size_t at = TDB_LAYOUT_FREE_LIST; at + 4 <= before.size; at += at < 4000 ? 4 : 404) {
         uint32_t was;
@@ -267,7 +274,7 @@ static void test_circles(void **state)
             assert_int_equal(io_write(fd, bytes_of(&first, sizeof first), at), 0);
     }
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, buffer_bytes(&before), 0);
+    tdbchains_init(&chains, buffer_bytes(&before), 0, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     ask_all(&chains);
     assert_int_equal(tdbchains_find(&chains, BYTES("absent"), &value), -EAGAIN);
