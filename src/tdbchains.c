@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/tdbchains.h"
 
-#include "src/tdblayout.h"
-
 #include <errno.h>
-#include <stddef.h>
+
+enum { STRETCH = 1 << 14 }; /* chains and records that are visited at a time */
 
 /* What a file is written with unless its programs ask for another one: of lib/tdb/common/hash.c, which does not export it. */
 static uint32_t usual_hash(struct bytes key)
@@ -29,16 +28,14 @@ static tdbchains_hash *hash_of_header(const struct tdb_header *header, tdbchains
     return header->hash_magic[0] == jenkins(name) ? jenkins : NULL;
 }
 
-void tdbchains_init(struct tdbchains *chains, struct bytes bytes, off_t base, tdbchains_hash *jenkins)
+void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, off_t base,
+                    tdbchains_hash *jenkins)
 {
-    struct tdb_header header = {.version = 0};
-
-    memcpy(&header, bytes.data, bytes.size < sizeof header ? bytes.size : sizeof header);
     *chains = (struct tdbchains){
         .mapped = MAPPED_INIT,
         .base = base,
-        .count = header.hash_size,
-        .hash = hash_of_header(&header, jenkins),
+        .count = header->hash_size,
+        .hash = hash_of_header(header, jenkins),
     };
 }
 
@@ -148,25 +145,45 @@ int tdbchains_find(struct tdbchains *chains, struct bytes key, struct buffer *va
     return is_it ? read_value(chains, &way, value) : -ENOENT;
 }
 
-int tdbchains_visit(struct tdbchains *chains, uint32_t chain, struct tdbchains_walk *walk)
+/* A key that no search would find is not shown. */
+static void show_key(struct tdbchains *chains, const struct way *way, struct tdbchains_walk *walk)
+{
+    struct bytes key = buffer_bytes(&walk->key);
+
+    if (way->record.hash % chains->count != walk->chain || chains->hash(key) != way->record.hash)
+        walk->damaged = true;
+    else
+        walk->stopped = !walk->visitor(walk->context, key);
+}
+
+static int visit_chain(struct tdbchains *chains, struct tdbchains_walk *walk, uint64_t *records)
 {
     struct way way;
-    bool damaged = false;
-    int status = begin(chains, chain, &way);
+    int status = begin(chains, walk->chain, &way);
 
     while (!status && !walk->stopped && (status = step(chains, &way)) > 0) {
-        walk->seen++;
-        status = way.record.magic == TDB_LAYOUT_USED ? read_key(chains, &way, &walk->key) : 0;
-        if (status || way.record.magic != TDB_LAYOUT_USED)
-            continue;
-        /* Nobody would find it. */
-        if (way.record.hash % chains->count != chain ||
-            chains->hash(buffer_bytes(&walk->key)) != way.record.hash)
-            damaged = true;
-        else
-            walk->stopped = !walk->visitor(walk->context, buffer_bytes(&walk->key));
+        bool used = way.record.magic == TDB_LAYOUT_USED;
+
+        status = used ? read_key(chains, &way, &walk->key) : 0;
+        if (used && !status)
+            show_key(chains, &way, walk);
     }
+    *records += way.steps;
     if (status && status != -ENOMEM)
-        status = -EIO;
-    return !status && damaged ? -EIO : status;
+        walk->damaged = true;
+    return status == -ENOMEM ? status : 0;
+}
+
+int tdbchains_visit(struct tdbchains *chains, struct tdbchains_walk *walk)
+{
+    uint64_t records = 0;
+    uint32_t first = walk->chain;
+    int status = 0;
+
+    while (!status && !walk->stopped && walk->chain < chains->count &&
+           walk->chain - first + records < STRETCH) {
+        status = visit_chain(chains, walk, &records);
+        walk->chain++;
+    }
+    return status;
 }

@@ -10,6 +10,7 @@
 
 #include "src/bytes.h"
 #include "src/mapped.h"
+#include "src/tdblayout.h"
 
 typedef uint32_t tdbchains_hash(struct bytes key);
 
@@ -21,8 +22,8 @@ struct tdbchains {
     tdbchains_hash *hash; /* NULL: not known */
 };
 
-/* `header`: the file's first bytes; `base`: from where offsets count; `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
-void tdbchains_init(struct tdbchains *chains, struct bytes header, off_t base, tdbchains_hash *jenkins);
+/* `base`: from where offsets count; `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
+void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, off_t base, tdbchains_hash *jenkins);
 /*
  * This open file, of which fstat() says `stat`, is about to be read: it is mapped, unless it is larger than `most`, until mapped_end() or until it is
  * of another length.
@@ -37,11 +38,12 @@ typedef bool tdbchains_visitor(void *context, struct bytes key);
 struct tdbchains_walk {
     tdbchains_visitor *visitor;
     void *context;
+    uint32_t chain;    /* the next one */
     struct buffer key; /* the one at hand */
-    size_t seen;       /* records so far */
+    bool damaged;      /* there may be keys that can't be reached */
     bool stopped;
 };
-/* The keys of that chain. -EIO: there may be more; -ENOMEM. Hash function known. */
-int tdbchains_visit(struct tdbchains *chains, uint32_t chain, struct tdbchains_walk *walk);
+/* The keys of some chains, as many as take a millisecond or two. Hash function known. 0 or -ENOMEM. */
+int tdbchains_visit(struct tdbchains *chains, struct tdbchains_walk *walk);
 
 #endif

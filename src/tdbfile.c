@@ -5,7 +5,7 @@
 #include "src/patience.h"
 #include "src/tdbchains.h"
 #include "src/tdbgaps.h"
-#include "src/tdblayout.h"
+#include "src/tdbheader.h"
 
 #include <tdb.h>
 
@@ -18,37 +18,17 @@ enum {
     /* Where the chains begin, each as an offset. */
     HEAD_SIZE = TDB_LAYOUT_HEAD,
     FIRST_HEAD = TDB_LAYOUT_FREE_LIST + HEAD_SIZE,
-    /* Where the header says where the recovery area is: a record (its length is the second word) of its own (tdb, common/tdb_private.h). */
-    RECOVERY_START = 44,
-    /*
-     * Whether processes lock by mutexes in the file, and the size of those: they stand before all that has an offset.
-     * It counts only with a mark in what was the word of another lock (ibid.).
-     */
-    FEATURE_MARK = 40,
-    FEATURE_FLAGS = 60,
-    FEATURE_MUTEX = 1,
-    MUTEX_SIZE = 64,
-    HEADER_SIZE = MUTEX_SIZE + 4,
-    /* In between are the words that change: where the recovery area is, and how often something was changed. */
-    HEADER_CHANGES = 44,
-    HEADER_GOES_ON = 52,
-    RECORD_SIZE = 24,
-    RECORD_LENGTH = 4,
-    RECORD_MAGIC = 20,
     MOST_MENDED = 64 << 20, /* to look at that takes 100 ms */
     MOST_MAPPED = 128 << 20, /* in a larger file each record is a page by itself, which costs no less to map than to read */
-    STRETCH = 1 << 14,      /* chains and records that are visited under one lock: a millisecond or two */
-    /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (ibid.). */
+    /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (tdb, common/tdb_private.h). */
     CLAIM_LOCK = 64,
 };
-
-static const uint32_t RECOVERY_PENDING = 0xf53bc0e7, FEATURE_MAGIC = 0x0bad1a52;
 
 struct tdbfile {
     struct tdb_context *tdb;
     off_t base; /* from where offsets count: 0, but in a file with mutexes */
     off_t size; /* when it was last looked at: no libtdb makes a file smaller */
-    uint8_t header[HEADER_SIZE];
+    struct tdb_header header;
     bool held;
     struct tdbchains chains; /* read while it is held */
 };
@@ -118,38 +98,11 @@ static int open_error(void)
     return damaged ? -EUCLEAN : -errno;
 }
 
-static int read_word(struct tdbfile *file, off_t offset, uint32_t *word)
-{
-    size_t done;
-    int status = io_read(tdb_fd(file->tdb), word, sizeof *word, file->base + offset, &done);
-
-    return !status && done < sizeof *word ? -EUCLEAN : status;
-}
-
 static uint32_t jenkins_hash(struct bytes key)
 {
     TDB_DATA data = data_of(key);
 
     return tdb_jenkins_hash(&data);
-}
-
-/* libtdb has compared the size with that of this system's mutexes. */
-static int find_base(struct tdbfile *file)
-{
-    uint32_t mark = 0, features = 0, size = 0;
-    int status = read_word(file, FEATURE_MARK, &mark);
-
-    if (!status)
-        status = read_word(file, FEATURE_FLAGS, &features);
-    if (!status && mark == FEATURE_MAGIC && features & FEATURE_MUTEX)
-        status = read_word(file, MUTEX_SIZE, &size);
-    file->base = size;
-    return status;
-}
-
-static int read_header(struct tdbfile *file, uint8_t *header)
-{
-    return io_read_exactly(tdb_fd(file->tdb), header, HEADER_SIZE, 0);
 }
 
 static int check_size(struct tdbfile *file)
@@ -165,14 +118,12 @@ static int check_size(struct tdbfile *file)
 
 bool tdbfile_was_overwritten(struct tdbfile *file, const struct stat *now)
 {
-    uint8_t header[HEADER_SIZE];
+    struct tdb_header header;
 
-    if (now->st_size < file->size || read_header(file, header))
+    if (now->st_size < file->size || tdbheader_read(tdb_fd(file->tdb), &header))
         return true;
     file->size = now->st_size;
-    return memcmp(header, file->header, HEADER_CHANGES) ||
-           memcmp(header + HEADER_GOES_ON, file->header + HEADER_GOES_ON,
-                  HEADER_SIZE - HEADER_GOES_ON);
+    return !tdbheader_is_alike(&file->header, &header);
 }
 
 int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
@@ -186,14 +137,12 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
     if (!file)
         return -ENOMEM;
     file->tdb = open_quietly(path, 0, flags & TDBFILE_NO_LOCK ? TDB_NOLOCK : 0, how);
-    status = file->tdb ? find_base(file) : open_error();
-    if (!status)
-        status = read_header(file, file->header);
-    if (!status)
+    status = file->tdb ? tdbheader_read(tdb_fd(file->tdb), &file->header) : open_error();
+    if (!status) {
+        file->base = tdbheader_base(&file->header);
+        tdbchains_init(&file->chains, &file->header, file->base, jenkins_hash);
         status = check_size(file);
-    if (!status)
-        tdbchains_init(&file->chains, bytes_of(file->header, sizeof file->header), file->base,
-                       jenkins_hash);
+    }
     if (status) {
         tdbfile_close(file);
         return status;
@@ -375,24 +324,18 @@ int tdbfile_visit(struct tdbfile *file, tdbfile_visitor *visitor, void *context)
     return status;
 }
 
-/* The keys from `*chain` on, to where others may change something in between. */
-static int visit_stretch(struct tdbfile *file, uint32_t *chain, struct tdbchains_walk *walk)
+/* To where others may change something in between. */
+static int visit_some(struct tdbfile *file, struct tdbchains_walk *walk)
 {
-    uint32_t first = *chain;
-    int status = hold(file, INT64_MAX), damage = 0;
+    int status = hold(file, INT64_MAX);
 
-    walk->seen = 0;
-    while (!status && !walk->stopped && *chain < file->chains.count &&
-           *chain - first + walk->seen < STRETCH) {
-        status = tdbchains_visit(&file->chains, (*chain)++, walk);
-        if (status == -EIO)
-            damage = status;
-        if (status == -EIO)
-            status = 0;
-    }
+    if (!status && !file->held)
+        status = -EIO;
+    if (!status)
+        status = tdbchains_visit(&file->chains, walk);
     if (file->held)
         let_go(file);
-    return status ? status : damage;
+    return status;
 }
 
 static bool give_key(void *context, struct bytes key, struct bytes value)
@@ -405,22 +348,16 @@ static bool give_key(void *context, struct bytes key, struct bytes value)
 int tdbfile_visit_keys(struct tdbfile *file, tdbfile_key_visitor *visitor, void *context)
 {
     struct tdbchains_walk walk = {.visitor = visitor, .context = context, .key = BUFFER_INIT};
-    uint32_t chain = 0;
-    int status = 0, damage = 0;
+    int status = 0;
 
     if (!file->chains.hash)
         return tdbfile_visit(file, give_key, &walk);
-    while (!status && !walk.stopped && chain < file->chains.count) {
-        status = visit_stretch(file, &chain, &walk);
-        if (status == -EIO)
-            damage = status;
-        if (status == -EIO)
-            status = 0;
-    }
+    while (!status && !walk.stopped && walk.chain < file->chains.count)
+        status = visit_some(file, &walk);
     if (file->chains.mapped.size > MOST_MAPPED)
         tdbfile_rest(file);
     buffer_release(&walk.key);
-    return status ? status : damage;
+    return !status && walk.damaged ? -EIO : status;
 }
 
 /* --- changing --- */
@@ -440,19 +377,6 @@ int tdbfile_begin(struct tdbfile *file, unsigned seconds)
     return 0;
 }
 
-/*
- * libtdb could not take back the mark of its recovery record, and does not mind: whoever locks the file next will undo
- * the commit.
- */
-static bool is_pending(struct tdbfile *file)
-{
-    uint32_t start, magic;
-
-    return read_word(file, RECOVERY_START, &start) ||
-           (start &&
-            (read_word(file, (off_t)start + RECORD_MAGIC, &magic) || magic == RECOVERY_PENDING));
-}
-
 int tdbfile_end(struct tdbfile *file, int status)
 {
     if (status) {
@@ -461,7 +385,7 @@ int tdbfile_end(struct tdbfile *file, int status)
     }
     errno = 0;
     if (tdb_transaction_commit(file->tdb) == 0)
-        return is_pending(file) ? -EIO : 0;
+        return tdbheader_is_pending(tdb_fd(file->tdb), file->base) ? -EIO : 0;
     status = last_error(file);
     /* Where the last sync fails, libtdb leaves the transaction open, and no other one can start. */
     tdb_transaction_cancel(file->tdb);
@@ -497,27 +421,10 @@ void tdbfile_wait_for_disk(struct tdbfile *file, bool wait)
 
 /* --- the file itself --- */
 
-/* tdb_check() does not mind a recovery area that was cut off, but the next transaction would spoil the file. */
-static int check_recovery_area(struct tdbfile *file)
-{
-    uint32_t start, length;
-    struct stat stat;
-    int status = read_word(file, RECOVERY_START, &start);
-
-    if (status || !start)
-        return status;
-    status = read_word(file, (off_t)start + RECORD_LENGTH, &length);
-    if (!status && fstat(tdb_fd(file->tdb), &stat))
-        status = -errno;
-    if (status)
-        return status;
-    return stat.st_size < (off_t)start + RECORD_SIZE + length ? -EUCLEAN : 0;
-}
-
 int tdbfile_check(struct tdbfile *file)
 {
     if (tdb_check(file->tdb, NULL, NULL) == 0)
-        return check_recovery_area(file);
+        return tdbheader_check_recovery(tdb_fd(file->tdb), file->base);
     return tdb_error(file->tdb) == TDB_ERR_OOM ? -ENOMEM : -EUCLEAN;
 }
 

@@ -4,7 +4,7 @@
 
 #include "src/io.h"
 #include "src/tdbfile.h"
-#include "src/tdblayout.h"
+#include "src/tdbheader.h"
 
 #include <tdb.h>
 
@@ -94,14 +94,15 @@ static void expect_all(struct fixture *fixture, bool known)
 {
     unsigned seen[KEYS] = {0};
     struct tdbchains chains;
-    uint8_t value[10000], header[68];
+    uint8_t value[10000];
+    struct tdb_header header;
     int fd = io_open(fixture->path, O_RDONLY, 0);
     struct stat stat;
     char key[64];
 
-    assert_int_equal(io_read_exactly(fd, header, sizeof header, 0), 0);
+    assert_int_equal(tdbheader_read(fd, &header), 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, bytes_of(header, sizeof header), 0, jenkins_hash);
+    tdbchains_init(&chains, &header, 0, jenkins_hash);
     assert_int_equal(!!chains.hash, known);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (unsigned i = 0; i < KEYS + 10; i++) {
@@ -144,13 +145,13 @@ static void test_a_hash_function_of_its_own(void **state)
 {
     struct fixture *fixture = *state;
     struct tdbchains chains;
-    uint8_t header[68];
+    struct tdb_header header;
     int fd;
 
     write_file(fixture, TDB_DEFAULT, foreign_hash);
     fd = io_open(fixture->path, O_RDONLY, 0);
-    assert_int_equal(io_read_exactly(fd, header, sizeof header, 0), 0);
-    tdbchains_init(&chains, bytes_of(header, sizeof header), 0, jenkins_hash);
+    assert_int_equal(tdbheader_read(fd, &header), 0);
+    tdbchains_init(&chains, &header, 0, jenkins_hash);
     assert_null(chains.hash);
     close(fd);
 }
@@ -206,11 +207,8 @@ static void ask_all(struct tdbchains *chains)
         buffer_release(&found);
     }
     walk.context = &seen;
-    for (uint32_t chain = 0; chain < chains->count && chain < CHAINS; chain++) {
-        int status = tdbchains_visit(chains, chain, &walk);
-
-        assert_true(status == 0 || status == -EIO);
-    }
+    while (walk.chain < chains->count && walk.chain < CHAINS && !walk.stopped)
+        assert_int_equal(tdbchains_visit(chains, &walk), 0);
     assert_true(seen < ENOUGH);
     buffer_release(&walk.key);
 }
@@ -228,7 +226,7 @@ static void test_any_word_is_nonsense(void **state)
     assert_int_equal(io_read_file(fixture->path, &before), 0);
     fd = io_open(fixture->path, O_RDWR, 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, buffer_bytes(&before), 0, jenkins_hash);
+    tdbchains_init(&chains, (const struct tdb_header *)before.data, 0, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (size_t at = TDB_LAYOUT_FREE_LIST; at + 4 <= before.size; at += at < 4000 ? 4 : 404) {
         uint32_t was;
@@ -274,7 +272,7 @@ static void test_circles(void **state)
             assert_int_equal(io_write(fd, bytes_of(&first, sizeof first), at), 0);
     }
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, buffer_bytes(&before), 0, jenkins_hash);
+    tdbchains_init(&chains, (const struct tdb_header *)before.data, 0, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     ask_all(&chains);
     assert_int_equal(tdbchains_find(&chains, BYTES("absent"), &value), -EAGAIN);
