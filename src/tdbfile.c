@@ -239,9 +239,13 @@ static int hold(struct tdbfile *file, off_t most)
 
     if (status)
         return status;
-    file->held = tdbfile_stat(file, &stat) == 0;
-    if (file->held)
-        tdbchains_hurry(&file->chains, tdb_fd(file->tdb), &stat, most);
+    status = tdbfile_stat(file, &stat);
+    if (status) {
+        lock_for_reading(file, false);
+        return status;
+    }
+    tdbchains_hurry(&file->chains, tdb_fd(file->tdb), &stat, most);
+    file->held = true;
     return 0;
 }
 
@@ -329,12 +333,10 @@ static int visit_some(struct tdbfile *file, struct tdbchains_walk *walk)
 {
     int status = hold(file, INT64_MAX);
 
-    if (!status && !file->held)
-        status = -EIO;
-    if (!status)
-        status = tdbchains_visit(&file->chains, walk);
-    if (file->held)
-        let_go(file);
+    if (status)
+        return status;
+    status = tdbchains_visit(&file->chains, walk);
+    let_go(file);
     return status;
 }
 
