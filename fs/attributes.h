@@ -72,8 +72,7 @@ struct attribute_page {
     uint32_t count, capacity;
     bool changed;    /* since it was packed */
     bool unmarkable; /* there was no memory for marks */
-    bool *
-        marks; /* of each entry, between the first attributes_mark() and attributes_drop_unmarked(); else NULL */
+    bool *marks;     /* of each entry, between the first attributes_mark() and attributes_drop_unmarked(); else NULL */
 };
 
 /* Part of struct tree, guarded by its lock. */

@@ -35,8 +35,8 @@ void lost_pages_start(void)
     struct sigaction action = {.sa_sigaction = replace_page, .sa_flags = SA_SIGINFO | SA_RESTART}, now;
 
     pthread_mutex_lock(&lock);
-    page_size = sysconf(_SC_PAGESIZE);
     if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != replace_page) {
+        page_size = sysconf(_SC_PAGESIZE);
         before = now;
         sigaction(SIGBUS, &action, NULL);
     }

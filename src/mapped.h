@@ -14,6 +14,9 @@
 
 #include <sys/stat.h>
 
+/* What stays mapped between uses is not larger: there each small piece is a page by itself, which costs no less to map than to read. */
+enum { MAPPED_MOST = 128 << 20 };
+
 struct mapped {
     int fd;              /* borrowed */
     const uint8_t *data; /* NULL: it is not mapped */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/tdbchains.h"
 
+#include "src/tdbheader.h"
+
 #include <errno.h>
 
 enum { STRETCH = 1 << 14 }; /* chains and records that are visited at a time */
@@ -28,12 +30,12 @@ static tdbchains_hash *hash_of_header(const struct tdb_header *header, tdbchains
     return header->hash_magic[0] == jenkins(name) ? jenkins : NULL;
 }
 
-void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, off_t base,
+void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header,
                     tdbchains_hash *jenkins)
 {
     *chains = (struct tdbchains){
         .mapped = MAPPED_INIT,
-        .base = base,
+        .base = tdbheader_base(header),
         .count = header->hash_size,
         .hash = hash_of_header(header, jenkins),
     };

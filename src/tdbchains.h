@@ -16,14 +16,14 @@ typedef uint32_t tdbchains_hash(struct bytes key);
 
 struct tdbchains {
     struct mapped mapped;
-    off_t base;    /* from where offsets count */
+    off_t base;    /* from where offsets count: 0, but in a file with mutexes */
     uint64_t size; /* of the file from there on */
     uint32_t count;
     tdbchains_hash *hash; /* NULL: not known */
 };
 
-/* `base`: from where offsets count; `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
-void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, off_t base, tdbchains_hash *jenkins);
+/* `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
+void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, tdbchains_hash *jenkins);
 /*
  * This open file, of which fstat() says `stat`, is about to be read: it is mapped, unless it is larger than `most`, until mapped_end() or until it is
  * of another length.

@@ -19,14 +19,12 @@ enum {
     HEAD_SIZE = TDB_LAYOUT_HEAD,
     FIRST_HEAD = TDB_LAYOUT_FREE_LIST + HEAD_SIZE,
     MOST_MENDED = 64 << 20, /* to look at that takes 100 ms */
-    MOST_MAPPED = 128 << 20, /* in a larger file each record is a page by itself, which costs no less to map than to read */
     /* A byte of the header that libtdb never locks: it uses 0, 4, 8 and from 168 on (tdb, common/tdb_private.h). */
     CLAIM_LOCK = 64,
 };
 
 struct tdbfile {
     struct tdb_context *tdb;
-    off_t base; /* from where offsets count: 0, but in a file with mutexes */
     off_t size; /* when it was last looked at: no libtdb makes a file smaller */
     struct tdb_header header;
     bool held;
@@ -107,7 +105,7 @@ static uint32_t jenkins_hash(struct bytes key)
 
 static int check_size(struct tdbfile *file)
 {
-    off_t least = file->base + FIRST_HEAD + HEAD_SIZE * (off_t)tdb_hash_size(file->tdb);
+    off_t least = file->chains.base + FIRST_HEAD + HEAD_SIZE * (off_t)tdb_hash_size(file->tdb);
     struct stat stat;
 
     if (fstat(tdb_fd(file->tdb), &stat))
@@ -139,8 +137,7 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
     file->tdb = open_quietly(path, 0, flags & TDBFILE_NO_LOCK ? TDB_NOLOCK : 0, how);
     status = file->tdb ? tdbheader_read(tdb_fd(file->tdb), &file->header) : open_error();
     if (!status) {
-        file->base = tdbheader_base(&file->header);
-        tdbchains_init(&file->chains, &file->header, file->base, jenkins_hash);
+        tdbchains_init(&file->chains, &file->header, jenkins_hash);
         status = check_size(file);
     }
     if (status) {
@@ -154,7 +151,7 @@ int tdbfile_open(const char *path, unsigned flags, struct tdbfile **out)
 bool tdbfile_has_mutexes(const char *path)
 {
     struct tdbfile *file = NULL;
-    bool found = !tdbfile_open(path, TDBFILE_READ_ONLY, &file) && file->base;
+    bool found = !tdbfile_open(path, TDBFILE_READ_ONLY, &file) && file->chains.base;
 
     tdbfile_close(file);
     return found;
@@ -257,7 +254,7 @@ static int let_go(struct tdbfile *file)
 
 int tdbfile_hold(struct tdbfile *file, bool begins)
 {
-    return begins ? hold(file, MOST_MAPPED) : let_go(file);
+    return begins ? hold(file, MAPPED_MOST) : let_go(file);
 }
 
 void tdbfile_rest(struct tdbfile *file)
@@ -288,7 +285,7 @@ static int read_heads(struct tdbfile *file, struct buffer *heads)
 {
     size_t size = (size_t)tdb_hash_size(file->tdb) * HEAD_SIZE, done;
     uint8_t *room = buffer_extend(heads, size);
-    int status = room ? io_read(tdb_fd(file->tdb), room, size, file->base + FIRST_HEAD, &done)
+    int status = room ? io_read(tdb_fd(file->tdb), room, size, file->chains.base + FIRST_HEAD, &done)
                       : buffer_status(heads);
 
     return !status && done < size ? -EIO : status;
@@ -356,7 +353,7 @@ int tdbfile_visit_keys(struct tdbfile *file, tdbfile_key_visitor *visitor, void 
         return tdbfile_visit(file, give_key, &walk);
     while (!status && !walk.stopped && walk.chain < file->chains.count)
         status = visit_some(file, &walk);
-    if (file->chains.mapped.size > MOST_MAPPED)
+    if (file->chains.mapped.size > MAPPED_MOST)
         tdbfile_rest(file);
     buffer_release(&walk.key);
     return !status && walk.damaged ? -EIO : status;
@@ -387,7 +384,7 @@ int tdbfile_end(struct tdbfile *file, int status)
     }
     errno = 0;
     if (tdb_transaction_commit(file->tdb) == 0)
-        return tdbheader_is_pending(tdb_fd(file->tdb), file->base) ? -EIO : 0;
+        return tdbheader_is_pending(tdb_fd(file->tdb), file->chains.base) ? -EIO : 0;
     status = last_error(file);
     /* Where the last sync fails, libtdb leaves the transaction open, and no other one can start. */
     tdb_transaction_cancel(file->tdb);
@@ -426,7 +423,7 @@ void tdbfile_wait_for_disk(struct tdbfile *file, bool wait)
 int tdbfile_check(struct tdbfile *file)
 {
     if (tdb_check(file->tdb, NULL, NULL) == 0)
-        return tdbheader_check_recovery(tdb_fd(file->tdb), file->base);
+        return tdbheader_check_recovery(tdb_fd(file->tdb), file->chains.base);
     return tdb_error(file->tdb) == TDB_ERR_OOM ? -ENOMEM : -EUCLEAN;
 }
 

@@ -16,7 +16,6 @@ enum {
     HASH_BITS = 31,
     FREE_BLOCKS = 1000, /* more of them in a chain than any file has */
     VISIT_STEP = 512,   /* entries of the directory read at a time */
-    MOST_MAPPED = 128 << 20, /* bytes; in a larger file each record is a page by itself, which costs no less to map than to read */
 };
 
 void gdbm_file_release(struct gdbm_file *file)
@@ -199,7 +198,7 @@ int gdbm_file_bucket(struct gdbm_file *file, off_t at)
 static int bucket_at(struct gdbm_file *file, off_t entry, off_t *out)
 {
     return mapped_read(&file->mapped, out, sizeof *out,
-                           file->directory + entry * (off_t)sizeof *out);
+                       file->directory + entry * (off_t)sizeof *out);
 }
 
 /* --- records --- */
@@ -292,7 +291,7 @@ int gdbm_file_value(struct gdbm_file *file, const struct gdbm_record *record, st
     if (!room && record->value_size)
         return buffer_status(value);
     status = mapped_read(&file->mapped, room, record->value_size,
-                             record->offset + (off_t)record->key_size);
+                         record->offset + (off_t)record->key_size);
     if (status)
         value->size = before;
     return status;
@@ -341,8 +340,8 @@ static int visit_directory(struct gdbm_file *file, struct walk *walk)
 
         if (index == 0)
             status = mapped_read(&file->mapped, step,
-                                     (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
-                                     file->directory + entry * (off_t)sizeof *step);
+                                 (size_t)(left < VISIT_STEP ? left : VISIT_STEP) * sizeof *step,
+                                 file->directory + entry * (off_t)sizeof *step);
         if (!status && entry > 0 && step[index] != current) {
             status = visit_run(file, current, start, entry, walk);
             start = entry;
@@ -359,14 +358,14 @@ int gdbm_file_visit(struct gdbm_file *file, struct walk *walk)
     mapped_begin(&file->mapped, file->size, MAPPED_FLOCK);
     /* What of the directory can't be read leads nowhere. */
     status = walk_note(walk, visit_directory(file, walk));
-    if (file->size > MOST_MAPPED)
+    if (file->size > MAPPED_MOST)
         mapped_end(&file->mapped);
     return status;
 }
 
 void gdbm_file_hurry(struct gdbm_file *file)
 {
-    if (file->size <= MOST_MAPPED)
+    if (file->size <= MAPPED_MOST)
         mapped_begin(&file->mapped, file->size, MAPPED_FLOCK);
 }
 

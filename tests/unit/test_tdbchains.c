@@ -102,7 +102,7 @@ static void expect_all(struct fixture *fixture, bool known)
 
     assert_int_equal(tdbheader_read(fd, &header), 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, &header, 0, jenkins_hash);
+    tdbchains_init(&chains, &header, jenkins_hash);
     assert_int_equal(!!chains.hash, known);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (unsigned i = 0; i < KEYS + 10; i++) {
@@ -151,7 +151,7 @@ static void test_a_hash_function_of_its_own(void **state)
     write_file(fixture, TDB_DEFAULT, foreign_hash);
     fd = io_open(fixture->path, O_RDONLY, 0);
     assert_int_equal(tdbheader_read(fd, &header), 0);
-    tdbchains_init(&chains, &header, 0, jenkins_hash);
+    tdbchains_init(&chains, &header, jenkins_hash);
     assert_null(chains.hash);
     close(fd);
 }
@@ -226,7 +226,7 @@ static void test_any_word_is_nonsense(void **state)
     assert_int_equal(io_read_file(fixture->path, &before), 0);
     fd = io_open(fixture->path, O_RDWR, 0);
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, (const struct tdb_header *)before.data, 0, jenkins_hash);
+    tdbchains_init(&chains, (const struct tdb_header *)before.data, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     for (size_t at = TDB_LAYOUT_FREE_LIST; at + 4 <= before.size; at += at < 4000 ? 4 : 404) {
         uint32_t was;
@@ -272,7 +272,7 @@ static void test_circles(void **state)
             assert_int_equal(io_write(fd, bytes_of(&first, sizeof first), at), 0);
     }
     assert_int_equal(fstat(fd, &stat), 0);
-    tdbchains_init(&chains, (const struct tdb_header *)before.data, 0, jenkins_hash);
+    tdbchains_init(&chains, (const struct tdb_header *)before.data, jenkins_hash);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
     ask_all(&chains);
     assert_int_equal(tdbchains_find(&chains, BYTES("absent"), &value), -EAGAIN);
