@@ -44,6 +44,8 @@ static void compare_block(struct changes *changes, uint64_t offset, struct bytes
     size_t most = before.size > after.size ? before.size : after.size;
     size_t from = 0, to = most;
 
+    if (bytes_equal(before, after))
+        return;
     while (from < before.size && from < after.size && before.data[from] == after.data[from])
         from++;
     if (before.size == after.size) {

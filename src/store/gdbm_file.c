@@ -14,7 +14,6 @@ enum {
     MAGIC_32 = 0x13579acd,
     MAGIC_32_NUMSYNC = 0x13579ad0,
     HASH_BITS = 31,
-    FREE_BLOCKS = 1000, /* more of them in a chain than any file has */
     VISIT_STEP = 512,   /* entries of the directory read at a time */
 };
 
@@ -376,24 +375,47 @@ void gdbm_file_rest(struct gdbm_file *file)
 
 /* --- what libgdbm will look at --- */
 
-static int free_ranges(struct gdbm_file *file, gdbm_range *range, void *context)
+/* The table of free space at `at`, which makes sense. `*step` counts them: a chain of more than fit into the file is a circle. */
+static int read_free_table(struct gdbm_file *file, off_t at, off_t *step, off_t *next)
 {
-    off_t at = file->free_block;
+    struct free_table table;
+    int status;
+
+    if (++*step > file->size / file->free_size || at < file->block_size ||
+        !lies_within(file, at, file->free_size))
+        return -EUCLEAN;
+    status = mapped_read(&file->mapped, &table, sizeof table, at);
+    if (!status && !table_makes_sense(&table))
+        return -EUCLEAN;
+    *next = table.next;
+    return status;
+}
+
+int gdbm_file_free_ranges(struct gdbm_file *file, unsigned count, gdbm_range *range, void *context,
+                          off_t *next)
+{
+    off_t at = file->free_block, step = 0;
     int status = 0;
 
-    for (int i = 0; !status && at; i++) {
-        struct free_table table;
+    while (!status && at && step < count) {
+        off_t table = at;
 
-        if (i == FREE_BLOCKS || at < file->block_size || !lies_within(file, at, file->free_size))
-            return -EUCLEAN;
-        status = mapped_read(&file->mapped, &table, sizeof table, at);
-        if (!status && !table_makes_sense(&table))
-            return -EUCLEAN;
+        status = read_free_table(file, table, &step, &at);
         if (!status)
-            status = range(context, at, file->free_size);
-        at = table.next;
+            status = range(context, table, file->free_size);
     }
+    *next = at;
     return status;
+}
+
+int gdbm_file_has_free_table(struct gdbm_file *file, off_t table)
+{
+    off_t at = file->free_block, step = 0;
+    int status = 0;
+
+    while (!status && at && at != table)
+        status = read_free_table(file, at, &step, &at);
+    return status ? status : at == table;
 }
 
 /* libgdbm reads whole records to compare their keys. */
@@ -411,7 +433,45 @@ static int record_ranges(struct gdbm_file *file, int hash, gdbm_range *range, vo
     return status;
 }
 
-int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, gdbm_range *range, void *context)
+/* libgdbm takes the smallest that is large enough. NULL: none is. */
+static const struct free_element *fitting(const struct free_element *elements, int count, size_t room)
+{
+    const struct free_element *best = NULL;
+
+    for (int i = 0; i < count; i++) {
+        if (elements[i].size >= (off_t)room && (!best || elements[i].size < best->size))
+            best = &elements[i];
+    }
+    return best;
+}
+
+/* Where there is no such place in the bucket or the header, libgdbm makes the file larger, or looks into further tables. */
+static int probable_place(struct gdbm_file *file, size_t room, gdbm_range *range, void *context)
+{
+    const struct bucket *bucket = bucket_of(file);
+    const struct free_element *place = fitting(bucket->free, bucket->free_count, room);
+    struct buffer rest = BUFFER_INIT;
+    int status = 0;
+
+    if (!place) {
+        const size_t head = offsetof(struct free_table, elements);
+        const struct free_table *table;
+        uint8_t *data = buffer_extend(&rest, (size_t)(file->block_size - file->free_table));
+
+        status = data ? mapped_read(&file->mapped, data, rest.size, file->free_table)
+                      : buffer_status(&rest);
+        table = (const struct free_table *)(const void *)data;
+        if (!status && (size_t)table->count <= (rest.size - head) / sizeof *place)
+            place = fitting(table->elements, table->count, room);
+    }
+    if (place && lies_within(file, place->offset, (off_t)room))
+        status = range(context, place->offset, (off_t)room);
+    buffer_release(&rest);
+    return status;
+}
+
+int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, size_t room, gdbm_range *range,
+                     void *context)
 {
     off_t at = 0;
     int status = bucket_at(file, entry_of(file, hash_of(key)), &at);
@@ -428,5 +488,7 @@ int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, gdbm_range *range
         status = range(context, at, file->bucket_size);
     if (!status)
         status = record_ranges(file, hash_of(key), range, context);
-    return status ? status : free_ranges(file, range, context);
+    if (!status && room)
+        status = probable_place(file, room, range, context);
+    return status;
 }

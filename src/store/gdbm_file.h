@@ -71,10 +71,17 @@ void gdbm_file_rest(struct gdbm_file *file);
 int gdbm_file_visit(struct gdbm_file *file, struct walk *walk);
 
 /*
- * Calls `range` for all that libgdbm reads before it changes the record of `key`: header, directory, the
- * key's bucket, the records there that may be the key's, tables of free space. Returns the first failure of it, or -EUCLEAN.
+ * Calls `range` for all that libgdbm reads before it changes the record of `key`, but for further tables of free space: header, directory, the
+ * key's bucket, the records there that may be the key's. And for the place where it will probably write a record of `room` bytes (0: none), which
+ * depends on what else it does. Returns the first failure of `range`, or -EUCLEAN.
  */
 typedef int gdbm_range(void *context, off_t offset, off_t size);
-int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, gdbm_range *range, void *context);
+int gdbm_file_ranges(struct gdbm_file *file, struct bytes key, size_t room, gdbm_range *range,
+                     void *context);
+/* The same for the first `count` of the further tables of free space. `*next` is the one after them; 0: there is none. */
+int gdbm_file_free_ranges(struct gdbm_file *file, unsigned count, gdbm_range *range, void *context,
+                          off_t *next);
+/* 1: this is one of the further tables of free space; 0: it is not; or what keeps that from being known. */
+int gdbm_file_has_free_table(struct gdbm_file *file, off_t table);
 
 #endif

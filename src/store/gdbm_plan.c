@@ -7,7 +7,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, TRIES = 16 };
+enum {
+    PAGE = 4096,
+    TRIES = 16,
+    TABLES = 2, /* further ones of free space, that the first try gets */
+};
 
 void gdbm_plan_release(struct gdbm_plan *plan)
 {
@@ -164,19 +168,29 @@ static int check_key(struct gdbm_file *file, const struct step *step)
     return right ? 0 : -EIO;
 }
 
+/* Whether libgdbm looked at none of the tables of free space that were not copied: it takes them from the front, one by one. */
+static int check_tables(const struct gdbm_plan *plan, struct gdbm_file *copy)
+{
+    int found = plan->unread ? gdbm_file_has_free_table(copy, plan->unread) : 1;
+
+    return found > 0 ? 0 : -EAGAIN;
+}
+
 /* What the copy says must be what was asked for, or the database is not touched. */
 static int check_copy(const struct gdbm_plan *plan, const struct update *update)
 {
     struct gdbm_file file = GDBM_FILE_INIT;
     int status = gdbm_file_read(&file, plan->copy.fd, "", NULL);
 
+    if (!status)
+        status = check_tables(plan, &file);
     for (size_t i = 0; i < update->count && !status; i++)
         status = check_key(&file, &update->steps[i]);
     gdbm_file_release(&file);
-    return status && status != -ENOMEM ? -EIO : status;
+    return status && status != -ENOMEM && status != -EAGAIN ? -EIO : status;
 }
 
-/* One attempt. -EAGAIN: plan->extents has grown by what was missing. */
+/* One attempt. -EAGAIN: it was not enough; plan->extents has grown by what is known to be missing. */
 static int try_update(struct gdbm_plan *plan, const struct gdbm_file *file,
                       const struct update *update, struct changes *out)
 {
@@ -193,27 +207,38 @@ static int try_update(struct gdbm_plan *plan, const struct gdbm_file *file,
         status = -EAGAIN;
     if (!status)
         status = shadow_compare(&plan->copy, file->fd, file->size, &after, out);
+    if (!status)
+        status = check_copy(plan, update);
     buffer_release(&before);
     buffer_release(&after);
-    return status;
+    /* It may be a table that was not copied that makes no sense. */
+    return plan->unread && (status == -EUCLEAN || status == -EIO) ? -EAGAIN : status;
+}
+
+/* Of the record that a step stores. */
+static size_t room_of(const struct step *step)
+{
+    return step->value ? step->key.size + step->value->size : 0;
 }
 
 int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struct update *update,
                      struct changes *out)
 {
+    unsigned tables = TABLES;
     int status = 0;
 
     buffer_clear(&plan->extents);
-    for (size_t i = 0; i < update->count && !status; i++) {
-        status = gdbm_file_ranges(file, update->steps[i].key, need_range, plan);
-    }
+    for (size_t i = 0; i < update->count && !status; i++)
+        status = gdbm_file_ranges(file, update->steps[i].key, room_of(&update->steps[i]),
+                                  need_range, plan);
     if (status)
         return status;
     status = -EAGAIN;
-    for (int i = 0; status == -EAGAIN && i < TRIES; i++)
-        status = try_update(plan, file, update, out);
-    if (!status)
-        status = check_copy(plan, update);
+    for (int i = 0; status == -EAGAIN && i < TRIES; i++, tables *= 4) {
+        status = gdbm_file_free_ranges(file, tables, need_range, plan, &plan->unread);
+        if (!status)
+            status = try_update(plan, file, update, out);
+    }
     return status == -EAGAIN ? -EIO : status;
 }
 

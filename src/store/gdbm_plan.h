@@ -8,7 +8,9 @@
  * afterwards is the update, and the journal writes it in one step.
  *
  * libgdbm reads and writes nothing else: a page that it wrote and that was not copied before is copied, and the update
- * is planned again; what it read is known from its source (gdbm_file_ranges()), and the result is read back.
+ * is planned again; what it read is known from its source (gdbm_file_ranges()), and the result is read back. Of the tables of free space, of which
+ * a large database has hundreds, it gets the first two: it takes them from the front, so where the third is still in the chain, it has not looked further.
+ * If not, it gets more of them.
  */
 #ifndef SHELVEFS_STORE_GDBM_PLAN_H
 #define SHELVEFS_STORE_GDBM_PLAN_H
@@ -20,6 +22,7 @@
 struct gdbm_plan {
     struct shadow copy;
     struct buffer extents; /* of the database, that the copy needs */
+    off_t unread;          /* the first table of free space that it does not have; 0: none */
 };
 
 #define GDBM_PLAN_INIT ((struct gdbm_plan){.copy = SHADOW_INIT, .extents = BUFFER_INIT})

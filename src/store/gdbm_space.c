@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { MOST_TABLES = 1000, ENTRY_STEP = 512 };
+enum { ENTRY_STEP = 512 };
 
 struct part {
     off_t from, to;
@@ -57,8 +57,8 @@ static int add_tables(struct space *space)
     off_t at;
     int status = add_free(space, file->free_table, file->block_size, &at);
 
-    for (int i = 0; !status && at; i++) {
-        if (i == MOST_TABLES)
+    for (off_t i = 0; !status && at; i++) {
+        if (i > file->size / file->free_size) /* more than fit into it: a circle */
             return -EUCLEAN;
         add(space, at, file->free_size);
         status = space->nonsense ? -EUCLEAN : add_free(space, at, at + file->free_size, &at);

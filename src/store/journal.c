@@ -57,6 +57,7 @@ void journal_end(struct journal *journal, bool remove)
         unlink(journal->path);
     close(journal->fd);
     journal->fd = -1;
+    journal->unsettled = false;
 }
 
 void journal_release(struct journal *journal)
@@ -214,6 +215,8 @@ static int append(struct journal *journal, uint64_t inode, const struct changes 
         status = io_write(journal->fd, bytes_of(&head, sizeof head), journal->end);
     if (!status && fdatasync(journal->fd))
         status = -errno;
+    if (!status)
+        journal->unsettled = false;
     return status;
 }
 
@@ -286,5 +289,15 @@ int journal_checkpoint(struct journal *journal, int fd)
     if (fdatasync(fd))
         return -errno;
     status = start_anew(journal);
-    return !status && fdatasync(journal->fd) ? -errno : status;
+    if (!status)
+        journal->unsettled = true;
+    return status;
+}
+
+int journal_settle(struct journal *journal)
+{
+    if (journal->unsettled && fdatasync(journal->fd))
+        return -errno;
+    journal->unsettled = false;
+    return 0;
 }

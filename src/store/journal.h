@@ -30,6 +30,7 @@ struct journal {
     uint64_t boot[2];  /* of the system */
     uint64_t sequence; /* of the next record */
     off_t end;         /* of what was appended */
+    bool unsettled;    /* that it was emptied need not be on the disk yet */
 };
 
 /* `database` is its path. */
@@ -55,8 +56,13 @@ int journal_begin(struct journal *journal, int fd, const struct stat *stat,
  * could not be taken back either; the next journal_begin() completes it.
  */
 int journal_commit(struct journal *journal, int fd, const struct changes *changes);
-/* Waits until the database itself is on the disk, and empties the journal. */
+/*
+ * Waits until the database itself is on the disk, and empties the journal. A power cut may undo the latter until journal_settle() or the next commit:
+ * then what is in the database is written to it again, which changes nothing while nobody else may write there.
+ */
 int journal_checkpoint(struct journal *journal, int fd);
+/* Waits until the disk has that the journal was emptied, if it was: others are about to get the database. */
+int journal_settle(struct journal *journal);
 /* Closes the journal: the database is about to be unlocked. An empty one that is no longer needed is removed. */
 void journal_end(struct journal *journal, bool remove);
 

@@ -67,6 +67,8 @@ static int end_turn(struct turn *turn, bool last)
 
     if (turn->kind == TURN_WRITE) {
         status = journal_checkpoint(&turn->journal, turn->fd);
+        if (!status)
+            status = journal_settle(&turn->journal);
         if (status && !turn->failure)
             turn->failure = status;
         journal_end(&turn->journal, last);

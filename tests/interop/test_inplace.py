@@ -171,6 +171,7 @@ def test_restored_while_open(tmp_path, engine, suffix):
     whole = file.read_bytes()
     damaged = whole[:4096] + b"\xa5" * (len(whole) - 4096)
     with Store(engine, path) as store:
+        store.ask("sync")  # it is open by then
         file.write_bytes(damaged)
         for _ in range(3):
             with pytest.raises(OSError) as error:

@@ -122,6 +122,34 @@ static void test_commit_and_checkpoint(void **state)
     assert_int_equal(access(f->journal_path, F_OK), -1);
 }
 
+/* A power cut may bring back the record of a change that the disk has by then; the next commit waits for the disk anyway. */
+static void test_cut_before_it_is_settled(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer journal = BUFFER_INIT;
+    struct changes nothing = CHANGES_INIT;
+
+    begin(f);
+    assert_int_equal(journal_commit(&f->journal, f->fd, &f->changes), 0);
+    assert_int_equal(io_read_file(f->journal_path, &journal), 0);
+    assert_int_equal(journal_checkpoint(&f->journal, f->fd), 0);
+    assert_true(f->journal.unsettled);
+    assert_int_equal(journal_settle(&f->journal), 0);
+    assert_false(f->journal.unsettled);
+
+    assert_int_equal(io_write(f->journal.fd, buffer_bytes(&journal), 0), 0);
+    f->journal.boot[0]++;
+    journal_end(&f->journal, false);
+    assert_int_equal(begin(f), JOURNAL_REPLAYED);
+    assert_content(f, f->after, SIZE + 100);
+
+    f->journal.unsettled = true;
+    nothing.size_before = nothing.size_after = SIZE + 100;
+    assert_int_equal(journal_commit(&f->journal, f->fd, &nothing), 0);
+    assert_false(f->journal.unsettled);
+    buffer_release(&journal);
+}
+
 static void test_shrinking(void **state)
 {
     struct fixture *f = *state;
@@ -367,6 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commit_and_checkpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cut_before_it_is_settled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_shrinking, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_crashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reverted_by_another_program, set_up, tear_down),
