@@ -7,11 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum {
-    PAGE = 4096,
-    TRIES = 16,
-    TABLES = 2, /* further ones of free space, that the first try gets */
-};
+enum { PAGE = 4096, TRIES = 16 };
 
 void gdbm_plan_release(struct gdbm_plan *plan)
 {
@@ -224,7 +220,7 @@ static size_t room_of(const struct step *step)
 int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struct update *update,
                      struct changes *out)
 {
-    unsigned tables = TABLES;
+    unsigned tables = 0; /* few changes need one */
     int status = 0;
 
     buffer_clear(&plan->extents);
@@ -234,7 +230,7 @@ int gdbm_plan_update(struct gdbm_plan *plan, struct gdbm_file *file, const struc
     if (status)
         return status;
     status = -EAGAIN;
-    for (int i = 0; status == -EAGAIN && i < TRIES; i++, tables *= 4) {
+    for (int i = 0; status == -EAGAIN && i < TRIES; i++, tables = 4 * tables + 1) {
         status = gdbm_file_free_ranges(file, tables, need_range, plan, &plan->unread);
         if (!status)
             status = try_update(plan, file, update, out);

@@ -8,8 +8,8 @@
  * afterwards is the update, and the journal writes it in one step.
  *
  * libgdbm reads and writes nothing else: a page that it wrote and that was not copied before is copied, and the update
- * is planned again; what it read is known from its source (gdbm_file_ranges()), and the result is read back. Of the tables of free space, of which
- * a large database has hundreds, it gets the first two: it takes them from the front, so where the third is still in the chain, it has not looked further.
+ * is planned again; what it read is known from its source (gdbm_file_ranges()), and the result is read back. The tables of free space, of which a large database has
+ * hundreds, are not copied at first: libgdbm takes them from the front, where it needs one, so if the first is still in the chain, it has looked at none.
  * If not, it gets more of them.
  */
 #ifndef SHELVEFS_STORE_GDBM_PLAN_H

@@ -5,6 +5,7 @@ STORETOOL names the program that drives a store (tests/unit/storetool.c).
 """
 import itertools
 import os
+import random
 import re
 import signal
 import struct
@@ -242,6 +243,48 @@ def test_gdbm_load_and_dump(tmp_path):
             store.ask("del", key)
         assert store.all() == dict(list(items.items())[1::2])
     assert gdbm_dump(tmp_path / "theirs") == dict(list(items.items())[1::2])
+
+
+def free_tables(content):
+    """Where the tables of free space are: that of the header first."""
+    found, at = [], 40
+    while at:
+        found.append(at)
+        _, _, at = struct.unpack_from("=iiq", content, at)
+    return found
+
+
+@needs_gdbm
+def test_gdbm_with_a_long_chain_of_free_space(tmp_path):
+    """More tables than a small database has. Blocks are small, so they are; and most of them are empty, so libgdbm has to take the next ones."""
+    path = tmp_path / "db"
+    generator = random.Random(1)
+    items = {b"%d" % number: b"x" * generator.randrange(1, 300) for number in range(40000)}
+    run("gdbmtool", "--newdb", tmp_path / "small", "store", "a", "1")
+    (tmp_path / "dump").write_bytes(run("gdbm_dump", tmp_path / "small"))
+    run("gdbm_load", "--block-size=512", tmp_path / "dump", path)
+    gone = generator.sample(sorted(items), 20000)
+    oracle("gdbm", GDBM_PYTHON, path, "w", puts(items) + [["del", key.hex()] for key in gone])
+    items = {b"a": b"1", **{key: items[key] for key in items.keys() - set(gone)}}
+    content = bytearray(path.read_bytes())
+    tables = free_tables(content)
+    assert len(tables) > 1000
+    for at in tables[:1000]:
+        struct.pack_into("=i", content, at + 4, 0)
+    taken = 0
+    for _ in range(20):
+        path.write_bytes(content)
+        expected = dict(items)
+        with Store("gdbm", path) as store:
+            for number in range(5):
+                one, other = generator.sample(sorted(expected), 2)
+                expected[one], expected[other] = expected[other], expected[one]
+                store.ask("exchange", one, other)
+                expected[b"new %d" % number] = generator.randbytes(generator.randrange(1000))
+                store.ask("put", b"new %d" % number, expected[b"new %d" % number])
+        taken += len(set(tables) - set(free_tables(path.read_bytes())))
+        assert gdbm_dump(path) == expected
+    assert taken >= 20
 
 
 def test_gdbm_grows_and_shrinks(tmp_path):

@@ -172,6 +172,8 @@ static int answer(struct store *store, char *words[MOST_WORDS], struct buffer *a
         return answer_ok(store_remove(store, buffer_bytes(a)));
     if (strcmp(command, "rename") == 0)
         return answer_ok(store_rename(store, buffer_bytes(a), buffer_bytes(b), STORE_REPLACE));
+    if (strcmp(command, "exchange") == 0)
+        return answer_ok(store_rename(store, buffer_bytes(a), buffer_bytes(b), STORE_EXCHANGE));
     if (strcmp(command, "list") == 0)
         return answer_list(store, a);
     if (strcmp(command, "sync") == 0)
