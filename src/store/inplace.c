@@ -335,11 +335,14 @@ static int inplace_rename(struct store *store, struct bytes from, struct bytes t
     return status;
 }
 
+/* The turn goes on from here, however long the disk took: to end it would cost who syncs file after file another wait for each. */
 static int inplace_sync(struct store *store)
 {
     struct inplace *i = inplace_of(store);
+    int status = i->store.read_only ? 0 : turn_sync(&i->turn);
 
-    return i->store.read_only ? 0 : turn_sync(&i->turn);
+    turn_done(&i->turn);
+    return status;
 }
 
 static int inplace_stamp(struct store *store, struct store_stamp *out)
