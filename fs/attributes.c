@@ -203,11 +203,8 @@ static unsigned page_of(uint64_t key)
     return key % ATTRIBUTE_PAGES;
 }
 
-/* Where the key's entry stands in the page, or would. */
-static uint32_t position_of(const struct attribute_page *page, uint64_t key)
+static uint32_t halve(const struct attribute_page *page, uint64_t key, uint32_t low, uint32_t high)
 {
-    uint32_t low = 0, high = page->count;
-
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
@@ -217,6 +214,25 @@ static uint32_t position_of(const struct attribute_page *page, uint64_t key)
             high = middle;
     }
     return low;
+}
+
+/*
+ * Where the key's entry stands in the page, or would. Keys are hashes, which spread evenly, so it is close to where it should be; if not,
+ * because somebody made them so, it is found by steps of double the size.
+ */
+static uint32_t position_of(const struct attribute_page *page, uint64_t key)
+{
+    uint32_t guess = (uint32_t)((key >> 32) * page->count >> 32), low = guess, high = guess;
+
+    for (uint32_t step = 1; low > 0 && page->entries[low - 1].key >= key; step *= 2) {
+        high = low - 1;
+        low = low > step ? low - step : 0;
+    }
+    for (uint32_t step = 1; high < page->count && page->entries[high].key < key; step *= 2) {
+        low = high + 1;
+        high = page->count - high > step ? high + step : page->count;
+    }
+    return halve(page, key, low, high);
 }
 
 static struct attribute_entry *find(const struct attribute_table *table, struct digest digest)
@@ -246,9 +262,14 @@ bool attributes_find_digest(const struct attribute_table *table, struct digest d
     return entry;
 }
 
+struct digest attributes_digest(const struct attribute_table *table, struct bytes key)
+{
+    return digest_bytes(&table->hash_key, key);
+}
+
 bool attributes_find(const struct attribute_table *table, struct bytes key, struct attributes *out)
 {
-    return attributes_find_digest(table, digest_bytes(&table->hash_key, key), out);
+    return attributes_find_digest(table, attributes_digest(table, key), out);
 }
 
 /* By an eighth: of a large table, little stands empty. */
@@ -322,7 +343,7 @@ int attributes_set_digest(struct attribute_table *table, struct digest digest,
 int attributes_set(struct attribute_table *table, struct bytes key,
                    const struct attributes *attributes)
 {
-    return attributes_set_digest(table, digest_bytes(&table->hash_key, key), attributes);
+    return attributes_set_digest(table, attributes_digest(table, key), attributes);
 }
 
 void attributes_drop_digest(struct attribute_table *table, struct digest digest)
@@ -342,7 +363,7 @@ void attributes_drop_digest(struct attribute_table *table, struct digest digest)
 
 void attributes_drop(struct attribute_table *table, struct bytes key)
 {
-    attributes_drop_digest(table, digest_bytes(&table->hash_key, key));
+    attributes_drop_digest(table, attributes_digest(table, key));
 }
 
 void attributes_take(struct attribute_table *table, struct bytes key, struct attributes *to)
@@ -372,7 +393,7 @@ void attributes_mark_digest(struct attribute_table *table, struct digest digest)
 
 void attributes_mark(struct attribute_table *table, struct bytes key)
 {
-    attributes_mark_digest(table, digest_bytes(&table->hash_key, key));
+    attributes_mark_digest(table, attributes_digest(table, key));
 }
 
 static void drop_unmarked(struct attribute_table *table, struct attribute_page *page)

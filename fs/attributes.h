@@ -102,7 +102,8 @@ void attributes_take(struct attribute_table *table, struct bytes key, struct att
 void attributes_mark(struct attribute_table *table, struct bytes key);
 void attributes_drop_unmarked(struct attribute_table *table);
 
-/* The same by a digest that the table's secret made (folds.h). */
+/* The same by a digest that the table's secret made: of a fold (folds.h), or of a key that is needed more than once. */
+struct digest attributes_digest(const struct attribute_table *table, struct bytes key);
 bool attributes_find_digest(const struct attribute_table *table, struct digest digest,
                             struct attributes *out);
 int attributes_set_digest(struct attribute_table *table, struct digest digest,

@@ -79,20 +79,18 @@ static struct timespec foreign_mtime(struct timespec before, struct timespec fil
 
 /*
  * The value that is shown now keeps its mtime, whatever happens to the database file. `file`: when that was changed
- * last. Tree lock held.
+ * last; `entry`: what is set of the key, which is `id` there. Tree lock held.
  */
-static void content_seen(struct tree *tree, struct node *node, bool foreign, struct timespec file)
+static void content_seen(struct tree *tree, struct node *node, bool foreign, struct timespec file,
+                         struct digest id, struct attributes *entry)
 {
-    struct attributes entry = {0};
-
-    attributes_find(&tree->attributes, node->name->key, &entry);
-    if (!(entry.set & ATTRIBUTE_MTIME))
-        entry.mtime = node->own.mtime;
+    if (!(entry->set & ATTRIBUTE_MTIME))
+        entry->mtime = node->own.mtime;
     if (foreign)
-        entry.mtime = foreign_mtime(entry.mtime, file);
-    entry.set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
-    entry.value = node->digest;
-    attributes_set(&tree->attributes, node->name->key, &entry);
+        entry->mtime = foreign_mtime(entry->mtime, file);
+    entry->set |= ATTRIBUTE_MTIME | ATTRIBUTE_VALUE;
+    entry->value = node->digest;
+    attributes_set_digest(&tree->attributes, id, entry);
 }
 
 /* The stored bytes are `digest`: was it somebody else who changed them? */
@@ -101,6 +99,7 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
 {
     bool same = node->known && digest_equal(node->digest, digest);
     struct attributes seen = {0};
+    struct digest id;
     struct stat file;
     bool foreign, first = !node->known;
 
@@ -119,13 +118,14 @@ static void content_compare(struct tree *tree, struct node *node, struct digest 
     texts_set(&tree->texts, &node->cached, NULL);
     node->cached.sized = false;
     frozen_thaw(tree, node);
-    attributes_find(&tree->attributes, node->name->key, &seen);
+    id = attributes_digest(&tree->attributes, node->name->key);
+    attributes_find_digest(&tree->attributes, id, &seen);
     if (seen.set & ATTRIBUTE_VALUE)
         foreign = !attributes_are_of(&seen, digest);
     else
         foreign = !first;
     if (foreign || !(seen.set & ATTRIBUTE_VALUE))
-        content_seen(tree, node, foreign, file.st_mtim);
+        content_seen(tree, node, foreign, file.st_mtim, id, &seen);
     if (node->lookups && (foreign || !first))
         tree_notice(tree, node);
     pthread_mutex_unlock(&tree->lock);

@@ -13,6 +13,7 @@
 
 enum {
     TICK_US = 1000,
+    LEISURE_TICKS = 4,
     QUIET_TICKS = 100, /* without any request: then the watch sleeps until the next one */
     REST_SECONDS = 1,  /* that a thread waits to lead before it ends */
 };
@@ -238,7 +239,7 @@ static void sleep_until_asked(struct crew *crew, uint_fast64_t seen)
 static void watch(struct crew *crew)
 {
     uint_fast64_t seen = atomic_load(&crew->progress);
-    unsigned quiet = QUIET_TICKS;
+    unsigned quiet = QUIET_TICKS, stuck = 0;
 
     while (!is_over(crew)) {
         uint_fast64_t now;
@@ -249,7 +250,8 @@ static void watch(struct crew *crew)
             sleep_until_asked(crew, seen);
         now = atomic_load(&crew->progress);
         quiet = now == seen && now % 2 == 0 ? quiet + 1 : 0;
-        if (now == seen && now % 2)
+        stuck = now == seen && now % 2 ? stuck + 1 : 0;
+        if (stuck && (stuck >= LEISURE_TICKS || !crew->ops->at_leisure(crew->context)))
             change_lead(crew, now);
         seen = now;
     }

@@ -10,7 +10,6 @@
 
 enum {
     MOST_VALUES = 1 << 20, /* bytes; larger values are not many, and take their time anyway */
-    HOLDS_MS = 100,
 };
 
 /* What is to be seen. */
@@ -41,7 +40,7 @@ static struct store_want *want_at(const struct sight *sight, size_t i)
 bool glance_holds(const struct tree *tree, const struct node *node)
 {
     return node->seen.ms && node->seen.changes == atomic_load(&tree->changes) &&
-           clock_ms() - node->seen.ms <= HOLDS_MS;
+           clock_ms() - node->seen.ms <= GLANCE_MS;
 }
 
 /* Tree lock held. A name has but one node, whatever it is called while the store is asked. */
@@ -212,7 +211,7 @@ void glances_expire(struct tree *tree)
     bool over;
 
     pthread_mutex_lock(&tree->lock);
-    over = clock_ms() - tree->glances.parked_ms > HOLDS_MS;
+    over = clock_ms() - tree->glances.parked_ms > GLANCE_MS;
     if (over)
         unpark_all(&tree->glances);
     pthread_mutex_unlock(&tree->lock);

@@ -13,6 +13,8 @@
 
 #include <sys/stat.h>
 
+enum { GLANCE_MS = 100 }; /* that holds what was seen */
+
 struct glance {
     struct tree *tree;
     struct buffer nodes; /* struct node * each, pinned: what it saw stays in memory */

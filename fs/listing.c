@@ -3,6 +3,7 @@
 #include "fs/listing.h"
 
 #include "fs/tree_state.h"
+#include "src/clock.h"
 
 #include <errno.h>
 
@@ -158,10 +159,171 @@ static int read_page(struct tree_listing *listing, size_t position, bool plus, t
     return given ? 0 : found;
 }
 
+/* --- what is ready --- */
+
+struct entry {
+    struct stat stat;
+    size_t name; /* where it starts in the names */
+    off_t next;
+};
+
+static const struct entry *prepared_at(const struct prepared *prepared, size_t i)
+{
+    return (const struct entry *)(const void *)prepared->entries.data + i;
+}
+
+static size_t prepared_count(const struct prepared *prepared)
+{
+    return prepared->entries.size / sizeof(struct entry);
+}
+
+static const char *prepared_name(const struct prepared *prepared, const struct entry *entry)
+{
+    return (const char *)prepared->names.data + entry->name;
+}
+
+/* From this one on, nobody gets them. */
+static void forget_from(struct tree *tree, struct prepared *prepared, size_t first)
+{
+    for (size_t i = first; i < prepared_count(prepared); i++) {
+        const struct entry *entry = prepared_at(prepared, i);
+
+        if (!is_dots(prepared_name(prepared, entry)))
+            tree_forget(tree, entry->stat.st_ino, 1);
+    }
+    buffer_release(&prepared->entries);
+    buffer_release(&prepared->names);
+}
+
+static struct prepared begin_to_prepare(struct tree *tree, off_t position)
+{
+    struct prepared prepared = {
+        .position = position,
+        .entries = BUFFER_INIT,
+        .names = BUFFER_INIT,
+        .touches = atomic_load(&tree->touches),
+        .changes = atomic_load(&tree->changes),
+        .ms = clock_ms(),
+    };
+
+    prepared.stamped = store_stamp(tree->store, &prepared.stamp) == 0;
+    return prepared;
+}
+
+static bool is_still_true(struct tree *tree, const struct prepared *prepared)
+{
+    struct store_stamp stamp;
+
+    return prepared->touches == atomic_load(&tree->touches) &&
+           prepared->changes == atomic_load(&tree->changes) &&
+           clock_ms() - prepared->ms <= GLANCE_MS &&
+           (!prepared->stamped || (store_stamp(tree->store, &stamp) == 0 &&
+                                   memcmp(&stamp, &prepared->stamp, sizeof stamp) == 0));
+}
+
+/* Takes what is prepared from the listing. */
+static struct prepared take_prepared(struct tree_listing *listing)
+{
+    struct prepared prepared;
+
+    pthread_mutex_lock(&listing->lock);
+    prepared = listing->prepared;
+    listing->prepared = (struct prepared){.entries = BUFFER_INIT, .names = BUFFER_INIT};
+    pthread_mutex_unlock(&listing->lock);
+    return prepared;
+}
+
+void listing_drop_prepared(struct tree_listing *listing)
+{
+    struct prepared prepared = take_prepared(listing);
+
+    forget_from(listing->tree, &prepared, 0);
+}
+
+/* Who does something else between two pages does so again: to prepare the next ones would be work for nothing. */
+static void prepare_no_more(struct tree_listing *listing)
+{
+    pthread_mutex_lock(&listing->lock);
+    listing->unprepared = true;
+    pthread_mutex_unlock(&listing->lock);
+}
+
+/*
+ * Gives what is prepared, with its references, to `entry`, until there is no room any more: false. Else `*position` is where it ends, the same as
+ * before if nothing was ready.
+ */
+static bool give_prepared(struct tree_listing *listing, off_t *position, tree_entry *entry,
+                          void *context)
+{
+    struct prepared prepared = take_prepared(listing);
+    bool ready = prepared.position && prepared.position == *position &&
+                 is_still_true(listing->tree, &prepared);
+    bool room = true;
+    size_t i = 0;
+
+    if (prepared.position && !ready)
+        prepare_no_more(listing);
+    while (ready && room && i < prepared_count(&prepared)) {
+        const struct entry *at = prepared_at(&prepared, i);
+
+        room = entry(context, prepared_name(&prepared, at), &at->stat, at->next);
+        if (room) {
+            *position = at->next;
+            i++;
+        }
+    }
+    forget_from(listing->tree, &prepared, i);
+    return room;
+}
+
+/* Entries that are being prepared, as many as there is room for and one more. */
+struct preparation {
+    struct prepared *prepared;
+    struct tree_room room;
+};
+
+static bool prepare_entry(void *context, const char *name, const struct stat *stat, off_t next)
+{
+    struct preparation *preparation = context;
+    struct prepared *prepared = preparation->prepared;
+    struct entry entry = {.stat = *stat, .name = prepared->names.size, .next = next};
+    size_t length = strlen(name), size = preparation->room.each + length;
+
+    if (!preparation->room.bytes)
+        return false;
+    buffer_add(&prepared->names, bytes_of(name, length + 1));
+    if (buffer_status(&prepared->names) == 0)
+        buffer_add(&prepared->entries, bytes_of(&entry, sizeof entry));
+    if (buffer_status(&prepared->names) || buffer_status(&prepared->entries))
+        return false;
+    preparation->room.bytes -= size < preparation->room.bytes ? size : preparation->room.bytes;
+    return true;
+}
+
+static bool may_prepare(const struct tree_listing *listing)
+{
+    return !listing->unprepared && !atomic_load(&listing->tree->touching);
+}
+
+/* What is found of them so far is ready, also if the rest can't be. */
+static void prepare(struct tree_listing *listing, struct prepared *prepared,
+                    const struct tree_room *room)
+{
+    struct preparation preparation = {prepared, *room};
+
+    read_page(listing, (size_t)prepared->position, true, prepare_entry, &preparation);
+    pthread_mutex_lock(&listing->lock);
+    listing->prepared = *prepared;
+    pthread_mutex_unlock(&listing->lock);
+}
+
+/* --- reading --- */
+
 int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
                  tree_entry *entry, void *context)
 {
     struct glance glance;
+    off_t at = position;
     int code = 0;
 
     if (position < 0)
@@ -169,6 +331,10 @@ int tree_readdir(struct tree_listing *listing, off_t position, const struct tree
     if (!room)
         return read_page(listing, (size_t)position, false, entry, context);
     wait_until_complete(listing);
+    if (!give_prepared(listing, &at, entry, context))
+        return 0;
+    if (at != position)
+        return read_page(listing, (size_t)at, true, entry, context);
     code = take_glance(listing, (size_t)position, room, &glance);
     if (code == 0)
         code = read_page(listing, (size_t)position, true, entry, context);
@@ -189,7 +355,12 @@ void tree_look_ahead(struct tree_listing *listing, off_t position, const struct 
     struct glance glance;
 
     if (position > 0 && (size_t)position < listing_count(listing)) {
-        take_glance(listing, (size_t)position, room, &glance);
+        struct prepared prepared = begin_to_prepare(listing->tree, position);
+        bool may = may_prepare(listing); /* in this order: who begins in between is counted */
+        int code = take_glance(listing, (size_t)position, room, &glance);
+
+        if (code == 0 && may)
+            prepare(listing, &prepared, room);
         glance_park(&glance);
     }
     listing_leave(listing);

@@ -30,6 +30,7 @@ struct mount {
     struct vigil vigil; /* the notifier's thread, once it runs */
     struct ahead *ahead;
     struct guard guard;
+    atomic_uint at_leisure; /* threads that have replied and prepare the next answer */
     bool unasked; /* the kernel opens files without asking: frozen.h */
     struct fuse_session *session; /* set while there is one */
     const char *mountpoint;       /* borrowed; likewise */

@@ -195,8 +195,11 @@ void reply_page(fuse_req_t request, uint64_t directory, struct tree_listing *lis
         tree_keep_listing(listing);
     page_send(&page, status);
     vigil_end(&mount->vigil, begun);
-    if (page.known)
+    if (page.known) {
+        atomic_fetch_add(&mount->at_leisure, 1);
         tree_look_ahead(listing, status ? 0 : page.next, &room);
+        atomic_fetch_sub(&mount->at_leisure, 1);
+    }
     buffer_release(&page.nodes);
     free(page.data);
 }

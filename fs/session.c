@@ -12,6 +12,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -254,7 +255,7 @@ void session_close(struct mount *mount)
 
 static int receive(void *context, void **room)
 {
-    struct fuse_session *session = context;
+    struct fuse_session *session = ((struct mount *)context)->session;
     struct fuse_buf *request = *room;
     int size;
 
@@ -270,9 +271,43 @@ static int receive(void *context, void **room)
     return size > 0 ? 1 : size == -EINTR ? 0 : size;
 }
 
+/* Neither changes anything nor tells the kernel attributes of files: but for pages of listings, which are what the others are kept apart from. */
+static bool leaves_all_as_it_is(const struct fuse_buf *request)
+{
+    const struct fuse_in_header *header = request->mem;
+
+    if (request->flags & FUSE_BUF_IS_FD || request->size < sizeof *header)
+        return false;
+    switch (header->opcode) {
+    case FUSE_OPENDIR:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+    case FUSE_RELEASEDIR:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_GETXATTR:
+    case FUSE_LISTXATTR:
+    case FUSE_STATFS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void process(struct mount *mount, const struct fuse_buf *request)
+{
+    bool touches = !leaves_all_as_it_is(request);
+
+    if (touches)
+        tree_touch_begin(mount->tree);
+    fuse_session_process_buf(mount->session, request);
+    if (touches)
+        tree_touch_end(mount->tree);
+}
+
 static void answer(void *context, void *room)
 {
-    fuse_session_process_buf(context, room);
+    process(context, room);
 }
 
 static void free_request(void *room)
@@ -286,22 +321,42 @@ static void free_request(void *room)
 
 static int ended(void *context)
 {
-    return fuse_session_exited(context);
+    return fuse_session_exited(((struct mount *)context)->session);
 }
 
-static int serve_in_threads(struct fuse_session *session)
+static bool at_leisure(void *context)
 {
-    static const struct crew_ops ops = {
-        .receive = receive, .answer = answer, .free_room = free_request, .ended = ended};
-    int status = crew_serve(&ops, session, MOST_THREADS);
+    return atomic_load(&((struct mount *)context)->at_leisure);
+}
 
-    fuse_session_reset(session);
-    return status == -ECANCELED ? 0 : status;
+static int serve_in_threads(struct mount *mount)
+{
+    static const struct crew_ops ops = {.receive = receive,
+                                        .answer = answer,
+                                        .free_room = free_request,
+                                        .ended = ended,
+                                        .at_leisure = at_leisure};
+
+    return crew_serve(&ops, mount, MOST_THREADS);
+}
+
+static int serve_in_this_thread(struct mount *mount)
+{
+    void *room = NULL;
+    int got;
+
+    while ((got = receive(mount, &room)) >= 0) {
+        if (got > 0)
+            answer(mount, room);
+    }
+    free_request(room);
+    return got;
 }
 
 /* Answers one request if one comes in time. 1: answered, 0: none came, -1: the connection is gone. */
-static int serve_one(struct fuse_session *session, int milliseconds)
+static int serve_one(struct mount *mount, int milliseconds)
 {
+    struct fuse_session *session = mount->session;
     struct pollfd device = {.fd = fuse_session_fd(session), .events = POLLIN};
     struct fuse_buf request = {.mem = NULL};
     int size;
@@ -310,7 +365,7 @@ static int serve_one(struct fuse_session *session, int milliseconds)
         return 0;
     size = fuse_session_receive_buf(session, &request);
     if (size > 0)
-        fuse_session_process_buf(session, &request);
+        process(mount, &request);
     free(request.mem);
     return size > 0 ? 1 : size == -EINTR ? 0 : -1;
 }
@@ -323,15 +378,15 @@ static int serve_one(struct fuse_session *session, int milliseconds)
 static void stop_notifier(struct mount *mount)
 {
     while (!notifier_stop(mount->notifier))
-        if (serve_one(mount->session, 50) < 0)
+        if (serve_one(mount, 50) < 0)
             break;
     notifier_join(mount->notifier);
 }
 
 /* What was asked before the signal is still done: files that were closed a moment ago are released here. */
-static void serve_pending(struct fuse_session *session)
+static void serve_pending(struct mount *mount)
 {
-    for (int i = 0; i < MAX_PENDING && serve_one(session, 0) > 0; i++)
+    for (int i = 0; i < MAX_PENDING && serve_one(mount, 0) > 0; i++)
         ;
 }
 
@@ -341,8 +396,9 @@ static int serve_once(struct mount *mount, const struct options *options)
 
     if (status)
         return status;
-    return options->single_thread ? fuse_session_loop(mount->session)
-                                  : serve_in_threads(mount->session);
+    status = options->single_thread ? serve_in_this_thread(mount) : serve_in_threads(mount);
+    fuse_session_reset(mount->session);
+    return status == -ECANCELED ? 0 : status;
 }
 
 /*
@@ -363,7 +419,6 @@ static int serve(struct mount *mount, const struct options *options)
             return status;
         if (attempts == 1)
             log_error(mount->log, "requests have to wait: %s", strerror(-status));
-        fuse_session_reset(mount->session);
         poll(NULL, 0, PAUSE_MS);
     }
 }
@@ -372,7 +427,7 @@ int session_serve(struct mount *mount, const struct options *options)
 {
     int status = serve(mount, options);
 
-    serve_pending(mount->session);
+    serve_pending(mount);
     stop_notifier(mount);
     /* A positive result is the signal that ended it. */
     return status < 0 ? status : 0;

@@ -367,6 +367,7 @@ static int listing_new(struct tree *tree, struct node *directory, struct tree_li
         .names = BUFFER_INIT,
         .offsets = BUFFER_INIT,
         .uses = 1,
+        .prepared = {.entries = BUFFER_INIT, .names = BUFFER_INIT},
     };
     pthread_mutex_init(&listing->lock, NULL);
     pthread_cond_init(&listing->grown, NULL);
@@ -381,6 +382,7 @@ static void listing_free(struct tree_listing *listing)
 {
     struct tree *tree = listing->tree;
 
+    listing_drop_prepared(listing);
     pthread_mutex_lock(&tree->lock);
     list_leave(&listing->all);
     node_unpin_locked(tree, listing->directory);

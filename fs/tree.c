@@ -286,11 +286,23 @@ void tree_names_changed(struct tree *tree, struct place place)
         tree->nodes.directories[i].own.set &= ~(unsigned)ATTRIBUTE_MTIME;
 }
 
+void tree_touch_begin(struct tree *tree)
+{
+    atomic_fetch_add(&tree->touching, 1);
+    atomic_fetch_add(&tree->touches, 1);
+}
+
+void tree_touch_end(struct tree *tree)
+{
+    atomic_fetch_sub(&tree->touching, 1);
+}
+
 void tree_notice(struct tree *tree, struct node *node)
 {
     struct node *parent = nodes_find_place(&tree->nodes, node_place(node));
     struct notice *notice;
 
+    atomic_fetch_add(&tree->touches, 1);
     /* Without memory the kernel finds out when its timeout is over; of a directory without a node it knows nothing. */
     if (!tree->options.invalidate || !parent || !(notice = malloc(sizeof *notice)))
         return;

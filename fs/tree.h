@@ -193,12 +193,18 @@ typedef bool tree_entry(void *context, const char *name, const struct stat *stat
 int tree_readdir(struct tree_listing *listing, off_t position, const struct tree_room *room,
                  tree_entry *entry, void *context);
 /*
- * Who was answered a page with attributes is busy with it for a while, and wants the next one then: looks at its files, which is most of what
- * answering it takes. tree_keep_listing() comes before the answer, so that a tree_closedir() meanwhile does no harm, and
+ * Who was answered a page with attributes is busy with it for a while, and wants the next one then: prepares it, so that tree_readdir() has little to
+ * do if nothing happens meanwhile (tree_touch_begin()). tree_keep_listing() comes before the answer, so that a tree_closedir() meanwhile does no harm, and
  * tree_look_ahead() after it in any case. `position`: where the next page begins; 0: nothing is to be done.
  */
 void tree_keep_listing(struct tree_listing *listing);
 void tree_look_ahead(struct tree_listing *listing, off_t position, const struct tree_room *room);
+/*
+ * Around each request that changes something, or tells the kernel attributes of a file: what was prepared before it began is not given any more, and nothing
+ * is prepared before it ended. From any thread.
+ */
+void tree_touch_begin(struct tree *tree);
+void tree_touch_end(struct tree *tree);
 int tree_fsyncdir(struct tree_listing *listing);
 void tree_closedir(struct tree_listing *listing);
 

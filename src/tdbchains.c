@@ -44,32 +44,25 @@ void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header,
 void tdbchains_hurry(struct tdbchains *chains, int fd, const struct stat *stat, off_t most)
 {
     mapped_set(&chains->mapped, fd, stat);
+    chains->way.at = 0;
     chains->size = stat->st_size > chains->base ? (uint64_t)(stat->st_size - chains->base) : 0;
     if (stat->st_size <= most)
         mapped_begin(&chains->mapped, stat->st_size, MAPPED_POSIX);
 }
-
-/* A way along a chain. */
-struct way {
-    uint32_t at, next;
-    uint32_t mark; /* where it was when it had gone `steps` that are a power of two: who comes there again goes in a circle */
-    uint64_t steps;
-    struct tdb_record record;
-};
 
 static int read_at(struct tdbchains *chains, uint64_t offset, void *out, size_t size)
 {
     return mapped_read(&chains->mapped, out, size, chains->base + (off_t)offset);
 }
 
-static int begin(struct tdbchains *chains, uint32_t chain, struct way *way)
+static int begin(struct tdbchains *chains, uint32_t chain, struct tdbchains_way *way)
 {
-    *way = (struct way){.at = 0};
+    *way = (struct tdbchains_way){.chain = chain};
     return read_at(chains, TDB_LAYOUT_FREE_LIST + ((uint64_t)chain + 1) * TDB_LAYOUT_HEAD,
                    &way->next, sizeof way->next);
 }
 
-static bool makes_sense(const struct tdbchains *chains, const struct way *way)
+static bool makes_sense(const struct tdbchains *chains, const struct tdbchains_way *way)
 {
     const struct tdb_record *record = &way->record;
 
@@ -79,7 +72,7 @@ static bool makes_sense(const struct tdbchains *chains, const struct way *way)
 }
 
 /* To the next record: 1, 0 at the end, negative if there is no sense in it. */
-static int step(struct tdbchains *chains, struct way *way)
+static int step(struct tdbchains *chains, struct tdbchains_way *way)
 {
     int status;
 
@@ -98,7 +91,7 @@ static int step(struct tdbchains *chains, struct way *way)
     return makes_sense(chains, way) ? 1 : -EUCLEAN;
 }
 
-static int read_key(struct tdbchains *chains, const struct way *way, struct buffer *key)
+static int read_key(struct tdbchains *chains, const struct tdbchains_way *way, struct buffer *key)
 {
     uint8_t *room;
 
@@ -109,7 +102,7 @@ static int read_key(struct tdbchains *chains, const struct way *way, struct buff
     return read_at(chains, (uint64_t)way->at + sizeof way->record, room, way->record.key_size);
 }
 
-static int read_value(struct tdbchains *chains, const struct way *way, struct buffer *value)
+static int read_value(struct tdbchains *chains, const struct tdbchains_way *way, struct buffer *value)
 {
     size_t before = value->size;
     uint8_t *room = buffer_extend(value, way->record.data_size);
@@ -124,31 +117,49 @@ static int read_value(struct tdbchains *chains, const struct way *way, struct bu
     return status ? -EAGAIN : 0;
 }
 
-int tdbchains_find(struct tdbchains *chains, struct bytes key, struct buffer *value)
+/* Goes on to the record of the key. 1: there it is, 0: the chain ends, or negative. */
+static int search(struct tdbchains *chains, struct bytes key, uint32_t hash, struct tdbchains_way *way)
 {
+    const struct tdb_record *record = &way->record;
     struct buffer found = BUFFER_INIT;
-    uint32_t hash = chains->hash ? chains->hash(key) : 0;
-    struct way way;
     bool is_it = false;
-    int status = chains->hash ? begin(chains, hash % chains->count, &way) : -EAGAIN;
+    int status = 1;
 
-    while (!status && !is_it && (status = step(chains, &way)) > 0) {
-        const struct tdb_record *record = &way.record;
-
-        status = 0;
+    while (status > 0 && !is_it && (status = step(chains, way)) > 0) {
         if (record->magic != TDB_LAYOUT_USED || record->hash != hash || record->key_size != key.size)
             continue;
-        status = read_key(chains, &way, &found);
+        status = read_key(chains, way, &found);
         is_it = !status && bytes_equal(buffer_bytes(&found), key);
+        status = status ? status : 1;
     }
     buffer_release(&found);
-    if (status)
+    return status;
+}
+
+int tdbchains_find(struct tdbchains *chains, struct bytes key, struct buffer *value)
+{
+    struct tdbchains_way *way = &chains->way;
+    uint32_t hash, chain;
+    int found = 0;
+
+    if (!chains->hash)
         return -EAGAIN;
-    return is_it ? read_value(chains, &way, value) : -ENOENT;
+    hash = chains->hash(key);
+    chain = hash % chains->count;
+    if (way->at && way->chain == chain)
+        found = search(chains, key, hash, way);
+    if (!found)
+        found = begin(chains, chain, way);
+    if (!found)
+        found = search(chains, key, hash, way);
+    if (found > 0)
+        return read_value(chains, way, value);
+    way->at = 0;
+    return found ? -EAGAIN : -ENOENT;
 }
 
 /* A key that no search would find is not shown. */
-static void show_key(struct tdbchains *chains, const struct way *way, struct tdbchains_walk *walk)
+static void show_key(struct tdbchains *chains, const struct tdbchains_way *way, struct tdbchains_walk *walk)
 {
     struct bytes key = buffer_bytes(&walk->key);
 
@@ -160,7 +171,7 @@ static void show_key(struct tdbchains *chains, const struct way *way, struct tdb
 
 static int visit_chain(struct tdbchains *chains, struct tdbchains_walk *walk, uint64_t *records)
 {
-    struct way way;
+    struct tdbchains_way way;
     int status = begin(chains, walk->chain, &way);
 
     while (!status && !walk->stopped && (status = step(chains, &way)) > 0) {

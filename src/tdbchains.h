@@ -14,19 +14,30 @@
 
 typedef uint32_t tdbchains_hash(struct bytes key);
 
+/* A way along a chain. */
+struct tdbchains_way {
+    uint32_t chain;
+    uint32_t at, next; /* at: 0: it has not begun, or is at its end */
+    uint32_t mark; /* where it was when it had gone `steps` that are a power of two: who comes there again goes in a circle */
+    uint64_t steps;
+    struct tdb_record record;
+};
+
 struct tdbchains {
     struct mapped mapped;
     off_t base;    /* from where offsets count: 0, but in a file with mutexes */
     uint64_t size; /* of the file from there on */
     uint32_t count;
     tdbchains_hash *hash; /* NULL: not known */
+    /* To the record that was found last: the keys of a listing come chain by chain, so the next one is probably behind it. */
+    struct tdbchains_way way;
 };
 
 /* `jenkins`: libtdb's other hash function, tdb_jenkins_hash(). */
 void tdbchains_init(struct tdbchains *chains, const struct tdb_header *header, tdbchains_hash *jenkins);
 /*
  * This open file, of which fstat() says `stat`, is about to be read: it is mapped, unless it is larger than `most`, until mapped_end() or until it is
- * of another length.
+ * of another length. To be called each time that it was locked.
  */
 void tdbchains_hurry(struct tdbchains *chains, int fd, const struct stat *stat, off_t most);
 

@@ -203,6 +203,7 @@ def one_case(neighbour, mount, kind):
     generator = neighbour.generator
     workers = [Reader(mount, neighbour.generations, random.Random(generator.getrandbits(64))) for _ in range(2)]
     workers += [Writer(mount, neighbour.generations, random.Random(generator.getrandbits(64))) for _ in range(2)]
+    inode = os.stat(neighbour.database.files[-1]).st_ino
     for worker in workers:
         worker.start()
     try:
@@ -225,7 +226,9 @@ def one_case(neighbour, mount, kind):
     neighbour.database.verify()
     mount.save('written 0', '%r\n' % [-1, 0, filler(-1, 0)])
     assert pickle.loads(neighbour.database.records()[b'written 0']) == [-1, 0, filler(-1, 0)]
-    assert "another file has the database's name: that one is shown now" in mount.control('status')
+    # A filesystem may give the new file the number of one that was deleted: then it is taken for the same one, written anew.
+    if os.stat(neighbour.database.files[-1]).st_ino != inode:
+        assert "another file has the database's name: that one is shown now" in mount.control('status')
     assert mount.process.poll() is None
     return seconds
 

@@ -119,6 +119,146 @@ static void test_the_next_page(void **state)
     tree_look_ahead(directory, page.next[2], &room);
 }
 
+static const struct tree_room page_room = {.bytes = 4096, .each = 100};
+
+/* Reads the dots, and has the rest prepared. The position behind the dots. */
+static off_t prepare_rest(struct tree_listing *directory)
+{
+    struct listing dots = {.room = 2};
+
+    assert_int_equal(tree_readdir(directory, 0, &page_room, take_entry, &dots), 0);
+    assert_int_equal(dots.count, 2);
+    tree_keep_listing(directory);
+    tree_look_ahead(directory, dots.next[1], &page_room);
+    return dots.next[1];
+}
+
+static struct listing read_rest(struct tree_listing *directory, off_t position, size_t room)
+{
+    struct listing rest = {.room = room};
+
+    assert_int_equal(tree_readdir(directory, position, &page_room, take_entry, &rest), 0);
+    return rest;
+}
+
+/* The references are those that the kernel would have got, and no more. */
+static void forget_entries(struct world *world, const struct listing *listing)
+{
+    struct stat stat;
+
+    for (size_t i = 0; i < listing->count; i++)
+        tree_forget(world->tree, listing->stats[i].st_ino, 1);
+    usleep(110000); /* what a glance saw stays for a moment */
+    tree_tick(world->tree);
+    for (size_t i = 0; i < listing->count; i++)
+        assert_int_equal(tree_getattr(world->tree, listing->stats[i].st_ino, &stat), -ESTALE);
+}
+
+static void test_a_prepared_page(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    off_t position = prepare_rest(directory);
+    int64_t start = clock_ms();
+    struct listing some, rest;
+
+    forget_log(world);
+    some = read_rest(directory, position, 1);
+    assert_int_equal(some.count, 1);
+    if (clock_ms() - start < 50)
+        assert_int_equal(calls(world, "fetch"), 0);
+    rest = read_rest(directory, some.next[0], 64);
+    assert_int_equal(some.count + rest.count, 2);
+    assert_true(entry_of(&some, "k") ? !!entry_of(&rest, "list") : !!entry_of(&rest, "k"));
+    tree_closedir(directory);
+    forget_entries(world, &some);
+    forget_entries(world, &rest);
+}
+
+/* What changes what a page told, or may have, comes with a touch. */
+static void test_a_touch_spoils_a_prepared_page(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    off_t position = prepare_rest(directory);
+    struct listing rest;
+
+    tree_touch_begin(world->tree);
+    assert_int_equal(set_attributes(world, "k", (struct stat){.st_mode = 0600}, TREE_SET_MODE), 0);
+    tree_touch_end(world->tree);
+    rest = read_rest(directory, position, 64);
+    assert_int_equal(entry_of(&rest, "k")->st_mode & 0777, 0600);
+
+    /* Who does that once does it again: only the look is taken ahead from now on. */
+    prepare_rest(directory);
+    tree_closedir(directory);
+}
+
+/* Whether it has done its work yet, nobody knows. */
+static void test_nothing_is_prepared_beside_a_request(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    struct listing rest;
+    off_t position;
+
+    tree_touch_begin(world->tree);
+    position = prepare_rest(directory);
+    assert_int_equal(set_attributes(world, "k", (struct stat){.st_mode = 0600}, TREE_SET_MODE), 0);
+    tree_touch_end(world->tree);
+    rest = read_rest(directory, position, 64);
+    assert_int_equal(entry_of(&rest, "k")->st_mode & 0777, 0600);
+    tree_closedir(directory);
+}
+
+static void test_a_save_spoils_a_prepared_page(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    off_t position = prepare_rest(directory);
+    struct listing rest;
+
+    assert_int_equal(echo(world, "k", TO, "longer\n"), 0);
+    rest = read_rest(directory, position, 64);
+    assert_int_equal(entry_of(&rest, "k")->st_size, 7);
+    tree_closedir(directory);
+}
+
+static void test_a_page_that_is_late(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    off_t position = prepare_rest(directory);
+    struct listing rest;
+
+    put(world, "k", "by another program\n");
+    usleep(110000);
+    rest = read_rest(directory, position, 64);
+    assert_int_equal(entry_of(&rest, "k")->st_size, 19);
+    tree_closedir(directory);
+    forget_entries(world, &rest);
+}
+
+static void test_a_page_that_nobody_wants(void **state)
+{
+    struct world *world = *state;
+    struct tree_listing *directory = open_directory(world, "");
+    struct listing all;
+
+    prepare_rest(directory);
+    all = read_rest(directory, 0, 64);
+    assert_int_equal(all.count, 4 + !!entry_of(&all, ".shelvefs"));
+    tree_closedir(directory);
+
+    directory = open_directory(world, "");
+    prepare_rest(directory);
+    tree_closedir(directory);
+    for (size_t i = 2; i < all.count; i++)
+        all.stats[i - 2] = all.stats[i];
+    all.count -= 2;
+    forget_entries(world, &all);
+}
+
 /* What nobody can ask for any more is given back. */
 static void test_nothing_stays(void **state)
 {
@@ -144,6 +284,12 @@ int main(void)
         WORLD_CASE(test_changes_of_others),
         WORLD_CASE(test_what_is_not_there),
         WORLD_CASE(test_the_next_page),
+        WORLD_CASE(test_a_prepared_page),
+        WORLD_CASE(test_a_touch_spoils_a_prepared_page),
+        WORLD_CASE(test_nothing_is_prepared_beside_a_request),
+        WORLD_CASE(test_a_save_spoils_a_prepared_page),
+        WORLD_CASE(test_a_page_that_is_late),
+        WORLD_CASE(test_a_page_that_nobody_wants),
         WORLD_CASE(test_nothing_stays),
     };
 

@@ -90,35 +90,70 @@ static bool note_key(void *context, struct bytes key)
     return true;
 }
 
+static void expect_found(struct tdbchains *chains, unsigned i)
+{
+    struct buffer found = BUFFER_INIT;
+    uint8_t value[10000];
+    char key[64];
+    int status = tdbchains_find(chains, key_of(i, key), &found);
+
+    if (!chains->hash) {
+        assert_int_equal(status, -EAGAIN);
+    } else if (i < KEYS && is_there(i)) {
+        assert_int_equal(status, 0);
+        assert_true(bytes_equal(buffer_bytes(&found), value_of(i, value)));
+    } else {
+        assert_int_equal(status, -ENOENT);
+    }
+    buffer_release(&found);
+}
+
+static bool expect_key(void *context, struct bytes key)
+{
+    struct tdbchains *chains = context;
+    char room[64];
+    unsigned i;
+
+    for (i = 0; i < KEYS && !bytes_equal(key, key_of(i, room)); i++)
+        ;
+    expect_found(chains, i);
+    if (i % 7 == 0)
+        expect_found(chains, i); /* again: it is not behind itself */
+    if (i % 11 == 0)
+        expect_found(chains, KEYS + i % 10);
+    return true;
+}
+
+/* In the order of the chains, where each is found from the one before, and in others. */
+static void expect_in_any_order(struct tdbchains *chains)
+{
+    struct tdbchains visited = *chains;
+    struct tdbchains_walk walk = {.visitor = expect_key, .context = chains, .key = BUFFER_INIT};
+
+    for (unsigned i = 0; i < KEYS + 10; i++)
+        expect_found(chains, i);
+    for (unsigned i = KEYS; i-- > 0;)
+        expect_found(chains, i);
+    while (chains->hash && walk.chain < visited.count)
+        assert_int_equal(tdbchains_visit(&visited, &walk), 0);
+    assert_false(walk.damaged);
+    buffer_release(&walk.key);
+}
+
 static void expect_all(struct fixture *fixture, bool known)
 {
     unsigned seen[KEYS] = {0};
     struct tdbchains chains;
-    uint8_t value[10000];
     struct tdb_header header;
     int fd = io_open(fixture->path, O_RDONLY, 0);
     struct stat stat;
-    char key[64];
 
     assert_int_equal(tdbheader_read(fd, &header), 0);
     assert_int_equal(fstat(fd, &stat), 0);
     tdbchains_init(&chains, &header, jenkins_hash);
     assert_int_equal(!!chains.hash, known);
     tdbchains_hurry(&chains, fd, &stat, INT64_MAX);
-    for (unsigned i = 0; i < KEYS + 10; i++) {
-        struct buffer found = BUFFER_INIT;
-        int status = tdbchains_find(&chains, key_of(i, key), &found);
-
-        if (!known) {
-            assert_int_equal(status, -EAGAIN);
-        } else if (i < KEYS && is_there(i)) {
-            assert_int_equal(status, 0);
-            assert_true(bytes_equal(buffer_bytes(&found), value_of(i, value)));
-        } else {
-            assert_int_equal(status, -ENOENT);
-        }
-        buffer_release(&found);
-    }
+    expect_in_any_order(&chains);
     mapped_end(&chains.mapped);
     close(fd);
     assert_int_equal(tdbfile_open(fixture->path, 0, &fixture->file), 0);
