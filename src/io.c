@@ -383,6 +383,85 @@ int io_draft_publish(struct io_draft *draft, enum io_publish how)
     return status;
 }
 
+static int exchange(const char *one, const char *other)
+{
+    if (!renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE))
+        return 0;
+    return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
+}
+
+/* What has it now is not ours to remove. */
+static void leave_temporary(struct io_draft *draft)
+{
+    free(draft->temporary);
+    draft->temporary = NULL;
+}
+
+/*
+ * `taken` had the name, and gets it back. Where what comes back for it is not what was put in its place, somebody has put a newer one there meanwhile,
+ * which belongs there. After a failure, what is not ours stays where it is.
+ */
+static int put_back(struct io_draft *draft, struct stat taken)
+{
+    struct stat placed, back;
+    int status = fstat(draft->fd, &placed) ? -errno : 0;
+
+    while (!status) {
+        status = exchange(draft->temporary, draft->path);
+        if (!status && lstat(draft->temporary, &back))
+            status = -errno;
+        if (!status && is_same_file(&back, &placed))
+            return -ESTALE;
+        placed = taken;
+        taken = back;
+    }
+    leave_temporary(draft);
+    return status;
+}
+
+static int exchange_draft(struct io_draft *draft, io_expected *expected, const void *context,
+                          const char *aside)
+{
+    struct stat taken;
+    int status = exchange(draft->temporary, draft->path);
+
+    if (status)
+        return status == -ENOENT ? -ESTALE : status;
+    if (lstat(draft->temporary, &taken)) {
+        status = -errno;
+        leave_temporary(draft);
+        return status;
+    }
+    if (!expected(context, &taken))
+        return put_back(draft, taken);
+    if (!rename(draft->temporary, aside))
+        leave_temporary(draft);
+    return 0;
+}
+
+int io_draft_exchange(struct io_draft *draft, io_expected *expected, const void *context,
+                      const char *aside)
+{
+    int directory = -1, status = fsync(draft->fd) ? -errno : io_draft_name(draft);
+
+    if (!status && (directory = open_directory_of(draft->path)) < 0)
+        status = directory;
+    if (!status)
+        status = exchange_draft(draft, expected, context, aside);
+    if (!status)
+        status = sync_directory(directory);
+    else if (directory >= 0)
+        close(directory);
+    if (status != -EOPNOTSUPP)
+        io_draft_discard(draft);
+    return status;
+}
+
 int io_draft_create(struct io_draft *draft, int (*make)(const char *path))
 {
     int status = io_draft_name(draft);

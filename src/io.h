@@ -67,6 +67,13 @@ enum io_publish {
 };
 /* fsync, rename, fsync of the directory. The draft is gone afterwards, also on failure. */
 int io_draft_publish(struct io_draft *draft, enum io_publish how);
+/*
+ * Publishes it in place of the file that has the name, if that is the `expected` one, which is called `aside` then (if that can't be, it is gone). -ESTALE:
+ * it is another one, which keeps its name, or there is none; -EOPNOTSUPP: the filesystem can't exchange names, and the draft is as it was.
+ */
+typedef bool io_expected(const void *context, const struct stat *file);
+int io_draft_exchange(struct io_draft *draft, io_expected *expected, const void *context,
+                      const char *aside);
 /* Publishes as new what `make` writes under the draft's name, or discards it. Ends the draft either way. */
 int io_draft_create(struct io_draft *draft, int (*make)(const char *path));
 void io_draft_discard(struct io_draft *draft);

@@ -272,15 +272,31 @@ static uint32_t print_all(struct dumb_index *index, struct buffer *text)
     return lines;
 }
 
-/* Whether what is about to be replaced is still what was read, if there was something. */
-static bool is_what_was_read(const struct dumb_index *index, const char *path)
+static bool is_what_was_read(const void *context, const struct stat *file)
+{
+    const struct dumb_index *index = context;
+
+    return file_mark_equal(&index->mark, file);
+}
+
+/* Instead of what was read, and of nothing else that somebody may have put there a moment ago. */
+static int publish(struct dumb_index *index, struct io_draft *draft)
 {
     struct stat now;
+    int status;
 
-    if (!lstat(path, &now))
-        return file_mark_equal(&index->mark, &now);
-    /* It was missing all the time. */
-    return index->needs_rewrite;
+    if (lstat(draft->path, &now)) {
+        /* It was missing all the time. */
+        status = index->needs_rewrite ? io_draft_publish(draft, IO_CREATE) : -ESTALE;
+        return status == -EEXIST ? -ESTALE : status;
+    }
+    if (!is_what_was_read(index, &now))
+        return -ESTALE;
+    status = io_draft_exchange(draft, is_what_was_read, index, index->backup);
+    if (status != -EOPNOTSUPP)
+        return status;
+    keep_backup(index);
+    return io_draft_publish(draft, IO_REPLACE);
 }
 
 /* What takes long comes before the last look at the file. */
@@ -294,14 +310,10 @@ static int replace_file(struct dumb_index *index, struct bytes text)
     status = io_write(draft.fd, text, 0);
     if (!status && fsync(draft.fd))
         status = -errno;
-    if (!status && !is_what_was_read(index, draft.path))
-        status = -ESTALE;
-    if (status) {
-        io_draft_discard(&draft);
-        return status;
-    }
-    keep_backup(index);
-    return io_draft_publish(&draft, IO_REPLACE);
+    if (!status)
+        status = publish(index, &draft);
+    io_draft_discard(&draft);
+    return status;
 }
 
 int dumb_index_rewrite(struct dumb_index *index)

@@ -164,6 +164,69 @@ static void test_read_and_write(void **state)
     buffer_release(&small);
 }
 
+/* What happens between the exchange and the look at what was there. */
+struct meanwhile {
+    const struct folder *folder;
+    ino_t expected;
+    unsigned replaced; /* so often, by files that say "newer" and a number */
+};
+
+static bool is_expected(const void *context, const struct stat *file)
+{
+    const struct meanwhile *meanwhile = context;
+
+    for (unsigned i = 1; i <= meanwhile->replaced; i++) {
+        char text[32];
+
+        snprintf(text, sizeof text, "newer %u", i);
+        assert_int_equal(io_write_file(meanwhile->folder->file, bytes_of_string(text), IO_REPLACE), 0);
+    }
+    return file->st_ino == meanwhile->expected;
+}
+
+static int exchange(const struct folder *folder, const struct meanwhile *meanwhile)
+{
+    struct io_draft draft;
+    int status;
+
+    assert_int_equal(io_draft_open(folder->file, &draft), 0);
+    assert_int_equal(io_write(draft.fd, BYTES("draft"), 0), 0);
+    status = io_draft_exchange(&draft, is_expected, meanwhile, folder->other);
+    io_draft_discard(&draft);
+    return status;
+}
+
+static void test_exchange(void **state)
+{
+    const struct folder *folder = *state;
+    struct meanwhile meanwhile = {.folder = folder};
+    struct stat stat;
+
+    assert_int_equal(exchange(folder, &meanwhile), -ESTALE);
+    assert_int_equal(io_write_file(folder->file, BYTES("one"), IO_CREATE), 0);
+    assert_int_equal(lstat(folder->file, &stat), 0);
+    meanwhile.expected = stat.st_ino;
+    assert_int_equal(exchange(folder, &meanwhile), 0);
+    assert_content(folder->file, BYTES("draft"));
+    assert_content(folder->other, BYTES("one"));
+}
+
+/* Nobody's file is lost, however many come in between. */
+static void test_exchange_of_another_file(void **state)
+{
+    const struct folder *folder = *state;
+    static const char *const left[] = {"one", "newer 1", "newer 2"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(left); i++) {
+        struct meanwhile meanwhile = {.folder = folder, .replaced = i};
+
+        assert_int_equal(io_write_file(folder->file, BYTES("one"), IO_REPLACE), 0);
+        assert_int_equal(exchange(folder, &meanwhile), -ESTALE);
+        assert_content(folder->file, bytes_of_string(left[i]));
+        assert_int_equal(access(folder->other, F_OK), -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +235,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_create_obeys_umask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replace_follows_links, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_named_draft, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_exchange, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_exchange_of_another_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_regular_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_and_write, set_up, tear_down),
     };
