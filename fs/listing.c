@@ -289,7 +289,8 @@ static bool prepare_entry(void *context, const char *name, const struct stat *st
     struct entry entry = {.stat = *stat, .name = prepared->names.size, .next = next};
     size_t length = strlen(name), size = preparation->room.each + length;
 
-    if (!preparation->room.bytes)
+    /* Who takes longer than what is seen holds, for large values, does that when he is asked, or it might be for nobody. */
+    if (!preparation->room.bytes || clock_ms() - prepared->ms > GLANCE_MS / 2)
         return false;
     buffer_add(&prepared->names, bytes_of(name, length + 1));
     if (buffer_status(&prepared->names) == 0)

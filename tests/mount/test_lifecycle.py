@@ -154,6 +154,20 @@ def test_a_signal_in_the_middle_of_work(mount, database, busy, number):
     database.verify()
 
 
+def test_one_thread(database, mounter, busy):
+    """With -s requests are answered one after the other, and a signal ends it as ever."""
+    mount = mounter(database, '-s')
+    clients = busy(mount)
+    mount.process.send_signal(signal.SIGTERM)
+    assert ended_in_order(mount)
+    check_clients(clients, database)
+    database.verify()
+    mount.start()
+    assert mount.text('list') == '[1, 2, 3]\n'
+    mount.unmount()
+    assert mount.process.wait(20) == 0
+
+
 def test_a_signal_while_something_unfinished_is_open(mount, database):
     """It would not do as a value: it is kept beside the database, and the status says so."""
     draft = os.open(mount / 'list', os.O_WRONLY | os.O_TRUNC)

@@ -3,9 +3,11 @@
 asking. Both must show what other programs change: in what is opened next at once, or, where nobody is asked, within a second. Nobody gets a piece of
 one value and a piece of another."""
 
+import contextlib
 import errno
 import os
 import pickle
+import random
 
 import pytest
 
@@ -85,6 +87,45 @@ def test_walk_after_changes(database, mounter, options):
             if text != now:
                 mounting.eventually(lambda name=entry.name, now=now: mount.text(name) == now)
         last = changed + '\n'
+
+
+def test_listing_while_files_change(database, mounter):
+    """A page of a listing is made before it is asked for: what this mount changes meanwhile is not undone in the kernel's memory by it."""
+    many, rounds = 800, 12
+    database.update((b'key %03d' % number, pickle.dumps('value %d' % number, 4)) for number in range(many))
+    mount = mounter(database)
+    generator = random.Random(1)
+    texts = {'key %03d' % number: expected(number) for number in range(many)}
+    modes = {}
+    for turn in range(rounds):
+        changes = {generator.randrange(many): generator.choice('scur') for _ in range(3)}
+        with os.scandir(mount.directory) as entries:
+            for index, entry in enumerate(entries):
+                with contextlib.suppress(FileNotFoundError):
+                    entry.stat()
+                name = generator.choice(sorted(texts))
+                change = changes.get(index)
+                if change == 's':
+                    texts[name] = 'saved %d %s\n' % (turn, 'x' * generator.randrange(50))
+                    mount.save(name, texts[name])
+                elif change == 'c':
+                    modes[name] = 0o600 + turn
+                    os.chmod(mount / name, modes[name])
+                elif change == 'u':
+                    os.unlink(mount / name)
+                    del texts[name]
+                    modes.pop(name, None)
+                elif change == 'r':
+                    other = generator.choice(sorted(texts))
+                    os.rename(mount / name, mount / other)
+                    texts[other] = texts.pop(name) if other != name else texts[name]
+                    modes[other] = modes.pop(name, 0) if other != name else modes.get(name, 0)
+        for name, text in texts.items():
+            found = os.lstat(mount / name)
+            assert (name, found.st_size) == (name, len(text))
+            assert (name, modes.get(name) or found.st_mode & 0o777) == (name, found.st_mode & 0o777)
+        assert not any(os.path.lexists(mount / ('key %03d' % number)) for number in range(many) if 'key %03d' % number not in texts)
+    assert all(mount.text(name) == text for name, text in texts.items())
 
 
 def fill_large(database, state):

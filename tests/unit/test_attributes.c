@@ -80,6 +80,38 @@ static void assert_filled(const struct attribute_table *table, unsigned step)
     }
 }
 
+/* No hashes, as a sidecar that somebody made may have them: all in one page, in heaps at its ends and close to one. */
+static struct digest uneven_key(uint64_t i)
+{
+    uint64_t number = i % 3 == 0   ? i
+                      : i % 3 == 1 ? (UINT64_C(1) << 40) + i * i
+                                   : UINT64_MAX / ATTRIBUTE_PAGES - i;
+
+    return (struct digest){{number * ATTRIBUTE_PAGES}};
+}
+
+static void test_keys_that_are_not_spread(void **state)
+{
+    struct attribute_table table = new_table();
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct attributes attributes = some_attributes(i);
+
+        assert_int_equal(attributes_set_digest(&table, uneven_key(i), &attributes), 0);
+    }
+    assert_int_equal(table.count, KEYS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct attributes found, wanted = some_attributes(i);
+        struct digest absent = uneven_key(i);
+
+        assert_true(attributes_find_digest(&table, uneven_key(i), &found));
+        assert_same(&found, &wanted);
+        absent.words[0] += ATTRIBUTE_PAGES / 2;
+        assert_false(attributes_find_digest(&table, absent, &found));
+    }
+    attribute_table_release(&table);
+}
+
 static void test_find_and_drop(void **state)
 {
     struct attribute_table table = new_table();
@@ -266,7 +298,8 @@ static void test_unpack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_and_drop), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_find_and_drop),
+        cmocka_unit_test(test_keys_that_are_not_spread), cmocka_unit_test(test_values),
         cmocka_unit_test(test_pages),         cmocka_unit_test(test_hostile_pages),
         cmocka_unit_test(test_unpack),
     };
