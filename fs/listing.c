@@ -202,7 +202,6 @@ static struct prepared begin_to_prepare(struct tree *tree, off_t position)
         .entries = BUFFER_INIT,
         .names = BUFFER_INIT,
         .touches = atomic_load(&tree->touches),
-        .changes = atomic_load(&tree->changes),
         .ms = clock_ms(),
     };
 
@@ -215,7 +214,6 @@ static bool is_still_true(struct tree *tree, const struct prepared *prepared)
     struct store_stamp stamp;
 
     return prepared->touches == atomic_load(&tree->touches) &&
-           prepared->changes == atomic_load(&tree->changes) &&
            clock_ms() - prepared->ms <= GLANCE_MS &&
            (!prepared->stamped || (store_stamp(tree->store, &stamp) == 0 &&
                                    memcmp(&stamp, &prepared->stamp, sizeof stamp) == 0));

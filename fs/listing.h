@@ -15,7 +15,7 @@ struct prepared {
     off_t position;        /* of the first one; 0: there are none */
     struct buffer entries; /* as listing.c has them */
     struct buffer names;   /* with their NULs */
-    uint64_t touches, changes; /* the tree's, before they were looked at */
+    uint64_t touches;          /* the tree's, before they were looked at */
     int64_t ms;                /* clock_ms() then */
     struct store_stamp stamp;  /* likewise, if `stamped` */
     bool stamped;

@@ -261,6 +261,7 @@ static void database_changed(struct tree *tree, struct bytes key,
     int code = store_stat(tree->store, &file);
 
     atomic_fetch_add(&tree->changes, 1);
+    atomic_fetch_add(&tree->touches, 1);
     pthread_mutex_lock(&tree->lock);
     if (code == 0)
         tree->own_change = file.st_mtim;

@@ -26,7 +26,7 @@ struct tree {
     struct glances glances;
     struct frozen_readers readers;
     atomic_uint_fast64_t changes; /* of the store, by this mount; under the lock of the node whose key it is */
-    atomic_uint_fast64_t touches; /* requests that began, and notices: see tree_touch_begin() */
+    atomic_uint_fast64_t touches; /* requests that began, changes and notices: see tree_touch_begin() */
     atomic_uint touching;         /* such requests that have not ended */
     struct absence absence;
     struct attribute_table attributes;

@@ -63,9 +63,14 @@ int io_read_exactly(int fd, void *data, size_t size, off_t offset)
     return !status && done < size ? -EUCLEAN : status;
 }
 
+bool io_is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
+}
+
 bool io_is_unchanged(const struct stat *a, const struct stat *b)
 {
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+    return io_is_same_file(a, b) && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
@@ -146,7 +151,7 @@ int io_open_regular(const char *path, int flags, struct stat *out, int *fd)
 static bool may_follow(const struct stat *link, const struct stat *file)
 {
     if (!S_ISLNK(link->st_mode)) /* it may be one by now */
-        return link->st_ino == file->st_ino && link->st_dev == file->st_dev;
+        return io_is_same_file(link, file);
     return link->st_uid == 0 || link->st_uid == geteuid() || link->st_uid == file->st_uid;
 }
 
@@ -390,11 +395,6 @@ static int exchange(const char *one, const char *other)
     return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
-static bool is_same_file(const struct stat *one, const struct stat *other)
-{
-    return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
-}
-
 /* What has it now is not ours to remove. */
 static void leave_temporary(struct io_draft *draft)
 {
@@ -404,7 +404,7 @@ static void leave_temporary(struct io_draft *draft)
 
 /*
  * `taken` had the name, and gets it back. Where what comes back for it is not what was put in its place, somebody has put a newer one there meanwhile,
- * which belongs there. After a failure, what is not ours stays where it is.
+ * which belongs there. After a failure, what is not ours stays where it is, also if somebody took the name away meanwhile.
  */
 static int put_back(struct io_draft *draft, struct stat taken)
 {
@@ -415,13 +415,13 @@ static int put_back(struct io_draft *draft, struct stat taken)
         status = exchange(draft->temporary, draft->path);
         if (!status && lstat(draft->temporary, &back))
             status = -errno;
-        if (!status && is_same_file(&back, &placed))
+        if (!status && io_is_same_file(&back, &placed))
             return -ESTALE;
         placed = taken;
         taken = back;
     }
     leave_temporary(draft);
-    return status;
+    return status == -ENOENT ? -ESTALE : status;
 }
 
 static int exchange_draft(struct io_draft *draft, io_expected *expected, const void *context,

@@ -20,6 +20,7 @@ int io_truncate(int fd, off_t size);
 int io_read(int fd, void *data, size_t size, off_t offset, size_t *done);
 /* All of it. -EUCLEAN: the file ends before. */
 int io_read_exactly(int fd, void *data, size_t size, off_t offset);
+bool io_is_same_file(const struct stat *one, const struct stat *other);
 /* Whether both are of the same file, and nobody has written to it in between, as far as its times tell. */
 bool io_is_unchanged(const struct stat *before, const struct stat *after);
 /* Writes all of it at `offset`. After a failure the file may hold a part of it. */

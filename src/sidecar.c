@@ -389,7 +389,7 @@ static int check_name(struct sidecar *sidecar)
         status = -errno;
     if (status && status != -ENOENT && status != -ENOTDIR)
         return status;
-    if (status || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+    if (status || !io_is_same_file(&named, &opened))
         close_file(sidecar);
     return 0;
 }

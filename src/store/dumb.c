@@ -81,7 +81,7 @@ static int refresh(struct dumb *dumb, enum dumb_purpose purpose)
     struct stat now;
     int status = stat(dumb->store.path, &now) ? -errno : 0;
 
-    if (!status && !presence_is_same(&now, &dumb->values.file))
+    if (!status && !io_is_same_file(&now, &dumb->values.file))
         status = follow(dumb);
     else if (!status && dumb_values_were_cut(&dumb->values, &now))
         dumb->index.known = false;

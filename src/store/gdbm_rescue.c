@@ -143,8 +143,7 @@ static bool is_same_file(const char *one, const char *other)
 {
     struct stat of_one, of_other;
 
-    return !stat(one, &of_one) && !lstat(other, &of_other) && of_one.st_ino == of_other.st_ino &&
-           of_one.st_dev == of_other.st_dev;
+    return !stat(one, &of_one) && !lstat(other, &of_other) && io_is_same_file(&of_one, &of_other);
 }
 
 /*

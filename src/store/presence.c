@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/presence.h"
 
+#include "src/io.h"
+
 #include <errno.h>
 #include <time.h>
 
 /* More than anybody reads. */
 enum { MOST_EVENTS = 1 << 14 };
-
-bool presence_is_same(const struct stat *one, const struct stat *other)
-{
-    return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
-}
 
 bool presence_has_moved(const char *path, const struct stat *known)
 {
@@ -18,7 +15,7 @@ bool presence_has_moved(const char *path, const struct stat *known)
 
     if (stat(path, &named))
         return errno == ENOENT || errno == ENOTDIR;
-    return !presence_is_same(&named, known);
+    return !io_is_same_file(&named, known);
 }
 
 static void tell(struct store *store, const char *what)

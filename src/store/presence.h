@@ -11,7 +11,6 @@
 
 #include "src/store/engine.h"
 
-bool presence_is_same(const struct stat *one, const struct stat *other);
 /*
  * Whether the path leads to another file than the known one, or to none: then a change that was made is nowhere, and is made again.
  * Where that can't be found out, it does not: a removal or an exchange that was made must not be made again.

@@ -97,7 +97,7 @@ int sqlite_database_refresh(struct sqlite_database *s)
     if (status)
         presence_lost(&s->store, status);
     else
-        presence_found(&s->store, !presence_is_same(&before, &s->connection.file));
+        presence_found(&s->store, !io_is_same_file(&before, &s->connection.file));
     return status == -ENOENT || status == -EMEDIUMTYPE || status == -EUCLEAN ? -EIO : status;
 }
 

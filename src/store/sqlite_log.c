@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/store/sqlite_log.h"
 
+#include "src/io.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,8 +57,7 @@ bool sqlite_log_is_open(const char *path)
     if (!descriptors)
         return true; /* the careful answer */
     while (!found && (entry = readdir(descriptors)))
-        found = fstat(atoi(entry->d_name), &mine) == 0 && mine.st_ino == log.st_ino &&
-                mine.st_dev == log.st_dev;
+        found = fstat(atoi(entry->d_name), &mine) == 0 && io_is_same_file(&mine, &log);
     closedir(descriptors);
     return found;
 }

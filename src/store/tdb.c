@@ -71,7 +71,7 @@ static int open_again(struct tdb_store *t, const struct stat *named)
     int status;
 
     /* libtdb opens no file twice. */
-    if (t->file && presence_is_same(named, &t->known)) {
+    if (t->file && io_is_same_file(named, &t->known)) {
         tdbfile_close(t->file);
         t->file = NULL;
     }
@@ -94,7 +94,7 @@ static int open_again(struct tdb_store *t, const struct stat *named)
 
 static bool is_current(const struct tdb_store *t, const struct stat *named)
 {
-    if (!t->file || !presence_is_same(named, &t->known) || tdbfile_was_overwritten(t->file, named))
+    if (!t->file || !io_is_same_file(named, &t->known) || tdbfile_was_overwritten(t->file, named))
         return false;
     /* Somebody may have put it right. */
     return !t->store.damaged || io_is_unchanged(&t->condemned, named);
@@ -114,7 +114,7 @@ static int refresh(struct tdb_store *t)
     if (!status)
         status = open_again(t, &named);
     if (!status) {
-        presence_found(&t->store, !presence_is_same(&before, &t->known));
+        presence_found(&t->store, !io_is_same_file(&before, &t->known));
         return 0;
     }
     presence_lost(&t->store, status);

@@ -150,7 +150,7 @@ static int check_name(struct turn *turn)
 
     if (fstat(turn->fd, &turn->stat) || stat(turn->store->path, &named))
         return -errno;
-    return presence_is_same(&named, &turn->stat) ? 0 : -ESTALE;
+    return io_is_same_file(&named, &turn->stat) ? 0 : -ESTALE;
 }
 
 static int open_locked(struct turn *turn, enum turn_kind kind)
@@ -172,7 +172,7 @@ static int open_locked(struct turn *turn, enum turn_kind kind)
 
 static void note_file(struct turn *turn)
 {
-    if (turn->met && !presence_is_same(&turn->stat, &turn->latest))
+    if (turn->met && !io_is_same_file(&turn->stat, &turn->latest))
         turn->replaced = true;
     turn->met = true;
     turn->latest = turn->stat;
