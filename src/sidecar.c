@@ -3,6 +3,7 @@
 
 #include "src/digest.h"
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/litter.h"
 #include "src/patience.h"
 #include "src/tdbfile.h"

@@ -2,6 +2,7 @@
 #include "src/tdbfile.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/patience.h"
 #include "src/tdbchains.h"
 #include "src/tdbgaps.h"

@@ -36,6 +36,7 @@
  * nothing is ever written there.
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/dumb_index.h"
 #include "src/store/dumb_values.h"
 #include "src/store/holders.h"

@@ -2,6 +2,7 @@
 #include "src/store/dumb_index.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/dumb_line.h"
 #include "src/store/dumb_reading.h"
 

@@ -2,6 +2,7 @@
 #include "src/store/dumb_values.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/patience.h"
 
 #include <errno.h>

@@ -21,7 +21,7 @@
  * order or of 32-bit systems are only named. Space of old values is used again as libgdbm does it; the file never shrinks.
  * With STORE_NO_LOCK a value may be read in the middle of its change.
  */
-#include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/gdbm_plan.h"
 #include "src/store/gdbm_rescue.h"
 #include "src/store/gdbm_space.h"

@@ -2,6 +2,7 @@
 #include "src/store/gdbm_rescue.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/gdbm_plan.h"
 
 #include <dirent.h>

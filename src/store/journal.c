@@ -2,6 +2,7 @@
 #include "src/store/journal.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/journal_record.h"
 #include "src/store/journal_replay.h"
 #include "src/store/shield.h"

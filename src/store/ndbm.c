@@ -16,6 +16,7 @@
  * Not done: btree files (of Python 2's dbhash and bsddb) are only named; so are files of Berkeley DB 1.85.
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store/bdb_file.h"
 #include "src/store/inplace.h"
 #include "src/store/shadow.h"

@@ -23,7 +23,7 @@
  *
  * What can't be helped: a bit that flips inside of a value is not seen: SQLite has no checksums.
  */
-#include "src/io.h"
+#include "src/io_draft.h"
 #include "src/locks.h"
 #include "src/store/sqlite_database.h"
 

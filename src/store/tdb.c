@@ -17,6 +17,7 @@
  * Not done: there is no stamp. Writers that map the file don't update its time reliably, and sequence numbers are an option of each writer.
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/locks.h"
 #include "src/store/presence.h"
 #include "src/tdbfile.h"

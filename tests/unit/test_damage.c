@@ -7,6 +7,7 @@
  * most of a tdb is, fewer are.
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store.h"
 
 #include <errno.h>

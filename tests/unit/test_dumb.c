@@ -5,6 +5,7 @@
  * functions below (--wrap, see meson.build).
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store.h"
 #include "src/store/dumb_line.h"
 

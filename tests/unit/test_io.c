@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "src/io.h"
+#include "src/io_draft.h"
 
 #include <errno.h>
 #include <fcntl.h>

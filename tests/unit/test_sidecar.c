@@ -2,6 +2,7 @@
 #include "src/sidecar.h"
 
 #include "src/io.h"
+#include "src/io_draft.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,6 +4,7 @@
  * faults.
  */
 #include "src/io.h"
+#include "src/io_draft.h"
 #include "src/store.h"
 #include "src/store/detect.h"
 
